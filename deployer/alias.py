@@ -1,0 +1,195 @@
+"""The only writer of the alias. Every write carries the `RevisionId` last seen, the routing and the stamp.
+
+A write whose answer is lost, or that somebody else's write came before (412), is settled by reading
+the alias back: it holds what we meant; or it is still ours, and we write again; or somebody else moved
+it, and then we take out what is ours and leave the rest. It never takes the alias from anybody.
+"""
+
+import shlex
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from deployer import aws, stamp
+from deployer.claim import Claim, Want
+from deployer.clock import Clock
+from deployer.errors import AliasBusy, AliasChanged, InvalidRollout, RollbackFailed, RolloutInterrupted
+from deployer.rollout import Rollout
+from deployer.snapshot import Snapshot
+from deployer.stamp import Stamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+#: Seconds for which a shift or a finalize is tried again before the rollout turns back.
+PATIENCE = 30.0
+
+
+class PromotedByHand(Exception):
+    """When somebody has put the alias on the new version, unsplit: there is nothing left to do."""
+
+
+class Alias:
+    """One rollout's hold on the alias, from its original version to the new one, or back."""
+
+    def __init__(self, client: "LambdaClient", clock: Clock, rollout: Rollout, rollout_id: str) -> None:
+        """Reads the alias; raises the API's own error."""
+        self._client, self._clock = client, clock
+        self._name = {"FunctionName": rollout.function_name, "Name": rollout.alias_name}
+        self.seen = self._read()
+        self._claim = Claim(rollout_id, self.seen.version, rollout.new_version, rollout.weights)
+        self._words = self.seen.words
+        self._stamp: Stamp | None = None  # of the last shift
+        self._superseded: set[str] = set()  # revisions that were replaced: an answer that shows one is stale
+        self._sent = False  # a shift was sent and may have taken effect
+        self._unsure = False  # the fate of the last write is not known
+
+    @property
+    def original(self) -> str:
+        return self._claim.original
+
+    def shift(self, weight: float, step: int, until: datetime) -> None:
+        """UpdateWeight. Raises `InvalidRollout` when AWS refuses the first one."""
+        claim = self._claim
+        self._stamp = Stamp(claim.rollout_id, claim.new_version, weight, step, len(claim.weights), until)
+        try:
+            self._write(Want({claim.new_version: weight}, stamp=self._stamp), min(PATIENCE, self._clock.spare()))
+        except aws.CallFailed as error:
+            if not self._sent:
+                raise InvalidRollout(f"AWS refuses to split the alias: {aws.words(error)}") from error
+            raise RolloutInterrupted(f"The alias could not be shifted to {weight:g}: {aws.words(error)}") from error
+        self._claim = replace(claim, held=True)
+
+    def finalize(self) -> Snapshot:
+        """Put the alias on the new version alone, with the user's own description."""
+        try:
+            self._write(Want(version=self._claim.new_version), min(PATIENCE, self._clock.spare()))
+        except aws.CallFailed as error:
+            raise RolloutInterrupted(f"The alias could not be put on the new version: {aws.words(error)}") from error
+        return self.seen
+
+    def roll_back(self) -> bool:
+        """Give the alias back to the original version; False when it was never taken from it.
+
+        After a shift whose fate is unknown it writes in any case: the new `RevisionId` keeps a request
+        that is still on its way from splitting the alias later.
+        """
+        if not self._sent:
+            return False
+        try:
+            self._write(Want(rolling_back=True), self._clock.left() - aws.CALL_SECONDS)
+        except aws.CallFailed as error:
+            command = (
+                f"aws lambda update-alias --function-name {self._name['FunctionName']} --name {self._name['Name']} "
+                f"--routing-config AdditionalVersionWeights={{}} --description {shlex.quote(self._words)}"
+            )
+            raise RollbackFailed(f"The alias could not be rolled back: {aws.words(error)} Run: {command}") from error
+        return True
+
+    def undo_abandoned(self) -> None:
+        """Roll back the split that preflight found abandoned. A write of somebody else's goes first."""
+        try:
+            self._update(Want())
+        except aws.CallFailed as error:
+            raise RolloutInterrupted(f"An abandoned split could not be rolled back: {aws.words(error)}") from error
+
+    def confirm(self) -> None:
+        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's own error."""
+        want = Want(self.seen.routing, stamp=self._stamp)
+        self._accept(self._read(), want)
+        if self._claim.held and self.seen.stamp is None:  # somebody replaced the whole description
+            self._update(want)
+
+    def where(self) -> str:
+        """One sentence: where the alias is now, or that it could not be read."""
+        who = f"Alias '{self._name['Name']}' of '{self._name['FunctionName']}'"
+        if self._unsure:
+            try:
+                self._take(self._read())
+            except aws.CallFailed as error:
+                return f"{who} could not be read ({aws.code(error)}); when last seen it {self.seen.state}."
+        return f"{who} {self.seen.state}."
+
+    # How a write is settled.
+
+    def _write(self, want: Want, patience: float) -> None:
+        """Write until the alias holds what we want; raises the API's error after `patience` seconds.
+
+        A refusal is final, except that a rollback tries on: permissions may come back, a split would stay.
+        """
+        give_up, attempt = self._clock.monotonic() + patience, 0
+        while True:
+            revision = self.seen.revision
+            try:
+                return self._update(want)
+            except aws.CallFailed as error:
+                failure = error
+            try:
+                self._accept(self._read(), want)
+                if self.seen.revision != revision and self._claim.holds(self.seen, want):
+                    return None
+            except aws.CallFailed as error:
+                if aws.not_found(error):
+                    raise AliasChanged("Somebody deleted the alias.") from error
+            if (aws.refused(failure) and not want.rolling_back) or self._clock.monotonic() >= give_up:
+                raise failure
+            self._clock.pause(attempt)
+            attempt += 1
+
+    def _update(self, want: Want) -> None:
+        request: dict[str, Any] = {
+            **self._name,
+            "RoutingConfig": {"AdditionalVersionWeights": want.routing},
+            "Description": stamp.write(self._words, want.stamp),
+            "RevisionId": self.seen.revision,
+        }
+        if want.version:
+            request["FunctionVersion"] = want.version
+        try:
+            answer = self._client.update_alias(**request)
+        except aws.CallFailed as error:
+            self._unsure = True
+            self._sent |= want.stamp is not None and not aws.refused(error)
+            raise
+        self._sent |= want.stamp is not None
+        self._take(Snapshot(answer))
+
+    def _read(self) -> Snapshot:
+        return Snapshot(self._client.get_alias(**self._name))
+
+    def _take(self, found: Snapshot) -> None:
+        """Take what was answered for what is."""
+        if found.revision != self.seen.revision:
+            self._superseded.add(self.seen.revision)
+        self.seen, self._unsure = found, False
+        if found.words != stamp.read(stamp.write(self._words, found.stamp))[0]:
+            self._words = found.words  # somebody edited them while the stamp stood: keep theirs
+
+    def _accept(self, found: Snapshot, want: Want) -> None:
+        """Take what was read, if it is what we want or still ours; otherwise yield to whoever moved the alias."""
+        if found.revision in self._superseded:
+            return
+        self._take(found)
+        if not self._claim.holds(found, want) and not self._claim.is_ours(found, want):
+            self._yield()
+
+    def _yield(self) -> NoReturn:
+        """Somebody else moved the alias: take out our weight and our stamp, and leave the rest to them."""
+        claim = self._claim
+        if self.seen.routing and not claim.held and not claim.has_our_stamp(self.seen):
+            raise AliasBusy(self.seen.busy())
+        for attempt in range(4):
+            our_weight = claim.has_our_weight(self.seen)
+            if not our_weight and not claim.has_our_stamp(self.seen):
+                break
+            try:
+                self._update(Want({} if our_weight else self.seen.routing))
+            except aws.CallFailed:
+                self._clock.pause(attempt)
+                try:
+                    self._take(self._read())
+                except aws.CallFailed:
+                    continue
+        if claim.promoted(self.seen):
+            raise PromotedByHand
+        raise AliasChanged("Somebody else moved the alias during the rollout, so it was left to them.")

@@ -1,0 +1,78 @@
+"""How AWS is called, and what its refusals mean. Decides nothing about a rollout.
+
+Time-outs are short and attempts few, so that a look that began just before the reserve and a
+rollback after it still end before Lambda kills the invocation.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_lambda import LambdaClient
+
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
+
+#: The longest that one call may take, in seconds: every attempt times out, about 1 s between them.
+CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
+
+#: What a call may raise: AWS said no, or gave no answer that could be understood.
+CallFailed = (ClientError, BotoCoreError)
+
+_CONFIG = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+)
+
+
+@cache
+def lambda_client() -> "LambdaClient":
+    return boto3.client("lambda", config=_CONFIG)
+
+
+@cache
+def cloudwatch_client() -> "CloudWatchClient":
+    return boto3.client("cloudwatch", config=_CONFIG)
+
+
+def code(error: Exception) -> str:
+    """AWS's name for the error, such as `ResourceNotFoundException`; the class's own without an answer."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return type(error).__name__
+
+
+def not_found(error: Exception) -> bool:
+    return code(error) == "ResourceNotFoundException"
+
+
+def denied(error: Exception) -> bool:
+    """Whether permissions are missing (the codes that Lambda and CloudWatch use)."""
+    return code(error) in ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
+
+
+def refused(error: Exception) -> bool:
+    """Whether AWS said no for good: asking again cannot help, and nothing was changed.
+
+    Not so for throttling (429; CloudWatch answers it with a 400), 5xx, a lost answer, an update of
+    the function in progress (409), or a `RevisionId` that is not the latest (412): for the last one
+    the caller reads the alias again.
+    """
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passing = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ServiceException", "InternalFailure")
+    return 400 <= status < 500 and status not in (408, 409, 412, 429) and not any(p in code(error) for p in passing)
+
+
+def words(error: Exception) -> str:
+    """AWS's own words for the error, on one line, ending with a full stop."""
+    if isinstance(error, ClientError):
+        message = str(error.response.get("Error", {}).get("Message", "")).strip()
+        return f"{code(error)}: {message.rstrip('.')}."
+    return f"{type(error).__name__}: {str(error).rstrip('.')}."

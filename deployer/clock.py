@@ -1,0 +1,46 @@
+"""The only place that knows the time. Nothing else may call `time`, `datetime.now` or `random`.
+
+Tests pass a clock whose `sleep` moves its time on.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+#: Seconds kept back for a rollback: the rollout turns back when only these are left.
+RESERVE = 60.0
+
+
+class Clock:
+    """The time of one invocation, in seconds."""
+
+    def __init__(self, milliseconds_left: Callable[[], int], reserve: float = RESERVE) -> None:
+        self._milliseconds_left = milliseconds_left
+        self._reserve = reserve
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC: for CloudWatch's minutes and for the stamp."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never jump: for everything that is measured."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+    def left(self) -> float:
+        """Seconds until Lambda kills this invocation."""
+        return self._milliseconds_left() / 1000
+
+    def spare(self) -> float:
+        """Seconds that a rollout may still use: what is left without the reserve."""
+        return self.left() - self._reserve
+
+    def pause(self, attempt: int) -> None:
+        """Sleep before asking AWS again: about 0.5, 1, 2, then 4 seconds.
+
+        Half of each is random, so that deployers that were refused together do not come back together.
+        """
+        self.sleep(min(0.5 * 2**attempt, 4.0) * random.uniform(0.5, 1.0))

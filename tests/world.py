@@ -1,0 +1,261 @@
+"""A world in virtual time: a Lambda service, CloudWatch, users, operators, and faults. `sleep` moves its time.
+
+The alias keeps AWS's rules (`local/rules.py`); CloudWatch publishes whole minutes, late. A second's calls
+are drawn from a seeded generator, split by the alias's weights of that second.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from deployer import simple
+from deployer.clock import Clock
+from local.rules import Refused, StoredAlias
+
+HERE = "arn:aws:lambda:eu-west-1:123456789012:function:SimpleDeployFunction"
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:checkout"
+MINUTE = timedelta(minutes=1)
+WORDS = "Checkout service, see the wiki"
+
+
+class WorldClock(Clock):
+    """The clock that a deployer in this world is given."""
+
+    def __init__(self, world: "World", budget: float) -> None:
+        self._end = world.time + budget
+        super().__init__(lambda: round((self._end - world.time) * 1000))
+        self._world = world
+
+    def now(self) -> datetime:
+        return self._world.now()
+
+    def monotonic(self) -> float:
+        return self._world.time
+
+    def sleep(self, seconds: float) -> None:
+        self._world.advance(max(0.0, seconds))
+
+    def pause(self, attempt: int) -> None:
+        self.sleep(min(0.5 * 2**attempt, 4.0))
+
+
+class World:
+    """Times are in seconds since the start; `rate` is calls a second; `delay` is from a minute's end to its publication."""
+
+    def __init__(
+        self,
+        *,
+        rate: float = 10.0,
+        errors: dict[str, float] | None = None,
+        delay: float = 60.0,
+        budget: float = 900.0,
+        latency: float = 0.05,
+        starts: datetime = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC),
+        seed: int = 1,
+    ) -> None:
+        self.time = 0.0
+        self.starts, self.rate, self.delay, self.budget, self.latency = starts, rate, delay, budget, latency
+        self.errors = {"7": 0.0, "8": 0.0, **(errors or {})}
+        self.alias = StoredAlias(f"{FUNCTION}:live", "live", "7", WORDS)
+        self.states = {version: ["Active"] for version in ("6", "7", "8", "9")}
+        self.roles = dict.fromkeys(self.states, "role")
+        self.moves: list[tuple[float, str, dict[str, float]]] = []  # when the alias went to which version and routing
+        self.calls: list[str] = []  # every API call, in order
+        self.faults: dict[int, str] = {}  # by the number of the call, from 0
+        self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
+        self.failed_calls: dict[str, int] = defaultdict(int)
+        self.counts: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
+        self._random = random.Random(seed)
+        self._owed = 0.0
+        self._plans: list[tuple[float, Callable[[], None]]] = []
+
+    # -- time and users ----------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return self.starts + timedelta(seconds=self.time)
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Something that happens at that time, whatever the deployer is doing."""
+        self._plans.append((time, action))
+        self._plans.sort(key=lambda plan: plan[0])
+
+    def advance(self, seconds: float) -> None:
+        end = self.time + seconds
+        while self.time < end:
+            second = float(int(self.time) + 1)
+            stop = min(end, second, *(time for time, _ in self._plans[:1] if time > self.time))
+            self.time = stop
+            if stop == second:
+                self._one_second_of_calls()
+            while self._plans and self._plans[0][0] <= self.time:
+                self._plans.pop(0)[1]()
+
+    def _one_second_of_calls(self) -> None:
+        self._owed += self.rate
+        minute = (self.now() - timedelta(seconds=1)).replace(second=0, microsecond=0)
+        while self._owed >= 1:
+            self._owed -= 1
+            draw, version = self._random.random(), self.alias.version
+            for other, weight in self.alias.routing.items():
+                version = other if draw < weight else version
+            failed = self._random.random() < self.errors.get(version, 0.0)
+            self.counts[version, minute][0] += 1
+            self.counts[version, minute][1] += failed
+            self.failed_calls[version] += failed
+
+    def published(self, minute: datetime) -> bool:
+        return self.now() >= minute + MINUTE + timedelta(seconds=self.delay)
+
+    # -- what operators do -------------------------------------------------------------------------
+
+    def update_alias(self, **request: Any) -> None:
+        """An operator's `aws lambda update-alias`, without a revision."""
+        self.alias.update(request, self.states, self.roles)
+        self._note()
+
+    def _note(self) -> None:
+        move = (self.alias.version, dict(self.alias.routing))
+        self.moves.append((self.time, *move))
+
+    # -- the API -----------------------------------------------------------------------------------
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        """One API call, with the fault that is planned for it."""
+        number = len(self.calls)
+        self.calls.append(name)
+        fault, since, until = self.down
+        fault = self.faults.get(number) or (fault if since <= self.time < until else "")
+        self.advance(self.latency)
+        try:
+            if fault in ("", "lost", "slow"):
+                answer = apply()
+        except Refused as refused:
+            raise _client_error(name, refused.status, refused.code, refused.message) from None
+        if fault == "slow":
+            self.advance(3.5)
+        elif fault == "throttled":
+            raise _client_error(name, 429, "TooManyRequestsException", "Rate Exceeded.")
+        elif fault == "broken":
+            raise _client_error(name, 500, "ServiceException", "An error occurred and the request cannot be processed.")
+        elif fault == "denied":
+            raise _client_error(name, 403, "AccessDeniedException", "User is not authorized to perform this action")
+        elif fault == "unsent":
+            self.advance(2)
+            raise ConnectTimeoutError(endpoint_url="https://lambda.test")
+        elif fault in ("lost", "late"):
+            if fault == "late":
+                self.at(self.time + 12, lambda: self._quietly(apply))
+            self.advance(4)
+            raise ReadTimeoutError(endpoint_url="https://lambda.test")
+        return answer
+
+    def _quietly(self, apply: Callable[[], Any]) -> None:
+        try:
+            apply()
+        except Refused:
+            self.moves.append((self.time, "refused", {}))
+
+    # -- a deployer in this world ------------------------------------------------------------------
+
+    def deploy(self, rollout_id: str = "0123456789ab", **payload: Any) -> dict[str, Any]:
+        event = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
+        event |= {key.replace("_", "-"): value for key, value in payload.items()}
+        return self.invoke(event, rollout_id)
+
+    def invoke(self, event: Any, rollout_id: str = "0123456789ab") -> dict[str, Any]:
+        clock = WorldClock(self, self.budget)
+        return simple.deploy(event, HERE, FakeLambda(self), FakeCloudWatch(self), clock, rollout_id)  # type: ignore[arg-type]
+
+    @property
+    def history(self) -> list[Any]:
+        """Where the alias went: a weight of version 8, or the version it was put on alone."""
+        return [routing.get("8", routing) or version for _, version, routing in self.moves]
+
+    @property
+    def writes(self) -> int:
+        return self.calls.count("UpdateAlias")
+
+
+class FakeLambda:
+    """The three operations that a deployer uses."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def get_alias(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            self._check_names(request["FunctionName"], request["Name"], "Cannot find alias arn")
+            return self._world.alias.answer()
+
+        return dict(self._world.call("GetAlias", apply))
+
+    def update_alias(self, **request: Any) -> dict[str, Any]:
+        assert request.get("RevisionId"), "every write carries the revision"
+        assert "RoutingConfig" in request, "every write carries the routing"
+        world = self._world
+
+        def apply() -> dict[str, Any]:
+            self._check_names(request["FunctionName"], request["Name"], "Alias not found")
+            world.alias.update(request, world.states, world.roles)
+            world._note()
+            return world.alias.answer()
+
+        return dict(world.call("UpdateAlias", apply))
+
+    def get_function_configuration(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            version = request["Qualifier"]
+            states = self._world.states.get(version)
+            if states is None:
+                raise Refused(404, "ResourceNotFoundException", f"Function not found: {FUNCTION}:{version}")
+            state = states.pop(0) if len(states) > 1 else states[0]
+            return {"State": state, "StateReason": "The function is being created."}
+
+        return dict(self._world.call("GetFunctionConfiguration", apply))
+
+    def _check_names(self, function: str, alias: str, message: str) -> None:
+        if (function, alias) != ("checkout", self._world.alias.name):
+            raise Refused(404, "ResourceNotFoundException", f"{message}: {FUNCTION}:{alias}")
+
+
+class FakeCloudWatch:
+    """`GetMetricData`, as strict as AWS: the exact dimensions, whole minutes, the end left out."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.status = "Complete"
+
+    def get_metric_data(self, **request: Any) -> dict[str, Any]:
+        start, end = (request[key].replace(second=0, microsecond=0) for key in ("StartTime", "EndTime"))
+        assert start < end
+
+        def apply() -> dict[str, Any]:
+            return {"MetricDataResults": [self._result(query, start, end) for query in request["MetricDataQueries"]]}
+
+        return dict(self._world.call("GetMetricData", apply))
+
+    def _result(self, query: dict[str, Any], start: datetime, end: datetime) -> dict[str, Any]:
+        metric = query["MetricStat"]["Metric"]
+        dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+        version = dimensions.pop("ExecutedVersion")
+        assert metric["Namespace"] == "AWS/Lambda"
+        assert (query["MetricStat"]["Period"], query["MetricStat"]["Stat"]) == (60, "Sum")
+        assert dimensions == {"FunctionName": "checkout", "Resource": "checkout:live"}
+        which = {"Invocations": 0, "Errors": 1}[metric["MetricName"]]
+        points = {
+            minute: float(counts[which])
+            for (executed, minute), counts in self._world.counts.items()
+            if executed == version and start <= minute < end and self._world.published(minute)
+        }
+        newest_first = sorted(points, reverse=True)
+        values = [points[minute] for minute in newest_first]
+        return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": newest_first, "Values": values}
+
+
+def _client_error(operation: str, status: int, code: str, message: str) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)
