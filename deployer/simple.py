@@ -122,12 +122,12 @@ class Run:
         if check is None:
             self.warnings.append("The health check was switched off.")
             return
-        give_up, tried, good = self.clock.monotonic() + check.settle, 0, 0
+        give_up, good = self.clock.monotonic() + check.settle, True
         while not self.judged and self.clock.monotonic() < give_up:
             self.wait(min(self.every, give_up - self.clock.monotonic()))
-            tried, good = tried + 1, good + self.look(ended=True)
-        if tried and not good:
-            raise HealthCheckInconclusive("No look at full weight could be made, so the version could not be judged.")
+            good = self.look(ended=True)
+        if not good:  # "no calls were published" would be a guess
+            raise HealthCheckInconclusive("The last look could not be made, so the new version could not be judged.")
         if not self.judged:
             self.warnings.append(
                 f"Not judged at full weight: CloudWatch published no calls of version {self.rollout.new_version} "

@@ -1,0 +1,49 @@
+"""Starts AWS on this machine: `python -m local.server --port 0 --delay 60`. Prints its address, stays until ended."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+from local.sandbox import ACCOUNT, REGION, emulator
+
+# moto reads them when it is imported.
+os.environ.update(MOTO_ACCOUNT_ID=ACCOUNT, AWS_DEFAULT_REGION=REGION)
+os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local")
+
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from local import strict
+from local.service import Service
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.server", description="AWS on this machine.")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--delay", type=float, default=60.0, help="seconds from a minute's end to its publication")
+    arguments = parser.parse_args()
+    try:
+        emulator()
+    except RuntimeError as error:
+        sys.exit(str(error))
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    strict.apply()
+    server = ThreadedMotoServer("127.0.0.1", arguments.port, verbose=False)
+    server.start()
+    # "localhost" and not the number: moto knows template addresses by that name.
+    endpoint = f"http://localhost:{server.get_host_and_port()[1]}"
+    service = Service(arguments.delay, endpoint)
+    service.take_over()
+    print(endpoint, flush=True)
+    ended.wait()
+    service.close()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()

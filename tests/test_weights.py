@@ -1,0 +1,94 @@
+"""The weights of every `type`: above 0, strictly rising, the last one 1."""
+
+import pytest
+
+from deployer.errors import InvalidRollout
+from deployer.weights import MOST_STEPS, linear, progression
+
+PREFIXES = ("CodeDeployDefault.Lambda", "Lambda", "")
+
+#: What CodeDeploy has ready-made for Lambda: its weights, and its interval in minutes.
+PREDEFINED = {
+    "Canary10Percent5Minutes": ((0.1, 1.0), 5),
+    "Canary10Percent10Minutes": ((0.1, 1.0), 10),
+    "Canary10Percent15Minutes": ((0.1, 1.0), 15),
+    "Canary10Percent30Minutes": ((0.1, 1.0), 30),
+    "Linear10PercentEvery1Minute": (linear(10), 1),
+    "Linear10PercentEvery2Minutes": (linear(10), 2),
+    "Linear10PercentEvery3Minutes": (linear(10), 3),
+    "Linear10PercentEvery10Minutes": (linear(10), 10),
+    "AllAtOnce": ((1.0,), 1),
+}
+
+
+def assert_rising_to_one(weights: tuple[float, ...]) -> None:
+    assert all(before < after for before, after in zip((0.0, *weights), weights, strict=False))
+    assert weights[-1] == 1.0
+
+
+def test_linear_weights_rise_to_one_for_any_number_of_steps() -> None:
+    for steps in range(1, MOST_STEPS + 1):
+        weights = linear(steps)
+        assert len(weights) == steps
+        assert_rising_to_one(weights)
+        assert all(abs(weight - (k + 1) / steps) <= 0.0051 for k, weight in enumerate(weights))
+
+
+def test_up_to_a_hundred_linear_steps_are_rounded_as_the_sample_rounds_them() -> None:
+    for steps in range(1, 101):
+        assert linear(steps) == tuple(round(k / steps, 2) for k in range(1, steps + 1))
+
+
+def test_the_sample_s_ten_steps_are_tenths() -> None:
+    assert linear(10) == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def test_each_exponential_weight_is_twice_the_one_before() -> None:
+    assert progression("exponential", 4) == ((0.125, 0.25, 0.5, 1.0), None)
+    for steps in range(1, 21):
+        weights, interval = progression("exponential", steps)
+        assert len(weights) == steps and interval is None
+        assert_rising_to_one(weights)
+        assert all(after == 2 * before for before, after in zip(weights, weights[1:], strict=False))
+
+
+def test_canary_and_all_at_once_need_no_steps() -> None:
+    assert progression("canary", None) == ((0.1, 1.0), None)
+    assert progression("all-at-once", None) == ((1.0,), None)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("name", PREDEFINED)
+def test_codedeploy_s_ready_made_names_mean_what_they_mean_there(prefix: str, name: str) -> None:
+    weights, minutes = PREDEFINED[name]
+    assert progression(prefix + name, None) == (weights, 60.0 * minutes)
+
+
+def test_any_other_codedeploy_name_of_the_same_shape_is_taken() -> None:
+    assert progression("Canary25Percent7Minutes", None) == ((0.25, 1.0), 420.0)
+    assert progression("Canary1Percent1Minute", None) == ((0.01, 1.0), 60.0)
+    assert progression("Linear30PercentEvery4Minutes", None) == ((0.3, 0.6, 0.9, 1.0), 240.0)
+    assert progression("Linear50PercentEvery1Minute", None) == ((0.5, 1.0), 60.0)
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_codedeploy_s_linear_weights_rise_to_one_for_any_percentage(percent: int) -> None:
+    weights, _ = progression(f"Linear{percent}PercentEvery1Minute", None)
+    assert_rising_to_one(weights)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["Canary0Percent5Minutes", "Canary100Percent5Minutes", "Canary10Percent0Minutes", "canary10percent5minutes"]
+    + ["Linear10PercentEvery5", "Linear10PercentEveryMinute", "ECSLinear10PercentEvery1Minutes", "Lambda", "LINEAR"]
+    + ["CodeDeployDefault.AllAtOnce", "AllAtOnce ", "linear\n", "all_at_once", "blue-green"],
+)
+def test_other_names_are_refused_with_the_names_that_are_taken(kind: str) -> None:
+    with pytest.raises(InvalidRollout, match='\'type\' must be "linear", "exponential"'):
+        progression(kind, 10)
+
+
+def test_linear_and_exponential_need_steps_and_not_too_many() -> None:
+    for kind, steps in (("linear", None), ("exponential", None), ("linear", 1001), ("exponential", 21)):
+        with pytest.raises(InvalidRollout, match="'steps'"):
+            progression(kind, steps)
