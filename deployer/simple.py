@@ -125,7 +125,7 @@ class Run:
         give_up, good = self.clock.monotonic() + check.settle, True
         while not self.judged and self.clock.monotonic() < give_up:
             self.wait(min(self.every, give_up - self.clock.monotonic()))
-            good = self.look(ended=True)
+            good = self.look(ended=False)
         if not good:  # "no calls were published" would be a guess
             raise HealthCheckInconclusive("The last look could not be made, so the new version could not be judged.")
         if not self.judged:

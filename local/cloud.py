@@ -20,9 +20,15 @@ ROOT = Path(__file__).parent.parent
 BUCKET = "artifacts"
 FUNCTION, ALIAS, WORDS = "checkout", "live", "Checkout service"
 
-#: What each published version of the function does: the share of its calls that fail.
-ORIGINAL, HEALTHY, FAILING = "1", "2", "3"
-_FAILS = {ORIGINAL: "0", HEALTHY: "0.0", FAILING: "0.3"}
+#: The published versions of the function; the slow one is killed at its time-out, in every call.
+ORIGINAL, HEALTHY, FAILING, SLOW = "1", "2", "3", "4"
+_TIMEOUT = 3
+_VERSIONS = {
+    ORIGINAL: {"FAILS": "0", "SLEEPS": "0"},
+    HEALTHY: {"FAILS": "0", "SLEEPS": "0.001"},
+    FAILING: {"FAILS": "0.3", "SLEEPS": "0"},
+    SLOW: {"FAILS": "0", "SLEEPS": str(_TIMEOUT + 10)},
+}
 
 
 class Cloud:
@@ -67,7 +73,7 @@ class Cloud:
         return done.stdout
 
     def publish_checkout(self) -> None:
-        """A function with three published versions, its alias on the first one."""
+        """A function with its published versions, its alias on the first one."""
         lambda_ = self.client("lambda")
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
@@ -79,44 +85,47 @@ class Cloud:
             Handler="app.handler",
             Role=role["Role"]["Arn"],
             Code={"ZipFile": code.getvalue()},
-            Timeout=3,
-            Environment={"Variables": {"FAILS": _FAILS[ORIGINAL]}},
+            Timeout=_TIMEOUT,
+            Environment={"Variables": {}},
         )
-        for version, fails in _FAILS.items():
-            lambda_.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": {"FAILS": fails}})
+        for version, variables in _VERSIONS.items():
+            lambda_.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": variables})
             published = lambda_.publish_version(FunctionName=FUNCTION)["Version"]
             assert published == version, published
         lambda_.create_alias(FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS)
 
+    def log_group(self) -> str:
+        """The name of the deployer's log group, from the stack's outputs."""
+        stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")["Stacks"]
+        return str({output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}["LogGroupName"])
+
     def deployer_log(self) -> list[dict[str, Any]]:
         """What the deployer has logged so far, oldest first."""
-        stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
-        lines = []
-        with contextlib.suppress(self.client("logs").exceptions.ResourceNotFoundException):
-            events = self.client("logs").filter_log_events(logGroupName=outputs["LogGroupName"], limit=10_000)["events"]
-            for event in sorted(events, key=lambda event: event["timestamp"]):
-                with contextlib.suppress(ValueError):
-                    lines.append(json.loads(event["message"]))
-        return lines
+        logs = self.client("logs")
+        try:
+            events = logs.filter_log_events(logGroupName=self.log_group(), limit=10_000)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+        lines = sorted(events, key=lambda event: event["timestamp"])
+        return [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
 
 
 @contextlib.contextmanager
 def running(delay: float, port: int = 0) -> Iterator[Cloud]:
     """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the block."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "local.server", "--delay", str(delay), "--port", str(port)],
+    with subprocess.Popen(
+        [sys.executable, "-m", "local.server", "--with-parent", "--delay", str(delay), "--port", str(port)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is ours to hand on, once the block has ended
-    )
-    try:
-        assert server.stdout
-        endpoint = server.stdout.readline().strip()
-        if not endpoint:
-            raise SystemExit(server.wait())  # it has said why
-        yield Cloud(endpoint)
-    finally:
-        server.terminate()
-        server.wait()
+    ) as server:
+        try:
+            assert server.stdout
+            endpoint = server.stdout.readline().strip()
+            if not endpoint:
+                raise SystemExit(server.wait())  # it has said why
+            yield Cloud(endpoint)
+        finally:
+            server.terminate()

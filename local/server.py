@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.server", description="AWS on this machine.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay", type=float, default=60.0, help="seconds from a minute's end to its publication")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input is closed")
     arguments = parser.parse_args()
     try:
         emulator()
@@ -32,6 +33,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    if arguments.with_parent:
+        threading.Thread(target=_end_with_parent, args=(ended,), daemon=True).start()
     strict.apply()
     server = ThreadedMotoServer("127.0.0.1", arguments.port, verbose=False)
     server.start()
@@ -43,6 +46,11 @@ def main() -> None:
     ended.wait()
     service.close()
     server.stop()
+
+
+def _end_with_parent(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
 
 
 if __name__ == "__main__":

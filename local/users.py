@@ -13,7 +13,8 @@ _THREADS = 4
 class Users:
     """Calls go on until the block ends. `calls` and `errors` count by the version that answered."""
 
-    def __init__(self, cloud: Cloud, a_second: float) -> None:
+    def __init__(self, cloud: Cloud, a_second: float, alias: str = ALIAS) -> None:
+        self._alias = alias
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self._lambda, self._pause = cloud.client("lambda"), _THREADS / a_second
@@ -34,7 +35,7 @@ class Users:
     def _call_on(self) -> None:
         due = time.monotonic()
         while not self._stopped.is_set():
-            answer = self._lambda.invoke(FunctionName=FUNCTION, Qualifier=ALIAS, Payload=b"{}")
+            answer = self._lambda.invoke(FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}")
             with self._lock:
                 self.calls[answer["ExecutedVersion"]] += 1
                 self.errors[answer["ExecutedVersion"]] += "FunctionError" in answer

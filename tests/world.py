@@ -44,7 +44,7 @@ class WorldClock(Clock):
 
 
 class World:
-    """Times are seconds since the start; `rate` is calls a second; `delay` is from a minute's end to its publication."""
+    """Times are seconds since the start. `rate` is calls a second; a minute is published `delay` after its end."""
 
     def __init__(
         self,

@@ -1,0 +1,66 @@
+"""`make local`: AWS on this machine, with the deployer, a function to deploy and users, until Ctrl-C."""
+
+import signal
+import sys
+
+from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, running
+from local.sandbox import REGION, emulator
+from local.users import Users
+
+#: About what AWS takes to publish a minute.
+DELAY = 60.0
+RATE = 5.0
+
+_COMMANDS = """
+It is up. In another terminal, in this folder:
+
+  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local PATH={bin}:$PATH
+
+  aws lambda get-alias --function-name {function} --name {alias}
+  aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event \\
+      --payload fileb://events/healthy.json out.json
+  aws logs tail {group} --follow --format short   # CLI v2
+  aws logs filter-log-events --log-group-name {group} --query 'events[].message' --output text
+
+Users call '{function}:{alias}' {rate:g} times a second. It is on version {original}; version {healthy} works, version
+{failing} fails 30 % of its calls (events/failing.json). CloudWatch publishes each minute {delay:g} s after its end.
+Ctrl-C ends it.
+"""
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        emulator()
+    except RuntimeError as error:
+        sys.exit(str(error))
+    print("Starting AWS on this machine and installing the deployer into it …", flush=True)
+    with running(DELAY) as cloud:
+        cloud.install()
+        cloud.publish_checkout()
+        with Users(cloud, RATE):
+            print(
+                _COMMANDS.format(
+                    endpoint=cloud.endpoint,
+                    region=REGION,
+                    bin=ROOT / ".venv" / "bin",
+                    function=FUNCTION,
+                    alias=ALIAS,
+                    group=cloud.log_group(),
+                    original=ORIGINAL,
+                    healthy=HEALTHY,
+                    failing=FAILING,
+                    rate=RATE,
+                    delay=DELAY,
+                ),
+                flush=True,
+            )
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                print("Ending …")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The built artifact in Lambda's runtime, installed with install.sh and started with `aws lambda invoke`."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import demo
+from local.cloud import ALIAS, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
+from local.users import Users
+
+ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
+
+
+@pytest.fixture(scope="module")
+def users(cloud: Cloud) -> Iterator[Users]:
+    with Users(cloud, demo.RATE) as users:
+        yield users
+
+
+@pytest.fixture(scope="module", autouse=True)
+def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
+    """A rollout of the slow version, under way while the other tests run."""
+    lambda_ = cloud.client("lambda")
+    lambda_.create_alias(FunctionName=FUNCTION, Name="slow", FunctionVersion=ORIGINAL, Description=WORDS)
+    payload = {
+        "function-name": FUNCTION,
+        "alias-name": "slow",
+        "new-version": SLOW,
+        "weights": [0.5, 1],
+        "interval": 60,
+    }
+    with Users(cloud, 4, alias="slow"), ThreadPoolExecutor() as executor:
+        yield executor.submit(lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload))
+
+
+def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cloud) -> None:
+    files = [path for path in ARTIFACT.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 6_000_000
+    assert {path.suffix for path in files} & {".so", ".pyd", ".dylib", ".pyc"} == set()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import deployer.rollout, deployer.health; "
+        "import aws_lambda_powertools as powertools; print(powertools.__file__)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(ARTIFACT)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.startswith(str(ARTIFACT))
+
+
+def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(
+    cloud: Cloud, users: Users, tmp_path: Path
+) -> None:
+    assert demo.good_version(cloud, users, str(tmp_path))
+    _stands_on(cloud, ALIAS, HEALTHY)
+    assert users.errors[HEALTHY] == 0
+    assert demo.bad_version(cloud, users, str(tmp_path))
+    _stands_on(cloud, ALIAS, HEALTHY)
+
+
+def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, tmp_path: Path) -> None:
+    asynchronous, synchronous = _readme_invocations(tmp_path)
+    _put_back(cloud)
+    done = cloud.run(synchronous)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads((tmp_path / "out.json").read_text())
+    assert answer["rollout"]["status"] == "SUCCEEDED"
+    assert answer["rollout"]["checks"]["judged"] is True
+    assert answer["FunctionVersion"] == HEALTHY
+
+    _put_back(cloud)
+    done = cloud.run(asynchronous)
+    assert json.loads(done.stdout)["StatusCode"] == 202
+    alias = _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+    assert alias["RoutingConfig"] == {"AdditionalVersionWeights": {HEALTHY: 0.1}}
+    assert re.fullmatch(
+        rf"{WORDS} \[rollout [0-9a-f]{{12}} to {HEALTHY} at 0\.1 \(1/10\) until \S+Z\]", alias["Description"]
+    )
+
+    # A second one is refused and told how far the first is; then an operator takes the alias back.
+    done = cloud.run(synchronous)
+    error = json.loads((tmp_path / "out.json").read_text())
+    assert error["errorType"] == "AliasBusy"
+    assert "weight 0.1, step 1 of 10" in error["errorMessage"]
+    assert cloud.run(_readme_command("update-alias")).returncode == 0
+    last = _until(lambda: cloud.deployer_log()[-1], lambda line: line["message"] == "AliasChanged")
+    assert "left to them" in last["reason"]
+    _stands_on(cloud, ALIAS, ORIGINAL)
+
+
+def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(cloud: Cloud, killed: "Future[Any]") -> None:
+    answer = killed.result()
+    error = json.loads(answer["Payload"].read())
+    assert answer["FunctionError"] == "Unhandled"
+    assert error["errorType"] == "HealthCheckFailed"
+    assert re.match(rf"Version {SLOW} had (\d+) errors? in \1 invocations? \(100\.00%\)", error["errorMessage"])
+    assert error["errorMessage"].endswith(f"Alias 'slow' of '{FUNCTION}' is on version {ORIGINAL}.")
+    _stands_on(cloud, "slow", ORIGINAL)
+
+
+def _readme_blocks() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [block for block in blocks if "aws " in block]
+
+
+def _readme_command(word: str) -> str:
+    (block,) = [block for block in _readme_blocks() if word in block]
+    return block
+
+
+def _readme_invocations(tmp_path: Path) -> tuple[str, str]:
+    blocks = [block for block in _readme_blocks() if "lambda invoke" in block]
+    assert len(blocks) == 2, "the asynchronous form first, then the synchronous one"
+    assert "--invocation-type Event" in blocks[0]
+    assert "--cli-read-timeout 0" in blocks[1] and "AWS_MAX_ATTEMPTS=1" in blocks[1]
+    asynchronous, synchronous = (block.replace("out.json", str(tmp_path / "out.json")) for block in blocks)
+    return asynchronous, synchronous
+
+
+def _alias(cloud: Cloud, name: str = ALIAS) -> dict[str, Any]:
+    return dict(cloud.client("lambda").get_alias(FunctionName=FUNCTION, Name=name))
+
+
+def _put_back(cloud: Cloud) -> None:
+    cloud.client("lambda").update_alias(
+        FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, RoutingConfig={"AdditionalVersionWeights": {}}
+    )
+
+
+def _stands_on(cloud: Cloud, name: str, version: str) -> None:
+    alias = _alias(cloud, name)
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig"), alias["Description"]) == (version, None, WORDS)
+
+
+def _until(look: Any, good: Any) -> Any:
+    for _ in range(300):
+        if good(seen := look()):
+            return seen
+        time.sleep(0.2)
+    raise AssertionError(f"it did not happen within a minute: {seen}")

@@ -1,0 +1,91 @@
+"""The local AWS where moto alone is kinder than AWS: CloudWatch's periods, an alias's weights, function errors."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, SLOW, Cloud
+
+MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+def _asked(cloud: Cloud, start: datetime, end: datetime, **metric: Any) -> dict[datetime, float]:
+    dimensions = [{"Name": "FunctionName", "Value": "f"}]
+    metric = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": dimensions, **metric}
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+    answer = cloud.client("cloudwatch").get_metric_data(MetricDataQueries=[query], StartTime=start, EndTime=end)
+    (result,) = answer["MetricDataResults"]
+    assert result["StatusCode"] == "Complete"
+    return dict(zip(result["Timestamps"], result["Values"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def published(cloud: Cloud) -> Cloud:
+    def put(namespace: str, dimensions: list[Any], minute: datetime, value: float) -> None:
+        datum = {"MetricName": "Errors", "Dimensions": dimensions, "Timestamp": minute, "Value": value}
+        cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+
+    function = [{"Name": "FunctionName", "Value": "f"}]
+    for minutes in range(3):
+        put("AWS/Lambda", function, MINUTE + timedelta(minutes=minutes, seconds=20), 1.0)
+    put("Mine", function, MINUTE, 100.0)
+    put("AWS/Lambda", [*function, {"Name": "Resource", "Value": "f:live"}], MINUTE, 1000.0)
+    return cloud
+
+
+def test_periods_begin_at_whole_minutes_whatever_the_start(published: Cloud) -> None:
+    asked = _asked(published, MINUTE + timedelta(seconds=45), MINUTE + timedelta(minutes=3))
+    assert asked == {MINUTE + timedelta(minutes=minutes): 1.0 for minutes in (2, 1, 0)}
+    assert list(asked) == sorted(asked, reverse=True)
+
+
+def test_the_end_is_left_out(published: Cloud) -> None:
+    assert list(_asked(published, MINUTE, MINUTE + timedelta(minutes=1))) == [MINUTE]
+
+
+def test_namespace_and_dimensions_must_match(published: Cloud) -> None:
+    hour = MINUTE + timedelta(hours=1)
+    assert _asked(published, MINUTE, hour, Namespace="Mine") == {MINUTE: 100.0}
+    assert sum(_asked(published, MINUTE, hour).values()) == 3.0
+    assert _asked(published, MINUTE, hour, Dimensions=[]) == {}
+
+
+def test_calls_of_a_split_alias_go_to_both_versions_by_its_weight(cloud: Cloud) -> None:
+    lambda_ = cloud.client("lambda")
+    lambda_.create_alias(
+        FunctionName=FUNCTION,
+        Name="split",
+        FunctionVersion=ORIGINAL,
+        RoutingConfig={"AdditionalVersionWeights": {HEALTHY: 0.25}},
+    )
+    answers = [lambda_.invoke(FunctionName=f"{FUNCTION}:split") for _ in range(200)]
+    executed = [answer["ExecutedVersion"] for answer in answers]
+    bodies = [json.loads(answer["Payload"].read()) for answer in answers]
+    assert {(body["version"], version) for body, version in zip(bodies, executed, strict=True)} == {
+        (ORIGINAL, ORIGINAL),
+        (HEALTHY, HEALTHY),
+    }
+    assert 20 <= executed.count(HEALTHY) <= 80  # 50 expected; the draws are seeded
+
+
+def test_an_exception_is_a_function_error_with_the_log(cloud: Cloud) -> None:
+    lambda_ = cloud.client("lambda")
+    answers = [lambda_.invoke(FunctionName=FUNCTION, Qualifier=FAILING, LogType="Tail") for _ in range(40)]
+    failed = [answer for answer in answers if "FunctionError" in answer]
+    assert failed and len(failed) < len(answers)
+    assert json.loads(failed[0]["Payload"].read())["errorType"] == "RuntimeError"
+    assert "The checkout is broken" in base64.b64decode(failed[0]["LogResult"]).decode()
+
+
+def test_a_function_is_killed_at_its_time_out_and_that_is_an_error(cloud: Cloud) -> None:
+    answer = cloud.client("lambda").invoke(FunctionName=FUNCTION, Qualifier=SLOW)
+    assert answer["FunctionError"]
+    assert "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Cloud) -> None:
+    told = cloud.client("lambda").get_function_event_invoke_config(FunctionName="SimpleDeployFunction")
+    assert (told["MaximumRetryAttempts"], told["MaximumEventAgeInSeconds"]) == (0, 300)
