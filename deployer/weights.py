@@ -5,6 +5,7 @@ last one 1.
 """
 
 import re
+from difflib import get_close_matches
 
 from deployer.errors import InvalidRollout
 
@@ -36,7 +37,9 @@ def progression(kind: str, steps: int | None) -> tuple[tuple[float, ...], float 
         return (1.0,), None
     name = _CODEDEPLOY.fullmatch(kind)
     if name is None:
-        raise InvalidRollout(f"'type' must be {_TYPES}, but it is {kind[:60]!r}.")
+        near = get_close_matches(kind, ("linear", "exponential", "canary", "all-at-once", "AllAtOnce"), n=1)
+        remedy = f": did you mean {near[0]!r}?" if near else "."
+        raise InvalidRollout(f"'type' must be {_TYPES}, but it is {kind[:60]!r}{remedy}")
     if name["canary"]:
         return (int(name["canary"]) / 100, 1.0), 60.0 * int(name["canary_minutes"])
     if name["linear"]:

@@ -30,7 +30,8 @@ Ctrl-C ends it.
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         emulator()
     except RuntimeError as error:

@@ -1,5 +1,7 @@
 """The weights of every `type`: above 0, strictly rising, the last one 1."""
 
+from itertools import pairwise
+
 import pytest
 
 from deployer.errors import InvalidRollout
@@ -49,7 +51,7 @@ def test_each_exponential_weight_is_twice_the_one_before() -> None:
         weights, interval = progression("exponential", steps)
         assert len(weights) == steps and interval is None
         assert_rising_to_one(weights)
-        assert all(after == 2 * before for before, after in zip(weights, weights[1:], strict=False))
+        assert all(after == 2 * before for before, after in pairwise(weights))
 
 
 def test_canary_and_all_at_once_need_no_steps() -> None:
@@ -79,9 +81,11 @@ def test_codedeploy_s_linear_weights_rise_to_one_for_any_percentage(percent: int
 
 @pytest.mark.parametrize(
     "kind",
-    ["Canary0Percent5Minutes", "Canary100Percent5Minutes", "Canary10Percent0Minutes", "canary10percent5minutes"]
-    + ["Linear10PercentEvery5", "Linear10PercentEveryMinute", "ECSLinear10PercentEvery1Minutes", "Lambda", "LINEAR"]
-    + ["CodeDeployDefault.AllAtOnce", "AllAtOnce ", "linear\n", "all_at_once", "blue-green"],
+    [
+        *("Canary0Percent5Minutes", "Canary100Percent5Minutes", "Canary10Percent0Minutes", "canary10percent5minutes"),
+        *("Linear10PercentEvery5", "Linear10PercentEveryMinute", "ECSLinear10PercentEvery1Minutes", "Lambda", "LINEAR"),
+        *("CodeDeployDefault.AllAtOnce", "AllAtOnce ", "linear\n", "all_at_once", "blue-green"),
+    ],
 )
 def test_other_names_are_refused_with_the_names_that_are_taken(kind: str) -> None:
     with pytest.raises(InvalidRollout, match='\'type\' must be "linear", "exponential"'):
