@@ -11,7 +11,7 @@ Start reading in `simple.py`: `Run.roll_out` is the loop. A rollout is six verbs
 
 Who may do what:
 
-    PURE (values in, values out)      rollout, weights, payload, health, stamp, snapshot, claim
+    PURE (values in, values out)      rollout, weights, payload, health, stamp, snapshot, claim, result
     reads CloudWatch                  metrics
     reads and writes the alias        alias, and nobody else
     checks before the first write     preflight

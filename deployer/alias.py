@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deployer import aws, stamp
-from deployer.claim import Claim, Want
+from deployer.claim import Claim, PromotedByHand, Want
 from deployer.clock import Clock
 from deployer.errors import AliasBusy, AliasChanged, InvalidRollout, RollbackFailed, RolloutInterrupted
 from deployer.rollout import Rollout
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 
 
-class PromotedByHand(Exception):
-    """When somebody has put the alias on the new version, unsplit: there is nothing left to do."""
-
-
 class Alias:
     """One rollout's hold on the alias, from its original version to the new one, or back."""
 
@@ -37,7 +33,8 @@ class Alias:
         self._client, self._clock = client, clock
         self._name = {"FunctionName": rollout.function_name, "Name": rollout.alias_name}
         self.seen = self._read()
-        self._claim = Claim(rollout_id, self.seen.version, rollout.new_version, rollout.weights)
+        self._claim = Claim(rollout_id, self.seen.version, rollout.new_version)
+        self._weights = rollout.weights
         self._words = self.seen.words
         self._stamp: Stamp | None = None  # of the last shift
         self._superseded: set[str] = set()  # revisions that were replaced: an answer that shows one is stale
@@ -48,17 +45,18 @@ class Alias:
     def original(self) -> str:
         return self._claim.original
 
-    def shift(self, weight: float, step: int, until: datetime) -> None:
-        """UpdateWeight. Raises `InvalidRollout` when AWS refuses the first one."""
-        claim = self._claim
-        self._stamp = Stamp(claim.rollout_id, claim.new_version, weight, step, len(claim.weights), until)
+    def shift(self, step: int, until: datetime) -> None:
+        """UpdateWeight, to the weight of that step, from 1. Raises `InvalidRollout` when AWS refuses the first one."""
+        weight = self._weights[step - 1]
+        self._claim = claim = replace(self._claim, weights=(*self._claim.weights, weight))
+        self._stamp = Stamp(claim.rollout_id, claim.new_version, weight, step, len(self._weights), until)
         try:
             self._write(Want({claim.new_version: weight}, stamp=self._stamp), min(PATIENCE, self._clock.spare()))
         except aws.CallFailed as error:
             if not self._sent:
                 raise InvalidRollout(f"AWS refuses to split the alias: {aws.words(error)}") from error
             raise RolloutInterrupted(f"The alias could not be shifted to {weight:g}: {aws.words(error)}") from error
-        self._claim = replace(claim, held=True)
+        self._claim = replace(claim, held=True, weights=(weight,))
 
     def finalize(self) -> Snapshot:
         """Put the alias on the new version alone, with the user's own description."""
@@ -96,7 +94,7 @@ class Alias:
     def confirm(self) -> None:
         """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's own error."""
         want = Want(self.seen.routing, stamp=self._stamp)
-        self._accept(self._read(), want)
+        self._accept(self._reread(), want)
         if self._claim.held and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
@@ -125,12 +123,11 @@ class Alias:
             except aws.CallFailed as error:
                 failure = error
             try:
-                self._accept(self._read(), want)
+                self._accept(self._reread(), want)
                 if self.seen.revision != revision and self._claim.holds(self.seen, want):
                     return None
-            except aws.CallFailed as error:
-                if aws.not_found(error):
-                    raise AliasChanged("Somebody deleted the alias.") from error
+            except aws.CallFailed:
+                pass  # not read: write again
             if (aws.refused(failure) and not want.rolling_back) or self._clock.monotonic() >= give_up:
                 raise failure
             self._clock.pause(attempt)
@@ -156,6 +153,15 @@ class Alias:
 
     def _read(self) -> Snapshot:
         return Snapshot(self._client.get_alias(**self._name))
+
+    def _reread(self) -> Snapshot:
+        try:
+            return self._read()
+        except aws.CallFailed as error:
+            if aws.not_found(error):
+                self._unsure = True
+                raise AliasChanged("Somebody deleted the alias.") from error
+            raise
 
     def _take(self, found: Snapshot) -> None:
         """Take what was answered for what is."""

@@ -6,6 +6,10 @@ from deployer.snapshot import Routing, Snapshot, same
 from deployer.stamp import Stamp
 
 
+class PromotedByHand(Exception):
+    """When somebody has put the alias on the new version, unsplit: there is nothing left to do."""
+
+
 @dataclass(frozen=True)
 class Want:
     """What a write shall bring about; without `version` the alias's own version stays as it is."""
@@ -18,7 +22,7 @@ class Want:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is ours: from the original version, any of our weights of the new one, under our stamp.
+    """What is ours: on the original version, under our stamp, one of `weights`: the last one, or one being written.
 
     `held` says that a shift of ours has taken effect: from then on, an unsplit alias means that somebody
     took it back, and a split with no stamp means that somebody replaced the whole description.
@@ -27,7 +31,7 @@ class Claim:
     rollout_id: str
     original: str
     new_version: str
-    weights: tuple[float, ...]
+    weights: tuple[float, ...] = ()
     held: bool = False
 
     def holds(self, found: Snapshot, want: Want) -> bool:
@@ -42,7 +46,7 @@ class Claim:
         if found.version != self.original:
             return False
         if not found.routing:
-            return want.rolling_back or not self.held
+            return want.rolling_back or not (self.held or self.has_our_stamp(found))
         return self.has_our_weight(found)
 
     def has_our_weight(self, found: Snapshot) -> bool:

@@ -102,7 +102,8 @@ def shown(value: Any) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**18:
         return "a number of more than 18 digits"
-    as_json = json.dumps(value, ensure_ascii=False, default=repr)
+    # JSON may hold half a surrogate pair, which no log line and no answer can carry.
+    as_json = json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace").decode()
     return as_json if len(as_json) <= 60 else f"{as_json[:57]}…"
 
 

@@ -32,7 +32,7 @@ LONGEST_INTERVAL = 364 * 86_400
 # API reference of UpdateAlias, "FunctionName" and "Name".
 _FUNCTION = re.compile(
     r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?"
-    r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>.*))?"
+    r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
 )
 _ALIAS = re.compile(r"(?![0-9]+\Z)[a-zA-Z0-9_-]{1,128}")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")

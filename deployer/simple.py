@@ -12,7 +12,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deployer import aws, health, preflight
-from deployer.alias import Alias, PromotedByHand
+from deployer.alias import Alias
+from deployer.claim import PromotedByHand
 from deployer.clock import RESERVE, Clock
 from deployer.errors import (
     AliasBusy,
@@ -97,7 +98,7 @@ class Run:
         self.started, start = self.clock.now(), self.clock.monotonic()
         until = self.started + timedelta(seconds=self.clock.left())
         for step, weight in enumerate(self.rollout.weights, 1):
-            self.alias.shift(weight, step, until)
+            self.alias.shift(step, until)
             self.last_shift, shifted = self.clock.now(), self.clock.monotonic()
             logger.info("SHIFTED", extra={"weight": weight, "step": step})
             interval = self.rollout.interval
@@ -113,7 +114,7 @@ class Run:
             good += self.look(ended)
             if ended:
                 break
-        if not good:
+        if not good and not self.look_again():
             raise HealthCheckInconclusive("No look of this step could be made, so the new version could not be judged.")
 
     def settle(self) -> None:
@@ -126,7 +127,7 @@ class Run:
         while not self.judged and self.clock.monotonic() < give_up:
             self.wait(min(self.every, give_up - self.clock.monotonic()))
             good = self.look(ended=False)
-        if not good:  # "no calls were published" would be a guess
+        if not good and not self.look_again():  # "no calls were published" would be a guess
             raise HealthCheckInconclusive("The last look could not be made, so the new version could not be judged.")
         if not self.judged:
             self.warnings.append(
@@ -161,6 +162,11 @@ class Run:
         if verdict.status is health.Status.FAILED:
             raise HealthCheckFailed(verdict.reason)
         return True
+
+    def look_again(self) -> bool:
+        """One more try, where a healthy version would be rolled back for one answer of AWS that got lost."""
+        self.clock.pause(2)
+        return self.look(ended=True)
 
     def undo_abandoned(self) -> None:
         if self.alias.seen.routing:

@@ -40,19 +40,22 @@ class Stamp:
 
 
 def read(description: str) -> tuple[str, Stamp | None]:
-    """The user's words, and the stamp if there is one."""
-    match = _STAMP.search(description)
-    if match is None:
-        return description, None
-    words, _ = read(description[: match.start()] + description[match.end() :])
+    """The user's words, and the stamp if there is one; the last, where words look like one."""
+    for match in reversed(list(_STAMP.finditer(description))):
+        stamp = _parsed(match)
+        if stamp:
+            words, _ = read(description[: match.start()] + description[match.end() :])
+            return words, stamp
+    return description, None
+
+
+def _parsed(match: re.Match[str]) -> Stamp | None:
+    numbers = int(match["step"]), int(match["steps"])
     try:
         until = datetime.strptime(match["until"], _TIME).replace(tzinfo=UTC)
-        stamp = Stamp(
-            match["id"], match["version"], float(match["weight"]), int(match["step"]), int(match["steps"]), until
-        )
-    except ValueError:  # looks like a stamp, but nobody writes such numbers
-        return description, None
-    return words, stamp
+        return Stamp(match["id"], match["version"], float(match["weight"]), *numbers, until)
+    except ValueError:  # it looks like a stamp, but nobody writes such numbers
+        return None
 
 
 def write(words: str, stamp: Stamp | None) -> str:
