@@ -108,8 +108,6 @@ class Alias:
                 return f"{who} could not be read ({aws.code(error)}); when last seen it {self.seen.state}."
         return f"{who} {self.seen.state}."
 
-    # How a write is settled.
-
     def _write(self, want: Want, patience: float) -> None:
         """Write until the alias holds what we want; raises the API's error after `patience` seconds.
 

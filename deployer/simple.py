@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import aws, health, preflight
+from deployer import aws, errors, health, preflight
 from deployer.alias import Alias
 from deployer.claim import PromotedByHand
 from deployer.clock import RESERVE, Clock
-from deployer.errors import (
-    AliasBusy,
-    AliasChanged,
-    DeployError,
-    HealthCheckFailed,
-    HealthCheckInconclusive,
-    RolloutInterrupted,
-)
+from deployer.errors import AliasBusy, AliasChanged, DeployError
 from deployer.metrics import Metrics, NotSeen
 from deployer.result import result
 from deployer.rollout import Rollout
@@ -115,7 +108,9 @@ class Run:
             if ended:
                 break
         if not good and not self.look_again():
-            raise HealthCheckInconclusive("No look of this step could be made, so the new version could not be judged.")
+            raise errors.HealthCheckInconclusive(
+                "No look of this step could be made, so the new version could not be judged."
+            )
 
     def settle(self) -> None:
         """Look on until calls at the last weight are published, or a quick rollout would end unjudged."""
@@ -128,7 +123,9 @@ class Run:
             self.wait(min(self.every, give_up - self.clock.monotonic()))
             good = self.look(ended=False)
         if not good and not self.look_again():  # "no calls were published" would be a guess
-            raise HealthCheckInconclusive("The last look could not be made, so the new version could not be judged.")
+            raise errors.HealthCheckInconclusive(
+                "The last look could not be made, so the new version could not be judged."
+            )
         if not self.judged:
             self.warnings.append(
                 f"Not judged at full weight: CloudWatch published no calls of version {self.rollout.new_version} "
@@ -138,7 +135,7 @@ class Run:
     def wait(self, seconds: float) -> None:
         self.clock.sleep(min(seconds, self.clock.spare()))
         if self.clock.spare() <= 0:
-            raise RolloutInterrupted("Time ran out: only the reserve for a rollback was left.")
+            raise errors.RolloutInterrupted("Time ran out: only the reserve for a rollback was left.")
 
     def look(self, ended: bool) -> bool:
         """HealthCheck: False when the look could not be made; raises when it finds something wrong.
@@ -160,7 +157,7 @@ class Run:
         verdict = health.judge(self.seen, self.alias.original, self.rollout.new_version, ended)
         logger.info("LOOKED", extra={"verdict": verdict.status, "reason": verdict.reason})
         if verdict.status is health.Status.FAILED:
-            raise HealthCheckFailed(verdict.reason)
+            raise errors.HealthCheckFailed(verdict.reason)
         return True
 
     def look_again(self) -> bool:
@@ -183,7 +180,7 @@ class Run:
             if self.alias.roll_back():
                 logger.warning("ROLLED_BACK", extra={"reason": str(getattr(error, "reason", error))})
         except PromotedByHand:
-            if isinstance(error, HealthCheckFailed | HealthCheckInconclusive):
+            if isinstance(error, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
                 raise error from None  # somebody wants it all the same: respected, and not called a success
             self.warnings.append("Promoted by hand, or by a request of ours whose answer was lost.")
             return self.result("SUCCEEDED", self.alias.seen)
@@ -192,7 +189,7 @@ class Run:
             raise worse from error
         if isinstance(error, DeployError):
             raise error
-        raise RolloutInterrupted(f"Something unexpected happened: {type(error).__name__}: {error}.") from error
+        raise errors.RolloutInterrupted(f"Something unexpected happened: {type(error).__name__}: {error}.") from error
 
     def result(self, status: str, alias: Snapshot) -> dict[str, Any]:
         logger.info(status, extra={"warnings": self.warnings})
