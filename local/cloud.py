@@ -99,15 +99,16 @@ class Cloud:
         stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")["Stacks"]
         return str({output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}["LogGroupName"])
 
-    def deployer_log(self) -> list[dict[str, Any]]:
-        """What the deployer has logged so far, oldest first."""
+    def deployer_log(self, alias: str = ALIAS) -> list[dict[str, Any]]:
+        """What the deployer has logged of the alias's rollouts so far, oldest first."""
         logs = self.client("logs")
         try:
             events = logs.filter_log_events(logGroupName=self.log_group(), limit=10_000)["events"]
         except logs.exceptions.ResourceNotFoundException:
             return []
         lines = sorted(events, key=lambda event: event["timestamp"])
-        return [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
+        told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
+        return [line for line in told if line.get("alias") == alias]
 
 
 @contextlib.contextmanager
