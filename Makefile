@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo local test lint tools install lock clean
+.PHONY: help demo workflow local test lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -11,6 +11,9 @@ help: ## tell what there is
 
 demo: $(TOOLS) ## watch a rollout succeed and a bad one roll back, on this machine alone
 	@$(BIN)/python -m local.demo
+
+workflow: $(TOOLS) ## the same demo through the state machine
+	@$(BIN)/python -m local.demo workflow
 
 local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
 	@$(BIN)/python -m local.up

@@ -6,20 +6,18 @@ it, and then we take out what is ours and leave the rest. It never takes the ali
 """
 
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from itertools import count
+from typing import Any, NoReturn
 
 from deployer import aws, stamp
 from deployer.claim import Claim, PromotedByHand, Want
-from deployer.clock import Clock
 from deployer.errors import AliasBusy, AliasChanged, InvalidRollout, RollbackFailed, RolloutInterrupted
 from deployer.rollout import Rollout
 from deployer.snapshot import Snapshot
 from deployer.stamp import Stamp
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 #: Seconds for which a shift or a finalize is tried again before the rollout turns back.
 PATIENCE = 30.0
@@ -28,43 +26,49 @@ PATIENCE = 30.0
 class Alias:
     """One rollout's hold on the alias, from its original version to the new one, or back."""
 
-    def __init__(self, client: "LambdaClient", clock: Clock, rollout: Rollout, rollout_id: str) -> None:
-        """Reads the alias; raises the API's own error."""
-        self._client, self._clock = client, clock
+    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None) -> None:
+        """Reads the alias, unless it was `seen`; raises the API's own error."""
+        self._client, self._clock = means.lambda_, means.clock
         self._name = {"FunctionName": rollout.function_name, "Name": rollout.alias_name}
-        self.seen = self._read()
+        self.seen = seen or self._read()
+        self.words = self.seen.words
         self._claim = Claim(rollout_id, self.seen.version, rollout.new_version)
         self._weights = rollout.weights
-        self._words = self.seen.words
         self._stamp: Stamp | None = None  # of the last shift
         self._superseded: set[str] = set()  # revisions that were replaced: an answer that shows one is stale
         self._sent = False  # a shift was sent and may have taken effect
         self._unsure = False  # the fate of the last write is not known
 
-    @property
-    def original(self) -> str:
-        return self._claim.original
+    def resume(self, original: str, words: str, step: int, maybe_sent: bool) -> None:
+        """Go on after `step` shifts of an earlier invocation; with `maybe_sent` the next one may have taken effect."""
+        weights = self._weights[max(0, step - 1) : step + maybe_sent]
+        self._claim = replace(self._claim, original=original, weights=weights, held=step > 0)
+        self.words, self._stamp = words, self.seen.stamp
+        self._sent, self._unsure = step > 0 or maybe_sent, True
 
     def shift(self, step: int, until: datetime) -> None:
         """UpdateWeight, to the weight of that step, from 1. Raises `InvalidRollout` when AWS refuses the first one."""
         weight = self._weights[step - 1]
         self._claim = claim = replace(self._claim, weights=(*self._claim.weights, weight))
         self._stamp = Stamp(claim.rollout_id, claim.new_version, weight, step, len(self._weights), until)
-        try:
-            self._write(Want({claim.new_version: weight}, stamp=self._stamp), min(PATIENCE, self._clock.spare()))
-        except aws.CallFailed as error:
-            if not self._sent:
-                raise InvalidRollout(f"AWS refuses to split the alias: {aws.words(error)}") from error
-            raise RolloutInterrupted(f"The alias could not be shifted to {weight:g}: {aws.words(error)}") from error
+        self._bring(Want({claim.new_version: weight}, stamp=self._stamp), f"shifted to {weight:g}")
         self._claim = replace(claim, held=True, weights=(weight,))
 
-    def finalize(self) -> Snapshot:
+    def finalize(self) -> None:
         """Put the alias on the new version alone, with the user's own description."""
+        self._bring(Want(version=self._claim.new_version), "put on the new version")
+
+    def undo_abandoned(self) -> None:
+        """Roll back the split that preflight found abandoned."""
+        self._bring(Want(), "taken back from an abandoned rollout")
+
+    def _bring(self, want: Want, what: str) -> None:
         try:
-            self._write(Want(version=self._claim.new_version), min(PATIENCE, self._clock.spare()))
+            self._write(want, min(PATIENCE, self._clock.spare()))
         except aws.CallFailed as error:
-            raise RolloutInterrupted(f"The alias could not be put on the new version: {aws.words(error)}") from error
-        return self.seen
+            if want.stamp and not self._sent:
+                raise InvalidRollout(f"AWS refuses to split the alias: {aws.words(error)}") from error
+            raise RolloutInterrupted(f"The alias could not be {what}: {aws.words(error)}") from error
 
     def roll_back(self) -> bool:
         """Give the alias back to the original version; False when it was never taken from it.
@@ -77,25 +81,17 @@ class Alias:
         try:
             self._write(Want(rolling_back=True), self._clock.left() - aws.CALL_SECONDS)
         except aws.CallFailed as error:
-            command = (
-                f"aws lambda update-alias --function-name {self._name['FunctionName']} --name {self._name['Name']} "
-                f"--routing-config AdditionalVersionWeights={{}} --description {shlex.quote(self._words)}"
-            )
+            target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
+            original = f"--routing-config AdditionalVersionWeights={{}} --description {shlex.quote(self.words)}"
+            command = f"aws lambda update-alias {target} {original}"
             raise RollbackFailed(f"The alias could not be rolled back: {aws.words(error)} Run: {command}") from error
         return True
-
-    def undo_abandoned(self) -> None:
-        """Roll back the split that preflight found abandoned. A write of somebody else's goes first."""
-        try:
-            self._update(Want())
-        except aws.CallFailed as error:
-            raise RolloutInterrupted(f"An abandoned split could not be rolled back: {aws.words(error)}") from error
 
     def confirm(self) -> None:
         """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's own error."""
         want = Want(self.seen.routing, stamp=self._stamp)
-        self._accept(self._reread(), want)
-        if self._claim.held and self.seen.stamp is None:  # somebody replaced the whole description
+        self._check(want)
+        if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
     def where(self) -> str:
@@ -113,37 +109,32 @@ class Alias:
 
         A refusal is final, except that a rollback tries on: permissions may come back, a split would stay.
         """
-        give_up, attempt = self._clock.monotonic() + patience, 0
-        while True:
+        give_up = self._clock.time() + patience
+        for attempt in count():
             revision = self.seen.revision
             try:
-                return self._update(want)
+                self._update(want)
+                return
             except aws.CallFailed as error:
                 failure = error
-            try:
-                self._accept(self._reread(), want)
+            with suppress(*aws.CallFailed):  # not read: write again
+                self._check(want)
                 if self.seen.revision != revision and self._claim.holds(self.seen, want):
-                    return None
-            except aws.CallFailed:
-                pass  # not read: write again
-            if (aws.refused(failure) and not want.rolling_back) or self._clock.monotonic() >= give_up:
+                    return
+            if (aws.refused(failure) and not want.rolling_back) or self._clock.time() >= give_up:
                 raise failure
             self._clock.pause(attempt)
-            attempt += 1
 
     def _update(self, want: Want) -> None:
-        request: dict[str, Any] = {
-            **self._name,
-            "RoutingConfig": {"AdditionalVersionWeights": want.routing},
-            "Description": stamp.write(self._words, want.stamp),
-            "RevisionId": self.seen.revision,
-        }
+        request: dict[str, Any] = {**self._name, "RevisionId": self.seen.revision}
+        request["RoutingConfig"] = {"AdditionalVersionWeights": want.routing}
+        request["Description"] = stamp.write(self.words, want.stamp)
         if want.version:
             request["FunctionVersion"] = want.version
+        self._unsure = True
         try:
             answer = self._client.update_alias(**request)
         except aws.CallFailed as error:
-            self._unsure = True
             self._sent |= want.stamp is not None and not aws.refused(error)
             raise
         self._sent |= want.stamp is not None
@@ -152,25 +143,23 @@ class Alias:
     def _read(self) -> Snapshot:
         return Snapshot(self._client.get_alias(**self._name))
 
-    def _reread(self) -> Snapshot:
-        try:
-            return self._read()
-        except aws.CallFailed as error:
-            if aws.not_found(error):
-                self._unsure = True
-                raise AliasChanged("Somebody deleted the alias.") from error
-            raise
-
     def _take(self, found: Snapshot) -> None:
         """Take what was answered for what is."""
         if found.revision != self.seen.revision:
             self._superseded.add(self.seen.revision)
         self.seen, self._unsure = found, False
-        if found.words != stamp.read(stamp.write(self._words, found.stamp))[0]:
-            self._words = found.words  # somebody edited them while the stamp stood: keep theirs
+        if found.words != stamp.read(stamp.write(self.words, found.stamp))[0]:
+            self.words = found.words  # somebody edited them while the stamp stood: keep theirs
 
-    def _accept(self, found: Snapshot, want: Want) -> None:
-        """Take what was read, if it is what we want or still ours; otherwise yield to whoever moved the alias."""
+    def _check(self, want: Want) -> None:
+        """Read the alias: it is what we want, or still ours; otherwise yield to whoever moved it."""
+        try:
+            found = self._read()
+        except aws.CallFailed as error:
+            if aws.code(error) == "ResourceNotFoundException":
+                self._unsure = True
+                raise AliasChanged("Somebody deleted the alias.") from error
+            raise
         if found.revision in self._superseded:
             return
         self._take(found)
@@ -190,10 +179,8 @@ class Alias:
                 self._update(Want({} if our_weight else self.seen.routing))
             except aws.CallFailed:
                 self._clock.pause(attempt)
-                try:
+                with suppress(*aws.CallFailed):
                     self._take(self._read())
-                except aws.CallFailed:
-                    continue
         if claim.promoted(self.seen):
             raise PromotedByHand
         raise AliasChanged("Somebody else moved the alias during the rollout, so it was left to them.")

@@ -5,15 +5,15 @@ rollback after it still end before Lambda kills the invocation.
 """
 
 from functools import cache
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import Any
 
 import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_lambda import LambdaClient
+from deployer.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 
@@ -23,21 +23,27 @@ CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
 #: What a call may raise: AWS said no, or gave no answer that could be understood.
 CallFailed = (ClientError, BotoCoreError)
 
-_CONFIG = Config(
-    connect_timeout=CONNECT_SECONDS,
-    read_timeout=READ_SECONDS,
-    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-)
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+_CONFIG = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
+
+#: A client is made when first asked for, and kept for the sandbox's life.
+_client: Any = cache(boto3.client)
 
 
-@cache
-def lambda_client() -> "LambdaClient":
-    return boto3.client("lambda", config=_CONFIG)
+class Means:
+    """What a deployer works with: AWS's clients, the clock, and its own ARN. Tests pass fakes of the same names."""
+
+    def __init__(self, context: LambdaContext) -> None:
+        self.lambda_ = _client("lambda", config=_CONFIG)
+        self.cloudwatch = _client("cloudwatch", config=_CONFIG)
+        self.stepfunctions = _client("stepfunctions", config=_CONFIG)
+        self.clock = Clock(context.get_remaining_time_in_millis)
+        self.here = context.invoked_function_arn
 
 
-@cache
-def cloudwatch_client() -> "CloudWatchClient":
-    return boto3.client("cloudwatch", config=_CONFIG)
+def id_of(execution: str) -> str:
+    """The rollout id of a state machine's execution, from its ARN."""
+    return sha256(execution.encode()).hexdigest()[:12]
 
 
 def code(error: Exception) -> str:
@@ -45,10 +51,6 @@ def code(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return type(error).__name__
-
-
-def not_found(error: Exception) -> bool:
-    return code(error) == "ResourceNotFoundException"
 
 
 def denied(error: Exception) -> bool:
@@ -72,7 +74,5 @@ def refused(error: Exception) -> bool:
 
 def words(error: Exception) -> str:
     """AWS's own words for the error, on one line, ending with a full stop."""
-    if isinstance(error, ClientError):
-        message = str(error.response.get("Error", {}).get("Message", "")).strip()
-        return f"{code(error)}: {message.rstrip('.')}."
-    return f"{type(error).__name__}: {str(error).rstrip('.')}."
+    message = error.response.get("Error", {}).get("Message", "") if isinstance(error, ClientError) else error
+    return f"{code(error)}: {str(message).strip().rstrip('.')}."

@@ -15,17 +15,17 @@ RESERVE = 60.0
 class Clock:
     """The time of one invocation, in seconds."""
 
-    def __init__(self, milliseconds_left: Callable[[], int], reserve: float = RESERVE) -> None:
+    def __init__(self, milliseconds_left: Callable[[], int]) -> None:
         self._milliseconds_left = milliseconds_left
-        self._reserve = reserve
+        self._start = time.time() - time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since 1970 that never jump: the wall clock at the start, moved on by the monotonic one."""
+        return self._start + time.monotonic()
 
     def now(self) -> datetime:
-        """The wall clock, in UTC: for CloudWatch's minutes and for the stamp."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never jump: for everything that is measured."""
-        return time.monotonic()
+        """The same in UTC: for CloudWatch's minutes and for the stamp."""
+        return datetime.fromtimestamp(self.time(), UTC)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
@@ -36,7 +36,7 @@ class Clock:
 
     def spare(self) -> float:
         """Seconds that a rollout may still use: what is left without the reserve."""
-        return self.left() - self._reserve
+        return self.left() - RESERVE
 
     def pause(self, attempt: int) -> None:
         """Sleep before asking AWS again: about 0.5, 1, 2, then 4 seconds.

@@ -27,7 +27,7 @@ class DeployError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.where}"
+        return f"{self.reason} {self.where}".strip()
 
 
 class InvalidRollout(DeployError):

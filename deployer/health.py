@@ -4,12 +4,17 @@ A look is one reading of CloudWatch: the calls and errors of both versions, minu
 the first shift. A new check goes into `judge`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 MINUTE = timedelta(minutes=1)
+
+#: A call's metrics are published when it ends, stamped with its start: after Lambda's longest call, 15 minutes,
+#: and a few for CloudWatch, a minute changes no more.
+LATEST = timedelta(minutes=18)
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,6 @@ class HealthCheck:
     settle: float = 120.0
 
 
-def looks_every(interval: float) -> float:
-    """Seconds between looks: 15, less in shorter steps; every step ends with one in any case."""
-    return min(15.0, max(interval, 5.0))
-
-
 @dataclass(frozen=True)
 class Counts:
     """What CloudWatch published of one version, in a minute or in several."""
@@ -31,15 +31,15 @@ class Counts:
     invocations: int = 0
     errors: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.invocations + other.invocations, self.errors + other.errors)
+    def plus(self, others: Iterable["Counts"]) -> "Counts":
+        every = [self, *others]
+        return Counts(sum(each.invocations for each in every), sum(each.errors for each in every))
 
     def __str__(self) -> str:
         if not self.errors and not self.invocations:
             return "no published calls"
-        if self.errors > self.invocations:  # the minute is half-published: no rate can be told
-            return f"{_count(self.errors, 'error')} ({self.invocations} invocations published so far)"
-        rate = f" ({self.errors / self.invocations:.2%})" if self.errors else ""
+        # No rate can be told of a minute that is half-published.
+        rate = f" ({self.errors / self.invocations:.2%})" if 0 < self.errors <= self.invocations else ""
         return f"{_count(self.errors, 'error')} in {_count(self.invocations, 'invocation')}{rate}"
 
 
@@ -47,15 +47,40 @@ class Counts:
 Minutes = Mapping[datetime, Counts]
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What both versions did under the alias, as far as it is published."""
 
     original: Minutes
     new: Minutes
 
 
+@dataclass
+class Evidence:
+    """What all looks say together, of the original and of the new version.
+
+    The next look reads from `since` (seconds since 1970) on; what minutes before that said is carried in `older`.
+    """
+
+    since: float = 0.0
+    older: list[Counts] = field(default_factory=lambda: [Counts(), Counts()])
+    total: list[Counts] = field(default_factory=lambda: [Counts(), Counts()])
+
+    @classmethod
+    def load(cls, state: Any) -> "Evidence":
+        """From what `asdict` made of it, through JSON."""
+        return cls(state["since"], *([Counts(**each) for each in state[name]] for name in ("older", "total")))
+
+    def add(self, look: Look, now: datetime) -> None:
+        final = max(self.since, (now.replace(second=0, microsecond=0) - LATEST).timestamp())
+        older = self.older
+        self.total = [older[0].plus(look.original.values()), older[1].plus(look.new.values())]
+        done = [[counts for minute, counts in minutes.items() if minute.timestamp() < final] for minutes in look]
+        self.older, self.since = [older[0].plus(done[0]), older[1].plus(done[1])], final
+
+
 class Status(StrEnum):
+    #: The look could not be made: that is neither healthy nor failed.
+    UNSEEN = "UNSEEN"
     #: Nothing wrong so far, and the step lasts on.
     PENDING = "PENDING"
     #: Nothing wrong at the end of a step.
@@ -64,22 +89,17 @@ class Status(StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     status: Status
     reason: str
 
 
-def total(minutes: Minutes) -> Counts:
-    return sum(minutes.values(), Counts())
-
-
-def judge(look: Look, original_version: str, new_version: str, ended: bool) -> Verdict:
+def judge(seen: Evidence, original_version: str, new_version: str, ended: bool) -> Verdict:
     """FAILED when the new version had any error (the sample's rule). No data is healthy, as in the sample.
 
     `ended` tells whether this is the last look of a step.
     """
-    new, original = total(look.new), total(look.original)
+    original, new = seen.total
     reason = f"Version {new_version} had {new}; version {original_version} had {original} in the same time."
     if new.errors:
         return Verdict(Status.FAILED, reason)

@@ -6,93 +6,66 @@ https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deployer.aws import CallFailed, denied, words
-from deployer.health import MINUTE, Counts, Look, Minutes
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
+from deployer.health import MINUTE, Counts, Look
+from deployer.rollout import Rollout
 
 #: A look follows `NextToken` this often; the few hundred data points of a look fit into one page.
 _MOST_PAGES = 5
 
 
 class NotSeen(Exception):
-    """When a look could not be made: that says nothing about the new version, good or bad.
+    """When CloudWatch answered, but not completely: that says nothing about the new version, good or bad."""
 
-    `denied` tells whether a permission is missing, so that asking again is in vain.
-    """
 
-    def __init__(self, reason: str, denied: bool = False) -> None:
-        super().__init__(reason)
-        self.denied = denied
+class Forbidden(NotSeen):
+    """When a permission is missing, so that asking again is in vain."""
 
 
 class Metrics:
     """Calls and errors of the alias's two versions."""
 
-    def __init__(self, cloudwatch: "CloudWatchClient", function: str, alias: str, original: str, new: str) -> None:
-        self._cloudwatch = cloudwatch
+    def __init__(self, cloudwatch: Any, rollout: Rollout, original: str) -> None:
+        """`cloudwatch` is boto3's client, or a fake."""
+        self._cloudwatch, function = cloudwatch, rollout.function_name
+        alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
         self._queries = [
-            _query(f"{metric.lower()}_{who}", metric, function, alias, version)
-            for who, version in (("original", original), ("new", new))
+            _query(metric, who, {**alias, "ExecutedVersion": version})
+            for who, version in (("original", original), ("new", rollout.new_version))
             for metric in ("Invocations", "Errors")
         ]
 
     def look(self, since: datetime, now: datetime) -> Look:
         """Everything published from the minute of `since` on, the current minute included.
 
-        Raises `NotSeen` when CloudWatch does not answer, or not completely.
+        Raises `NotSeen`, or the API's own error.
         """
-        values: dict[str, dict[datetime, float]] = defaultdict(dict)
-        try:
-            for result in self._results(since.replace(second=0, microsecond=0), now + MINUTE):
-                values[result["Id"]].update(zip(result["Timestamps"], result["Values"], strict=True))
-        except CallFailed as error:
-            raise NotSeen(words(error), denied(error)) from error
-        return Look(_minutes(values, "original"), _minutes(values, "new"))
-
-    def _results(self, start: datetime, end: datetime) -> Iterable[Any]:
-        request: dict[str, Any] = {"MetricDataQueries": self._queries, "StartTime": start, "EndTime": end}
-        status: dict[str, str] = {}
+        request: dict[str, Any] = {"MetricDataQueries": self._queries}
+        request |= {"StartTime": since.replace(second=0, microsecond=0), "EndTime": now + MINUTE}
+        status = {query["Id"]: "absent" for query in self._queries}
+        minutes: dict[str, dict[datetime, Counts]] = {"original": defaultdict(Counts), "new": defaultdict(Counts)}
         for _ in range(_MOST_PAGES):
             page = self._cloudwatch.get_metric_data(**request)
             for result in page["MetricDataResults"]:
                 status[result["Id"]] = result["StatusCode"]
-                yield result
+                count, who = result["Id"].split("_")
+                for minute, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    minutes[who][minute] = replace(minutes[who][minute], **{count: round(value)})
             if not page.get("NextToken"):
                 break
             request["NextToken"] = page["NextToken"]
         else:
             raise NotSeen("CloudWatch did not come to the end of its answer.")
-        unseen = {query["Id"]: status.get(query["Id"], "absent") for query in self._queries}
-        unseen = {name: told for name, told in unseen.items() if told != "Complete"}
+        unseen = {name: told for name, told in status.items() if told != "Complete"}
         if unseen:
-            raise NotSeen(f"CloudWatch answered {unseen}.", "Forbidden" in unseen.values())
+            raise (Forbidden if "Forbidden" in unseen.values() else NotSeen)(f"CloudWatch answered {unseen}.")
+        return Look(**minutes)
 
 
-def _query(name: str, metric: str, function: str, alias: str, version: str) -> dict[str, Any]:
-    dimensions = {"FunctionName": function, "Resource": f"{function}:{alias}", "ExecutedVersion": version}
-    return {
-        "Id": name,
-        "MetricStat": {
-            "Metric": {
-                "Namespace": "AWS/Lambda",
-                "MetricName": metric,
-                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
-            },
-            "Period": 60,
-            "Stat": "Sum",
-        },
-    }
-
-
-def _minutes(values: dict[str, dict[datetime, float]], who: str) -> Minutes:
-    invocations, errors = values[f"invocations_{who}"], values[f"errors_{who}"]
-    return {
-        minute: Counts(round(invocations.get(minute, 0)), round(errors.get(minute, 0)))
-        for minute in sorted(invocations.keys() | errors.keys())
-    }
+def _query(metric: str, who: str, dimensions: dict[str, str]) -> dict[str, Any]:
+    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    wanted = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": pairs}
+    return {"Id": f"{metric.lower()}_{who}", "MetricStat": {"Metric": wanted, "Period": 60, "Stat": "Sum"}}

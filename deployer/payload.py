@@ -1,24 +1,25 @@
-"""PURE. One key of the payload to one value, or `InvalidRollout` that names the key and the remedy.
-
-Each reader returns None where the key is absent; whether it may be absent is the caller's business.
-"""
+"""PURE. The keys of the payload to their values, or `InvalidRollout` that names the key and the remedy."""
 
 import json
-import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from deployer.errors import InvalidRollout
 
-Payload = Mapping[str, Any]
+#: From a value to what it means; None where it is not what the key's rule asks for.
+Reader = Callable[[Any], Any]
+
+#: By key: the rule, which says in words what the value must be; its reader; an example for who left the key out.
+Keys = Mapping[str, tuple[str, Reader, str]]
 
 
-def as_object(event: Any, keys: Collection[str]) -> Payload:
-    """The event itself, if it is a JSON object of known keys and none of them is null."""
+def read(event: Any, keys: Keys, *required: str) -> dict[str, Any]:
+    """What the event holds, read: it must be a JSON object of known keys, the required ones among them, none null."""
     if not isinstance(event, Mapping):
         raise InvalidRollout(f"The payload must be a JSON object, but it is {shown(event)}: send an object of keys.")
+    given = {}
     for key, value in event.items():
         if key not in keys:
             near = get_close_matches(str(key), keys, n=1, cutoff=0.5)
@@ -26,72 +27,37 @@ def as_object(event: Any, keys: Collection[str]) -> Payload:
             raise InvalidRollout(f"{shown(key)} is not a key of the payload: {remedy}")
         if value is None:
             raise InvalidRollout(f"'{key}' is null: give it a value, or leave the key out.")
-    return event
+        rule, reader, _ = keys[key]
+        given[key] = reader(value)
+        if given[key] is None:
+            raise InvalidRollout(f"'{key}' must be {rule}, but it is {shown(value)}.")
+    require(given, keys, *required)
+    return given
 
 
-def require(event: Payload, key: str, example: str) -> None:
-    if key not in event:
-        raise InvalidRollout(f"'{key}' is required: add it, for example \"{key}\": {example}.")
+def require(given: Mapping[str, Any], keys: Keys, *required: str) -> None:
+    for key in required:
+        if key not in given:
+            raise InvalidRollout(f"'{key}' is required: add it, for example \"{key}\": {keys[key][2]}.")
 
 
-def text(event: Payload, key: str, pattern: re.Pattern[str], rule: str) -> re.Match[str] | None:
-    """The match of a string with the whole of `pattern`; `rule` says in words what it asks for."""
-    if key not in event:
-        return None
-    value = event[key]
-    match = pattern.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise wrong(key, rule, value)
-    return match
+def text(pattern: str, kinds: Any = str) -> Reader:
+    """To the match of a string, or of another value of these kinds, with the whole pattern."""
+    return lambda value: re.fullmatch(pattern, str(value)) if isinstance(value, kinds) else None
 
 
-def whole_number(event: Payload, key: str, low: int, high: int) -> int | None:
-    """A whole number from `low` to `high`; 10.0 is one, as in JSON Schema; true and "10" are not."""
-    if key not in event:
-        return None
-    value = event[key]
-    if not _is_number(value) or value != math.floor(value) or not low <= value <= high:
-        raise wrong(key, f"a whole number from {low} to {high}", value)
-    return int(value)
+def number(low: float, high: float, kind: type[float]) -> Reader:
+    """To a number of that kind; for `int`, 10.0 is a whole number, as in JSON Schema."""
+    return lambda value: kind(value) if is_number(value) and low <= value <= high and value == kind(value) else None
 
 
-def number(event: Payload, key: str, low: float, high: float, unit: str) -> float | None:
-    """A finite number from `low` to `high`."""
-    if key not in event:
-        return None
-    value = event[key]
-    if not _is_number(value) or not low <= value <= high:
-        raise wrong(key, f"a number of {unit} from {low:g} to {high:.0f}", value)
-    return float(value)
+def flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
-def flag(event: Payload, key: str, default: bool) -> bool:
-    value = event.get(key, default)
-    if not isinstance(value, bool):
-        raise wrong(key, "true or false, without quotes", value)
-    return value
-
-
-def rising_weights(event: Payload, key: str, most: int) -> tuple[float, ...] | None:
-    """A list of numbers in (0, 1], strictly rising, the last one 1."""
-    if key not in event:
-        return None
-    value = event[key]
-    rule = "a list of numbers that rise, each above 0, the last one 1, such as [0.05, 0.25, 1]"
-    if not isinstance(value, list) or not value:
-        raise wrong(key, rule, value)
-    if len(value) > most:
-        raise InvalidRollout(f"'{key}' has {len(value)} numbers: give at most {most}.")
-    for before, weight in zip([0, *value], value, strict=False):
-        if not _is_number(weight) or not before < weight <= 1:
-            raise InvalidRollout(f"'{key}' must be {rule}, but {shown(weight)} follows {shown(before)}.")
-    if value[-1] != 1:
-        raise InvalidRollout(f"'{key}' must end with 1, but it ends with {shown(value[-1])}: add 1 as the last weight.")
-    return tuple(float(weight) for weight in value)
-
-
-def wrong(key: str, rule: str, value: Any) -> InvalidRollout:
-    return InvalidRollout(f"'{key}' must be {rule}, but it is {shown(value)}.")
+def is_number(value: Any) -> bool:
+    """JSON's true and false are none, though Python counts them as integers."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def shown(value: Any) -> str:
@@ -105,8 +71,3 @@ def shown(value: Any) -> str:
     # JSON may hold half a surrogate pair, which no log line and no answer can carry.
     as_json = json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace").decode()
     return as_json if len(as_json) <= 60 else f"{as_json[:57]}…"
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a finite number; JSON's true and false are not, though Python counts them as integers."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf

@@ -1,110 +1,93 @@
 """What is checked before the alias is touched. Writes nothing.
 
+`find` reads the alias, so that from then on every error can say where it is; `check` does the rest.
 Whatever cannot go well is refused here, while nothing has happened yet. A new check before the start
 goes here.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 from deployer import aws
 from deployer.alias import Alias
 from deployer.clock import Clock
-from deployer.errors import AliasBusy, DeployError, InvalidRollout, RolloutInterrupted
-from deployer.metrics import Metrics, NotSeen
+from deployer.errors import AliasBusy, InvalidRollout, RolloutInterrupted
+from deployer.metrics import Forbidden, NotSeen
 from deployer.rollout import Rollout
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
+from deployer.run import Progress, Run
 
 #: Seconds between two questions whether a Pending version has become Active.
 _POLL = 5.0
 
-_Answer = TypeVar("_Answer")
+_FOR_LAMBDA = "with the template's parameter TargetFunctions"
+_FOR_CLOUDWATCH = "with the action cloudwatch:GetMetricData"
 
 
-def open_alias(client: "LambdaClient", clock: Clock, rollout: Rollout, rollout_id: str) -> Alias:
-    """The alias, unsplit or with an abandoned split. Raises `InvalidRollout`, `AliasBusy`."""
-    try:
-        alias = _persist(clock, lambda: Alias(client, clock, rollout, rollout_id))
-    except aws.CallFailed as error:
-        name = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
-        remedy = "check 'function-name' and 'alias-name'"
-        failure = _failure(f"{name} could not be read", error, remedy)
-        failure.where = "Nothing was changed; where the alias is could not be read."
-        raise failure from error
-    problem: DeployError | None = None
-    if alias.original == "$LATEST":
-        problem = InvalidRollout("The alias is on $LATEST, which cannot be split: put it on a published version first.")
-    elif alias.seen.routing and not alias.seen.abandoned(clock.now()):
-        problem = AliasBusy(alias.seen.busy())
-    if problem:
-        problem.where = alias.where()
-        raise problem
-    return alias
+def find(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int = 0) -> Run:
+    """A run that has not begun, of the alias as it is now."""
+    name = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
+    remedy = "check 'function-name' and 'alias-name'"
+    alias: Alias = _ask(means.clock, lambda: Alias(means, rollout, rollout_id), name, remedy, _FOR_LAMBDA)
+    progress = Progress(rollout_id, alias.seen.version, alias.words, means.clock.time())
+    return Run(rollout, means, alias, progress, most_looks)
 
 
-def check_version(client: "LambdaClient", clock: Clock, rollout: Rollout) -> None:
-    """Wait until the new version is Active, as long as the rollout still fits into the time after it."""
-    name = f"Version {rollout.new_version} of '{rollout.function_name}'"
+def check(run: Run, needed: float) -> None:
+    """See that the run may take its first shift, or that its version is deployed already.
+
+    A Pending version is waited for as long as `needed` seconds would be left after it.
+    """
+    found = run.alias.seen
+    if found.version == "$LATEST":
+        raise InvalidRollout("The alias is on $LATEST, which cannot be split: put it on a published version first.")
+    if found.routing and not found.abandoned(run.clock.now()):
+        raise AliasBusy(found.busy())
+    if not run.deployed:
+        check_version(run, needed)
+        check_metrics(run)
+
+
+def check_version(run: Run, needed: float) -> None:
+    """Wait until the new version is Active, while `needed` seconds would be left after it."""
+    function, number, clock = run.rollout.function_name, run.rollout.new_version, run.clock
+    name, remedy = f"Version {number} of '{function}'", "publish it first, or check 'new-version'"
+    get = run.means.lambda_.get_function_configuration
     while True:
-        try:
-            told = _persist(
-                clock,
-                lambda: client.get_function_configuration(
-                    FunctionName=rollout.function_name, Qualifier=rollout.new_version
-                ),
-            )
-        except aws.CallFailed as error:
-            remedy = "publish it first, or check 'new-version'"
-            raise _failure(f"{name} could not be read", error, remedy) from error
+        told = _ask(clock, lambda: get(FunctionName=function, Qualifier=number), name, remedy, _FOR_LAMBDA)
         state, why = told.get("State", "Active"), told.get("StateReason", "no reason given").rstrip(".")
         if state == "Active":
             return
         if state == "Inactive":
-            qualified = f"{rollout.function_name}:{rollout.new_version}"
-            raise InvalidRollout(
-                f"{name} is Inactive ({why}): its first calls would fail. Wake it with 'aws lambda invoke "
-                f"--function-name {qualified} out.json', wait until it is Active, and start again."
-            )
+            wake = f"aws lambda invoke --function-name {function}:{number} out.json"
+            raise InvalidRollout(f"{name} is Inactive ({why}): run '{wake}', wait for Active, and start again.")
         if state != "Pending":
             raise InvalidRollout(f"{name} is {state} ({why}): publish a version that becomes Active.")
-        if clock.spare() - _POLL < rollout.seconds:
+        if clock.spare() - _POLL < needed:
             raise RolloutInterrupted(f"{name} is still Pending ({why}), and the rollout would not fit any more.")
         clock.sleep(_POLL)
 
 
-def check_metrics(metrics: Metrics, clock: Clock) -> None:
+def check_metrics(run: Run) -> None:
     """One look before the first shift, so that a missing permission refuses the rollout."""
-    for attempt in range(4):
-        now = clock.now()
-        try:
-            metrics.look(now, now)
-            return
-        except NotSeen as unseen:
-            if unseen.denied:
-                raise InvalidRollout(f"The health check may not read CloudWatch: {unseen}") from unseen
-            if attempt == 3:
-                raise RolloutInterrupted(f"CloudWatch could not be read before the start: {unseen}") from unseen
-            clock.pause(attempt)
+    now = run.clock.now()
+    if run.rollout.health_check:
+        remedy = "it is needed unless 'health-check' is false"
+        _ask(run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH)
 
 
-def _persist(clock: Clock, call: Callable[[], _Answer]) -> _Answer:
-    """Ask up to four times, unless AWS says no for good."""
-    for attempt in range(3):
+def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
+    """Ask up to four times, unless AWS says no for good. Raises `InvalidRollout`, `RolloutInterrupted`."""
+    attempt, unread = 0, f"{what} could not be read"
+    while True:
         try:
             return call()
-        except aws.CallFailed as error:
-            if aws.refused(error):
-                raise
-            clock.pause(attempt)
-    return call()
-
-
-def _failure(what: str, error: Exception, remedy: str) -> DeployError:
-    """A wrong target, a missing permission, or an AWS that does not answer."""
-    if aws.denied(error):
-        remedy = "allow it to the deployer with the template's parameter TargetFunctions"
-    if aws.refused(error):
-        return InvalidRollout(f"{what}: {remedy}. AWS says {aws.words(error)}")
-    return RolloutInterrupted(f"{what}. AWS says {aws.words(error)}")
+        except (NotSeen, *aws.CallFailed) as error:
+            denied = isinstance(error, Forbidden) or aws.denied(error)
+            if denied:
+                remedy = f"allow it to the deployer {permission}"
+            if denied or aws.refused(error):
+                raise InvalidRollout(f"{unread}: {remedy}. AWS says {aws.words(error)}") from error
+            if attempt == 3:
+                raise RolloutInterrupted(f"{unread} before the start. AWS says {aws.words(error)}") from error
+        clock.pause(attempt)
+        attempt += 1

@@ -7,36 +7,34 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from deployer import payload
 from deployer.errors import InvalidRollout, RolloutTooLong
 from deployer.health import HealthCheck
-from deployer.weights import MOST_STEPS, progression
-
-#: Every key of the payload, and an example of its value.
-KEYS = {
-    "function-name": '"my-function"',
-    "alias-name": '"live"',
-    "new-version": '"8"',
-    "steps": "10",
-    "interval": "60",
-    "type": '"linear"',
-    "health-check": "true",
-    "weights": "[0.05, 0.25, 1]",
-    "hand-over": "true",
-    "dry-run": "false",
-}
+from deployer.payload import Keys, flag, number, read, require, text
+from deployer.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 
 #: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in mind.
 LONGEST_INTERVAL = 364 * 86_400
 
 # API reference of UpdateAlias, "FunctionName" and "Name".
-_FUNCTION = re.compile(
-    r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?"
-    r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
-)
-_ALIAS = re.compile(r"(?![0-9]+\Z)[a-zA-Z0-9_-]{1,128}")
-_VERSION = re.compile(r"[1-9][0-9]{0,9}")
-_ANY_TEXT = re.compile(r".+", re.DOTALL)
+_PLACE = r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?"
+_OWNER = r"(?:(?P<account>[0-9]{12}):)?"
+_FUNCTION = _PLACE + _OWNER + r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
+_ALIAS = r"(?![0-9]+\Z)[a-zA-Z0-9_-]{1,128}"
+_VERSION = r"[1-9][0-9]{0,9}"
+
+#: Every key of the payload: what its value must be, what reads it, and an example.
+KEYS: Keys = {
+    "function-name": ("a function's name or ARN, without a version or an alias", text(_FUNCTION), '"my-function"'),
+    "alias-name": ("an alias's name: letters, digits, - and _, not only digits", text(_ALIAS), '"live"'),
+    "new-version": ("the number of a published version (not $LATEST)", text(_VERSION, str | int), '"8"'),
+    "steps": (f"a whole number from 1 to {MOST_STEPS}", number(1, MOST_STEPS, int), "10"),
+    "interval": (f"a number of seconds from 0 to {LONGEST_INTERVAL}", number(0, LONGEST_INTERVAL, float), "60"),
+    "type": (TYPES, text(r"(?s).*"), '"linear"'),
+    "health-check": ("true or false (an object is not supported yet)", flag, "true"),
+    "weights": (WEIGHTS, rising, "[0.05, 0.25, 1]"),
+    "hand-over": ("true or false, without quotes", flag, "true"),
+    "dry-run": ("true or false, without quotes", flag, "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,19 @@ class Rollout:
 
         Raises `InvalidRollout`, naming the key and the remedy, for whatever is not in the contract.
         """
-        event = payload.as_object(event, KEYS)
-        for key in ("function-name", "alias-name", "new-version"):
-            payload.require(event, key, KEYS[key])
-        alias = payload.text(event, "alias-name", _ALIAS, "an alias's name: letters, digits, - and _, not only digits")
-        weights, interval = _timeline(event)
-        if payload.flag(event, "dry-run", False):
+        given = read(event, KEYS, "function-name", "alias-name", "new-version")
+        weights, interval = _timeline(given)
+        if given.get("dry-run"):
             raise InvalidRollout("'dry-run': true is not supported yet, and nothing was done: leave the key out.")
-        assert alias is not None  # required above
-        return cls(
-            function_name=_function_name(event, here),
-            alias_name=alias[0],
-            new_version=_new_version(event),
-            weights=weights,
-            interval=interval,
-            health_check=_health_check(event),
-            hand_over=payload.flag(event, "hand-over", True),
-        )
+        function_name, alias_name = _function_name(given["function-name"], here), given["alias-name"][0]
+        new_version, hand_over = given["new-version"][0], given.get("hand-over", True)
+        health_check = HealthCheck() if given.get("health-check", True) else None
+        return cls(function_name, alias_name, new_version, weights, interval, health_check, hand_over)
+
+    def to_event(self) -> dict[str, Any]:
+        """The payload that says the same again."""
+        event = {name.replace("_", "-"): value for name, value in vars(self).items()}
+        return {**event, "weights": list(self.weights), "health-check": self.health_check is not None}
 
     @property
     def settle(self) -> float:
@@ -84,75 +78,53 @@ class Rollout:
         """How long it may take at most: every weight's interval, and the settling."""
         return len(self.weights) * self.interval + self.settle
 
+    def must_fit_a_year(self) -> None:
+        """Raises `RolloutTooLong` unless the state machine can do it."""
+        if len(self.weights) * self.interval > LONGEST_INTERVAL:
+            raise self._too_long(LONGEST_INTERVAL, "are more than 364 days")
+
     def must_fit(self, spare: float, reserve: float) -> None:
         """Raises `RolloutTooLong` unless it fits into `spare` seconds; `reserve` is only told."""
-        if self.seconds <= spare:
-            return
+        if self.seconds > spare:
+            needed = f"and up to {self.settle:g} s to settle are {self.seconds:g} s"
+            left = f"{max(0, int(spare))} s are left without {reserve:g} s in reserve for a rollback"
+            raise self._too_long(max(0.0, spare - self.settle), f"{needed}, but in this invocation {left}")
+
+    def _too_long(self, room: float, why: str) -> RolloutTooLong:
+        """With what would fit into `room` seconds."""
         steps = len(self.weights)
-        room = max(0.0, spare - self.settle)
         fits = f"an interval of {int(room / steps)} s" if room >= steps else "no interval of a second or more"
         if self.interval:
             fits += f"; {self.interval:g} s would fit {int(room / self.interval)} times"
-        raise RolloutTooLong(
-            f"The rollout is too long for this invocation: {steps} × {self.interval:g} s and up to {self.settle:g} s "
-            f"to settle are {self.seconds:g} s, but {max(0, int(spare))} s are left without {reserve:g} s in reserve "
-            f"for a rollback. With {steps} weights there is room for {fits}. Make 'interval' or 'steps' smaller."
-        )
+        remedy = f"With {steps} weights there is room for {fits}. Make 'interval' or 'steps' smaller."
+        return RolloutTooLong(f"The rollout is too long: {steps} × {self.interval:g} s {why}. {remedy}")
 
 
-def _function_name(event: payload.Payload, here: str) -> str:
+def _function_name(name: re.Match[str], here: str) -> str:
     """The bare name; an ARN must be of the account and Region of `here`."""
-    rule = "a function's name or ARN, without a version or an alias"
-    match = payload.text(event, "function-name", _FUNCTION, rule)
-    assert match is not None  # required by from_event
-    if match["qualifier"] is not None:
-        raise InvalidRollout(
-            f"'function-name' must be {rule}, but it is {payload.shown(event['function-name'])}: "
-            f"leave out ':{match['qualifier'][:60]}'; an alias goes into 'alias-name', a version into 'new-version'."
-        )
+    if name["qualifier"] is not None:
+        remedy = f"leave out ':{name['qualifier'][:60]}'; an alias goes into 'alias-name', a version into 'new-version'"
+        raise InvalidRollout(f"'function-name' must be {KEYS['function-name'][0]}: {remedy}.")
     _, partition, _, region, account, *_ = here.split(":")
     for part, mine in (("partition", partition), ("region", region), ("account", account)):
-        if match[part] not in (None, mine):
-            raise InvalidRollout(
-                f"'function-name' is of the {part} {match[part]}, but this deployer works in {mine}: "
-                f"invoke a deployer that is installed there."
-            )
-    return match["name"]
+        if name[part] not in (None, mine):
+            foreign = f"'function-name' is of the {part} {name[part]}, but this deployer works in {mine}"
+            raise InvalidRollout(f"{foreign}: invoke a deployer that is installed there.")
+    return name["name"]
 
 
-def _new_version(event: payload.Payload) -> str:
-    value = event["new-version"]
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**10:
-        return str(value)
-    match = payload.text(event, "new-version", _VERSION, 'the number of a published version, such as "8" (not $LATEST)')
-    assert match is not None  # required by from_event
-    return match[0]
-
-
-def _timeline(event: payload.Payload) -> tuple[tuple[float, ...], float]:
+def _timeline(given: Any) -> tuple[tuple[float, ...], float]:
     """The weights and the interval, from `weights`, or from `type` and `steps`."""
-    steps = payload.whole_number(event, "steps", 1, MOST_STEPS)
-    interval = payload.number(event, "interval", 0, LONGEST_INTERVAL, "seconds")
-    weights = payload.rising_weights(event, "weights", MOST_STEPS)
-    named_interval = None
+    weights, named_interval, steps = given.get("weights"), None, given.get("steps")
     if weights is None:
-        kind = payload.text(event, "type", _ANY_TEXT, 'the name of a progression, such as "linear"')
-        weights, named_interval = progression(kind[0] if kind else "linear", steps)
-    elif "type" in event:
+        weights, named_interval = progression(given["type"][0] if "type" in given else "linear", steps)
+    elif "type" in given:
         raise InvalidRollout("'weights' and 'type' contradict each other: leave one of them out.")
     if steps not in (None, len(weights)):
         raise InvalidRollout(f"'steps' is {steps}, but there are {len(weights)} weights: leave 'steps' out.")
     if named_interval is None:
-        payload.require(event, "interval", KEYS["interval"])
-    elif interval not in (None, named_interval):
+        require(given, KEYS, "interval")
+    interval = given.get("interval", named_interval)
+    if named_interval not in (None, interval):
         raise InvalidRollout(f"'interval' is {interval:g}, but 'type' says {named_interval:g} s: leave 'interval' out.")
-    seconds = interval if interval is not None else named_interval
-    assert seconds is not None  # one of the two was required
-    return weights, seconds
-
-
-def _health_check(event: payload.Payload) -> HealthCheck | None:
-    value = event.get("health-check", True)
-    if not isinstance(value, bool):
-        raise payload.wrong("health-check", "true or false (an object is not supported yet)", value)
-    return HealthCheck() if value else None
+    return weights, interval

@@ -1,12 +1,10 @@
 """PURE. The alias as AWS told it at one moment, and what a split that we did not make tells us."""
 
 import math
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from deployer import stamp
-from deployer.stamp import Stamp
+from deployer.stamp import read
 
 #: How long past its stamp's `until` a split counts as abandoned.
 GRACE = timedelta(seconds=60)
@@ -14,33 +12,17 @@ GRACE = timedelta(seconds=60)
 Routing = dict[str, float]
 
 
-@dataclass(frozen=True)
 class Snapshot:
-    """`answer` is what `GetAlias` or `UpdateAlias` returned."""
+    """What `GetAlias` or `UpdateAlias` answered; nothing in it changes."""
 
-    answer: Any = field(repr=False)
-
-    @property
-    def version(self) -> str:
-        return str(self.answer["FunctionVersion"])
-
-    @property
-    def revision(self) -> str:
-        return str(self.answer["RevisionId"])
-
-    @property
-    def routing(self) -> Routing:
-        """The other version's share of the calls; empty for an alias that is not split."""
-        return (self.answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-
-    @property
-    def words(self) -> str:
-        """The user's part of the description."""
-        return stamp.read(self.answer.get("Description") or "")[0]
-
-    @property
-    def stamp(self) -> Stamp | None:
-        return stamp.read(self.answer.get("Description") or "")[1]
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.version: str = answer["FunctionVersion"]
+        self.revision: str = answer["RevisionId"]
+        #: The other version's share of the calls; empty for an alias that is not split.
+        self.routing: Routing = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        #: The user's part of the description, and the stamp.
+        self.words, self.stamp = read(answer.get("Description") or "")
 
     def abandoned(self, now: datetime) -> bool:
         """Whether this is a rollout's split whose deployer has surely ended without rolling it back."""
@@ -52,10 +34,9 @@ class Snapshot:
         mark = self.stamp
         if mark is None:
             return "The alias is split already, and not by this deployer: finish that split or take it back first."
-        return (
-            f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias: weight {mark.weight:g}, "
-            f"step {mark.step} of {mark.steps}. It ends by {mark.until:%H:%M:%S} UTC: wait, or take the alias back."
-        )
+        at = f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. It ends by {mark.until:%H:%M:%S} UTC"
+        who = f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias"
+        return f"{who}: {at}: wait, or take the alias back."
 
     @property
     def state(self) -> str:

@@ -8,16 +8,14 @@ abandoned. The words before it are the user's own; `read` and `write` undo each 
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 #: The longest description that AWS takes (API reference of UpdateAlias), in UTF-16 units.
 LONGEST_DESCRIPTION = 256
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-_STAMP = re.compile(
-    r" ?\[rollout (?P<id>[0-9a-f]{12}) to (?P<version>[0-9]+) at (?P<weight>[0-9.e-]+) "
-    r"\((?P<step>[0-9]+)/(?P<steps>[0-9]+)\) until (?P<until>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\]"
-)
+# The id, the version, the weight, the step, the steps and the end.
+_UNTIL = r"until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
+_STAMP = re.compile(rf" ?\[rollout ([0-9a-f]{{12}}) to ([0-9]+) at ([0-9.e-]+) \(([0-9]+)/([0-9]+)\) {_UNTIL}\]")
 
 
 @dataclass(frozen=True)
@@ -33,29 +31,21 @@ class Stamp:
 
     def __str__(self) -> str:
         """At most 80 characters, for versions below 100,000 and weights of 0.001 or more."""
-        return (
-            f"[rollout {self.rollout_id} to {self.new_version} at {self.weight:.3g} "
-            f"({self.step}/{self.steps}) until {self.until.strftime(_TIME)}]"
-        )
+        weight = f"{self.weight:.3g} ({self.step}/{self.steps})"
+        return f"[rollout {self.rollout_id} to {self.new_version} at {weight} until {self.until:%Y-%m-%dT%H:%M:%SZ}]"
 
 
 def read(description: str) -> tuple[str, Stamp | None]:
     """The user's words, and the stamp if there is one; the last, where words look like one."""
     for match in reversed(list(_STAMP.finditer(description))):
-        stamp = _parsed(match)
-        if stamp:
-            words, _ = read(description[: match.start()] + description[match.end() :])
-            return words, stamp
+        rollout_id, version, weight, step, steps, until = match.groups()
+        try:
+            stamp = Stamp(rollout_id, version, float(weight), int(step), int(steps), datetime.fromisoformat(until))
+        except ValueError:  # it looks like a stamp, but nobody writes such numbers
+            continue
+        words, _ = read(description[: match.start()] + description[match.end() :])
+        return words, stamp
     return description, None
-
-
-def _parsed(match: re.Match[str]) -> Stamp | None:
-    numbers = int(match["step"]), int(match["steps"])
-    try:
-        until = datetime.strptime(match["until"], _TIME).replace(tzinfo=UTC)
-        return Stamp(match["id"], match["version"], float(match["weight"]), *numbers, until)
-    except ValueError:  # it looks like a stamp, but nobody writes such numbers
-        return None
 
 
 def write(words: str, stamp: Stamp | None) -> str:
@@ -67,13 +57,8 @@ def write(words: str, stamp: Stamp | None) -> str:
 
 
 def shortened(words: str, room: int) -> str:
-    if _units(words) <= room:
+    """At most `room` units: as AWS counts, characters beyond the basic plane are two. None is cut in half."""
+    units = words.encode("utf-16-le", "surrogatepass")
+    if len(units) <= 2 * room:
         return words
-    while _units(words) > room - 1:
-        words = words[:-1]
-    return f"{words}…"
-
-
-def _units(text: str) -> int:
-    """The length as AWS counts it: characters beyond the basic plane count twice."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return units[: 2 * (room - 1)].decode("utf-16-le", "ignore") + "…"

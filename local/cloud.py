@@ -94,16 +94,16 @@ class Cloud:
             assert published == version, published
         lambda_.create_alias(FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS)
 
-    def log_group(self) -> str:
-        """The name of the deployer's log group, from the stack's outputs."""
+    def output(self, name: str) -> str:
+        """One of the stack's outputs."""
         stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")["Stacks"]
-        return str({output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}["LogGroupName"])
+        return str({output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}[name])
 
-    def deployer_log(self, alias: str = ALIAS) -> list[dict[str, Any]]:
-        """What the deployer has logged of the alias's rollouts so far, oldest first."""
+    def deployer_log(self, alias: str = ALIAS, group: str = "LogGroupName") -> list[dict[str, Any]]:
+        """What the deployer has logged of the alias's rollouts so far, oldest first; `group` is an output's name."""
         logs = self.client("logs")
         try:
-            events = logs.filter_log_events(logGroupName=self.log_group(), limit=10_000)["events"]
+            events = logs.filter_log_events(logGroupName=self.output(group), limit=10_000)["events"]
         except logs.exceptions.ResourceNotFoundException:
             return []
         lines = sorted(events, key=lambda event: event["timestamp"])

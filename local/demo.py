@@ -1,5 +1,7 @@
 """`make demo`: a rollout of a healthy version, then one of a failing version, on this machine alone.
 
+`make workflow` does the same through DeployStateMachine.
+
 Everything is what it would be on AWS: install.sh, the artifact in Lambda's runtime, `aws lambda invoke`.
 The exit status is 0 only if the first ends on the new version and the second is rolled back.
 """
@@ -35,6 +37,7 @@ def main() -> int:
     except RuntimeError as error:
         console.print(str(error))
         return 1
+    acts = (good_execution, bad_execution) if sys.argv[1:] == ["workflow"] else (good_version, bad_version)
     console.print("[bold]Starting AWS on this machine[/] and installing the deployer into it …")
     with running(DELAY) as cloud, TemporaryDirectory() as scratch:
         said(f"AWS_ENDPOINT_URL={cloud.endpoint} BUCKET_NAME=artifacts ./install.sh")
@@ -46,23 +49,22 @@ def main() -> int:
             f"CloudWatch publishes each minute {DELAY:g} s after its end."
         )
         with Users(cloud, RATE) as users:
-            return 0 if good_version(cloud, users, scratch) and bad_version(cloud, users, scratch) else 1
+            return 0 if all(act(cloud, users, Path(scratch, "out.json")) for act in acts) else 1
 
 
-def good_version(cloud: Cloud, users: Users, scratch: str) -> bool:
+def good_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {HEALTHY}, which works")
     command = (
         f"aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event "
-        f"--payload fileb://events/healthy.json {scratch}/out.json"
+        f"--payload fileb://events/healthy.json {out}"
     )
     end = follow(cloud, users, command)
     ended_well = end.get("message") == "SUCCEEDED" and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the alias is on version {HEALTHY}")
 
 
-def bad_version(cloud: Cloud, users: Users, scratch: str) -> bool:
+def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {FAILING}, which fails 30 % of its calls")
-    out = Path(scratch, "out.json")
     command = (
         f"AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction --cli-read-timeout 0 "
         f"--payload fileb://events/failing.json {out}"
@@ -73,16 +75,51 @@ def bad_version(cloud: Cloud, users: Users, scratch: str) -> bool:
     return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
 
 
-def follow(cloud: Cloud, users: Users, command: str) -> dict[str, Any]:
+def good_execution(cloud: Cloud, users: Users, _: Path) -> bool:
+    console.rule(f"[bold]DeployStateMachine: version {HEALTHY}, which works")
+    follow(cloud, users, start_execution(cloud, "healthy"), "WorkflowLogGroupName")
+    ended_well = ended_execution(cloud, "healthy")["status"] == "SUCCEEDED" and on_version(cloud, HEALTHY)
+    return verdict(ended_well, f"the execution has succeeded, the alias is on version {HEALTHY}")
+
+
+def bad_execution(cloud: Cloud, users: Users, _: Path) -> bool:
+    console.rule(f"[bold]DeployStateMachine: version {FAILING}, which fails 30 % of its calls")
+    follow(cloud, users, start_execution(cloud, "failing"), "WorkflowLogGroupName")
+    execution = ended_execution(cloud, "failing")
+    console.print(f"the execution: {execution['status']}, {execution.get('error')}: {execution.get('cause')}")
+    ended_well = execution.get("error") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
+    return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
+
+
+def start_execution(cloud: Cloud, event: str) -> str:
+    """The command that starts events/<event>.json on the state machine."""
+    return (
+        f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')} "
+        f"--name demo-{event} --input file://events/{event}.json"
+    )
+
+
+def ended_execution(cloud: Cloud, event: str) -> dict[str, Any]:
+    """What `describe-execution` tells of it, when it has ended."""
+    arn = cloud.output("StateMachineArn").replace(":stateMachine:", ":execution:")
+    for _ in range(100):
+        told: dict[str, Any] = cloud.client("stepfunctions").describe_execution(executionArn=f"{arn}:demo-{event}")
+        if told["status"] != "RUNNING":
+            break
+        time.sleep(0.1)
+    return told
+
+
+def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName") -> dict[str, Any]:
     """Run the command; tell what happens until the rollout has ended; its last log line."""
     said(command)
-    before = len(cloud.deployer_log())
+    before = len(cloud.deployer_log(group=group))
     invoked = subprocess.Popen(["bash", "-c", command], cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL)
     start, told, last_count = time.monotonic(), before, 0.0
     while time.monotonic() - start < LONGEST:
         time.sleep(0.5)
         elapsed = time.monotonic() - start
-        lines = cloud.deployer_log()
+        lines = cloud.deployer_log(group=group)
         for line in lines[told:]:
             console.print(f"{elapsed:5.0f} s  {shown(line)}")
         if elapsed - last_count >= 5:

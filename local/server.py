@@ -39,7 +39,9 @@ def main() -> None:
     server = ThreadedMotoServer("127.0.0.1", arguments.port, verbose=False)
     server.start()
     # "localhost" and not the number: moto knows template addresses by that name.
-    endpoint = f"http://localhost:{server.get_host_and_port()[1]}"
+    port = str(server.get_host_and_port()[1])
+    endpoint = f"http://localhost:{port}"
+    os.environ["MOTO_PORT"] = port  # where moto's state machines reach Lambda
     service = Service(arguments.delay, endpoint)
     service.take_over()
     print(endpoint, flush=True)

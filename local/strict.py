@@ -18,6 +18,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.core.exceptions import JsonRESTError
 from samtranslator.translator.transform import transform
 
+from local import stepfunctions
 from local.rules import Refused, StoredAlias, check
 
 _one_at_a_time = threading.Lock()
@@ -77,6 +78,7 @@ def apply() -> None:
     CloudWatchBackend.get_metric_data = _get_metric_data
     _keep_log_group()
     _read_sam_templates()
+    stepfunctions.apply()
 
 
 def _create_alias(self: Any) -> Any:

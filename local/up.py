@@ -20,6 +20,8 @@ It is up. In another terminal, in this folder:
   aws lambda get-alias --function-name {function} --name {alias}
   aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event \\
       --payload fileb://events/healthy.json out.json
+  aws stepfunctions start-execution --state-machine-arn {machine} \\
+      --name first --input file://events/linear.json
   aws logs tail {group} --follow --format short   # CLI v2
   aws logs filter-log-events --log-group-name {group} --query 'events[].message' --output text
 
@@ -48,7 +50,8 @@ def main() -> None:
                     bin=ROOT / ".venv" / "bin",
                     function=FUNCTION,
                     alias=ALIAS,
-                    group=cloud.log_group(),
+                    group=cloud.output("LogGroupName"),
+                    machine=cloud.output("StateMachineArn"),
                     original=ORIGINAL,
                     healthy=HEALTHY,
                     failing=FAILING,

@@ -185,7 +185,7 @@ def test_dry_run_is_refused_as_long_as_it_does_not_exist() -> None:
         ([0.5, {}], "an object follows 0.5"),
         ([0.5], "add 1 as the last weight"),
         ([0.1, 0.5, 0.999999], "add 1 as the last weight"),
-        ([k / 1001 for k in range(1, 1002)], "give at most 1000"),
+        ([k / 1001 for k in range(1, 1002)], "at most 1000, such as [0.05, 0.25, 1], but it is a list of 1001"),
     ],
 )
 def test_weights_that_do_not_rise_to_one_are_told_which(weights: Any, remedy: str) -> None:
@@ -326,7 +326,7 @@ def test_a_missing_alias_or_function_is_told_in_aws_s_words(missing: dict[str, s
     message = target_refused(world, InvalidRollout, **missing)
     assert "check 'function-name' and 'alias-name'" in message
     assert "AWS says ResourceNotFoundException: Cannot find alias arn" in message
-    assert message.endswith("Nothing was changed; where the alias is could not be read.")
+    assert message.endswith(" The alias was neither read nor changed.")
     assert world.calls == ["GetAlias"]
 
 

@@ -1,7 +1,9 @@
 """The built artifact in Lambda's runtime, installed with install.sh and started with `aws lambda invoke`."""
 
+import contextlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -12,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from deployer.aws import id_of
 from local import demo
-from local.cloud import ALIAS, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
+from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
 from local.users import Users
 
 ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
@@ -41,6 +44,36 @@ def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
         yield executor.submit(lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload))
 
 
+EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
+    """Executions of the state machine, under way while the other tests run: alias to execution ARN."""
+    describe = (
+        "aws cloudformation describe-stack-resources --stack-name aws-lambda-deploy-stack "
+        "--logical-resource-id DeployStateMachine --query 'StackResources[0].PhysicalResourceId' --output text"
+    )
+    machine, started = cloud.run(describe).stdout.strip(), {}
+    with contextlib.ExitStack() as stack:
+        for alias, version in EXECUTIONS.items():
+            cloud.client("lambda").create_alias(
+                FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
+            )
+            stack.enter_context(Users(cloud, 3, alias=alias))
+            payload = {
+                "function-name": FUNCTION,
+                "alias-name": alias,
+                "new-version": version,
+                "steps": 10,
+                "interval": 9,
+            }
+            command = f"aws stepfunctions start-execution --state-machine-arn {machine} --name {alias}"
+            done = cloud.run(f"{command} --input {shlex.quote(json.dumps(payload))}")
+            started[alias] = json.loads(done.stdout)["executionArn"]
+        yield started
+
+
 def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cloud) -> None:
     files = [path for path in ARTIFACT.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 6_000_000
@@ -58,15 +91,15 @@ def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cl
 def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(
     cloud: Cloud, users: Users, tmp_path: Path
 ) -> None:
-    assert demo.good_version(cloud, users, str(tmp_path))
+    assert demo.good_version(cloud, users, tmp_path / "out.json")
     _stands_on(cloud, ALIAS, HEALTHY)
     assert users.errors[HEALTHY] == 0
-    assert demo.bad_version(cloud, users, str(tmp_path))
+    assert demo.bad_version(cloud, users, tmp_path / "out.json")
     _stands_on(cloud, ALIAS, HEALTHY)
 
 
 def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, tmp_path: Path) -> None:
-    asynchronous, synchronous = _readme_invocations(tmp_path)
+    asynchronous, synchronous, _ = _readme_invocations(tmp_path)
     _put_back(cloud)
     done = cloud.run(synchronous)
     assert done.returncode == 0, done.stderr
@@ -105,6 +138,58 @@ def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(cloud: Cloud
     _stands_on(cloud, "slow", ORIGINAL)
 
 
+def _ended(cloud: Cloud, arn: str) -> dict[str, Any]:
+    describe = cloud.client("stepfunctions").describe_execution
+    return dict(_until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING"))
+
+
+def test_the_state_machine_rolls_the_failing_version_back(cloud: Cloud, executions: dict[str, str]) -> None:
+    execution = _ended(cloud, executions["bad"])
+    assert (execution["status"], execution["error"]) == ("FAILED", "HealthCheckFailed"), execution["cause"]
+    assert execution["cause"].endswith(f"Alias 'bad' of '{FUNCTION}' is on version {ORIGINAL}.")
+    _stands_on(cloud, "bad", ORIGINAL)
+
+
+def test_the_state_machine_ends_on_the_healthy_version(cloud: Cloud, executions: dict[str, str]) -> None:
+    execution = _ended(cloud, executions["good"])
+    assert execution["status"] == "SUCCEEDED", execution
+    rollout = json.loads(execution["output"])["rollout"]
+    assert (rollout["status"], rollout["checks"]["judged"], rollout["warnings"]) == ("SUCCEEDED", True, [])
+    assert rollout["id"] == id_of(executions["good"])
+    _stands_on(cloud, "good", HEALTHY)
+
+
+def test_the_sample_s_own_example_is_handed_over(cloud: Cloud, users: Users, tmp_path: Path) -> None:
+    """10 × 120 s, as published and as in the README; that it completes is told in virtual time (test_hand_over)."""
+    _put_back(cloud)
+    done = cloud.run(_readme_invocations(tmp_path)[2])
+    assert done.returncode == 0, done.stderr
+    rollout = json.loads((tmp_path / "out.json").read_text())["rollout"]
+    assert rollout["status"] == "HANDED_OVER"
+    alias = _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+    assert f"[rollout {rollout['id']} to {HEALTHY} at 0.1 (1/10) until" in alias["Description"]
+    _taken_back(cloud, rollout["execution-arn"])
+
+
+def test_the_commands_of_the_state_machine_s_page_do_what_it_says(cloud: Cloud, users: Users) -> None:
+    _put_back(cloud)
+    page = (ROOT / "docs" / "state-machine.md").read_text()
+    start, describe = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    done = cloud.run(f"{start}\n{describe}\necho $EXECUTION")
+    assert done.returncode == 0, done.stderr
+    assert '"RUNNING"' in done.stdout
+    _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+    _taken_back(cloud, done.stdout.split()[-1])
+
+
+def _taken_back(cloud: Cloud, execution: str) -> None:
+    """An operator takes the alias back; the execution ends within a look."""
+    assert cloud.run(_readme_command("update-alias")).returncode == 0
+    ended = _ended(cloud, execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "AliasChanged")
+    _stands_on(cloud, ALIAS, ORIGINAL)
+
+
 def _readme_blocks() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     return [block for block in blocks if "aws " in block]
@@ -115,13 +200,12 @@ def _readme_command(word: str) -> str:
     return block
 
 
-def _readme_invocations(tmp_path: Path) -> tuple[str, str]:
+def _readme_invocations(tmp_path: Path) -> list[str]:
     blocks = [block for block in _readme_blocks() if "lambda invoke" in block]
-    assert len(blocks) == 2, "the asynchronous form first, then the synchronous one"
+    assert len(blocks) == 3, "the asynchronous form first, then the synchronous one, then the one that is handed over"
     assert "--invocation-type Event" in blocks[0]
     assert "--cli-read-timeout 0" in blocks[1] and "AWS_MAX_ATTEMPTS=1" in blocks[1]
-    asynchronous, synchronous = (block.replace("out.json", str(tmp_path / "out.json")) for block in blocks)
-    return asynchronous, synchronous
+    return [block.replace("out.json", str(tmp_path / "out.json")) for block in blocks]
 
 
 def _alias(cloud: Cloud, name: str = ALIAS) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from deployer.errors import InvalidRollout
+from deployer.errors import InvalidRollout, RolloutTooLong
 from deployer.rollout import KEYS, Rollout
 from local.cloud import ROOT
+from tests.test_parity import DEFINITION
 from tests.world import HERE, World
 
 SCHEMA = json.loads((ROOT / "events" / "payload.schema.json").read_text())
@@ -27,16 +28,29 @@ def _refusal(event: Any) -> str | None:
     return None
 
 
+#: Too long for one invocation.
+HANDED_OVER = {"sample"}
+
+
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
-def test_a_payload_of_events_ends_well(path: Path) -> None:
+@pytest.mark.parametrize("driver", ["the loop", "the state machine"])
+def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
     event = json.loads(path.read_text())
+    assert _valid(event)
     world = World()
     world.alias.version = "1"
     world.states = {version: ["Active"] for version in ("1", "2", "3")}
     world.roles = dict.fromkeys(world.states, "role")
-    assert world.invoke(event)["rollout"]["status"] == "SUCCEEDED"
+    if driver == "the state machine":
+        ended = world.execute(DEFINITION, event).output
+    elif path.stem in HANDED_OVER:
+        with pytest.raises(RolloutTooLong):
+            world.invoke(event)
+        return
+    else:
+        ended = world.invoke(event)
+    assert ended["rollout"]["status"] == "SUCCEEDED"
     assert (world.alias.version, world.alias.routing) == (event["new-version"], {})
-    assert _valid(event)
 
 
 def test_the_schema_is_a_schema_and_knows_the_same_keys() -> None:

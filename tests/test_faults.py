@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from deployer import simple
 from deployer.errors import (
     AliasBusy,
     DeployError,
@@ -18,7 +17,7 @@ from deployer.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.world import HERE, WORDS, FakeCloudWatch, FakeLambda, World, WorldClock
+from tests.world import WORDS, FakeClients, FakeLambda, World
 
 FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}
@@ -65,7 +64,7 @@ def assert_told_truly(world: World, message: str) -> None:
         unread = f"{who} could not be read (" in message and f"when last seen it is on version {world.alias.version}."
         assert message.endswith(f"{who} is on version {world.alias.version}.") or unread, message
     else:
-        untouched = f"{who} is on version 7.", "Nothing was changed; where the alias is could not be read."
+        untouched = f"{who} is on version 7.", "The alias was neither read nor changed."
         assert message.endswith(untouched), message
 
 
@@ -222,7 +221,11 @@ def test_an_outage_from_the_start_touches_nothing_and_says_that_it_could_not_rea
     with pytest.raises(RolloutInterrupted) as interrupted:
         world.deploy(steps=3, interval=20)
     assert world.writes == 0
-    assert str(interrupted.value).endswith("Nothing was changed; where the alias is could not be read.")
+    message = str(interrupted.value)
+    assert message.startswith(
+        "Alias 'live' of 'checkout' could not be read before the start. AWS says ServiceException"
+    )
+    assert message.endswith(" The alias was neither read nor changed.")
 
 
 def test_a_bug_of_our_own_rolls_back_and_is_told_as_an_interruption() -> None:
@@ -269,12 +272,12 @@ def test_a_getalias_that_lags_behind_misleads_nobody(fault: str, errors: dict[st
     for number in [number for number, name in enumerate(clean.calls) if name == "UpdateAlias"]:
         world = World(errors=errors)
         world.faults = {number: fault}
-        clients: list[Any] = [LaggingLambda(world, lag), FakeCloudWatch(world)]
+        clients = FakeClients(world, LaggingLambda(world, lag))
         if errors:
             with pytest.raises(HealthCheckFailed):
-                simple.deploy(event, HERE, clients[0], clients[1], WorldClock(world, 900), "0123456789ab")
+                world.invoke(event, clients=clients)
         else:
-            simple.deploy(event, HERE, clients[0], clients[1], WorldClock(world, 900), "0123456789ab")
+            world.invoke(event, clients=clients)
         world.advance(60)
         assert [move for move in world.history if move != "refused"] == [0.33, 0.67, 1.0, "7" if errors else "8"]
         assert (world.alias.routing, world.alias.description) == ({}, WORDS)

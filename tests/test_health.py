@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from deployer import health, simple
+from deployer import health
 from deployer.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
-from deployer.health import Counts, Look, Status
+from deployer.health import Counts, Evidence, Look, Status
 from tests import sample
-from tests.world import HERE, MINUTE, WORDS, FakeCloudWatch, FakeLambda, World, WorldClock
+from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
 
 #: A look comes every 15 s, and it and a rollback take a few calls of 0.05 s.
 ONE_LOOK = 15 + 0.3
@@ -49,8 +49,7 @@ def deploy(world: World, alter: Callable[[int, Answer], Answer], **payload: Any)
 
 
 def invoke(world: World, event: Answer, cloudwatch: Any) -> Answer:
-    lambda_: Any = FakeLambda(world)
-    return simple.deploy(event, HERE, lambda_, cloudwatch, WorldClock(world, world.budget), "0123456789ab")
+    return world.invoke(event, clients=FakeClients(world, cloudwatch=cloudwatch))
 
 
 def told(answer: Answer, status: str) -> Answer:
@@ -243,7 +242,7 @@ def test_a_look_that_could_not_be_made_says_nothing_and_is_made_again(kind: str)
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_a_step_without_one_good_look_is_inconclusive_and_rolled_back(kind: str) -> None:
     world = World()
-    with pytest.raises(HealthCheckInconclusive, match="No look of this step could be made") as inconclusive:
+    with pytest.raises(HealthCheckInconclusive, match="no look could be made") as inconclusive:
         deploy(world, lambda n, answer: UNSEEN[kind](answer) if world.time > 61 else answer, steps=4, interval=60)
     assert world.history == [0.25, 0.5, "7"]
     assert world.alias.description == WORDS
@@ -257,14 +256,14 @@ def dark(world: World, since: float, until: float) -> Callable[[int, Answer], An
 
 def test_settling_without_one_good_look_is_inconclusive_and_rolled_back() -> None:
     world = World()
-    with pytest.raises(HealthCheckInconclusive, match="The last look could not be made"):
+    with pytest.raises(HealthCheckInconclusive, match="no look could be made"):
         deploy(world, dark(world, 31, 900), steps=3, interval=10)
     assert world.history == [0.33, 0.67, 1.0, "7"]
 
 
 def test_settling_that_ends_in_the_dark_is_inconclusive_for_no_calls_would_be_a_guess() -> None:
     world = World(rate=0)
-    with pytest.raises(HealthCheckInconclusive, match="The last look could not be made"):
+    with pytest.raises(HealthCheckInconclusive, match="no look could be made"):
         deploy(world, dark(world, 145, 900), steps=3, interval=10)
     assert world.history == [0.33, 0.67, 1.0, "7"]
 
@@ -297,7 +296,7 @@ def test_an_error_in_an_incomplete_answer_is_found_by_the_next_look() -> None:
 
 def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
     world = World()
-    with pytest.raises(InvalidRollout, match="The health check may not read CloudWatch"):
+    with pytest.raises(InvalidRollout, match=r"CloudWatch could not be read: allow it .* cloudwatch:GetMetricData"):
         deploy(world, lambda number, answer: told(answer, "Forbidden"), steps=2, interval=60)
     assert world.writes == 0 and world.calls.count("GetMetricData") == 1
 
@@ -375,7 +374,9 @@ def judged(new: dict[int, Counts], original: dict[int, Counts] | None = None, en
         {AT_NOON + minute * MINUTE: counts for minute, counts in (original or {}).items()},
         {AT_NOON + minute * MINUTE: counts for minute, counts in new.items()},
     )
-    return health.judge(look, "7", "8", ended)
+    evidence = Evidence(AT_NOON.timestamp())
+    evidence.add(look, AT_NOON)
+    return health.judge(evidence, "7", "8", ended)
 
 
 def test_any_error_of_the_new_version_fails_and_none_passes_at_a_step_s_end() -> None:
@@ -399,7 +400,7 @@ def test_the_verdict_tells_both_versions_counts() -> None:
 def test_a_minute_published_by_half_fails_without_a_rate() -> None:
     verdict = judged({0: Counts(0, 3)})
     assert verdict.status is Status.FAILED
-    assert "Version 8 had 3 errors (0 invocations published so far)" in verdict.reason
+    assert "Version 8 had 3 errors in 0 invocations" in verdict.reason
     assert "%" not in verdict.reason
 
 

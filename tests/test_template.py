@@ -1,5 +1,6 @@
 """What the template makes of the deployer on AWS, and how install.sh calls SAM."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -19,55 +20,89 @@ def resources() -> dict[str, Any]:
     """The resources that SAM makes of the template."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    template["Resources"]["SimpleDeployFunction"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    for function in ("SimpleDeployFunction", "DeployWorkflowFunction"):
+        template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
+    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = "s3://bucket/definition"
     parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
     return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
 
 
-def _only(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    (found,) = [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
-    return dict(found)
+def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(resources[name]["Properties"])
 
 
 def test_the_function_is_the_one_that_users_know(resources: dict[str, Any]) -> None:
-    function = _only(resources, "AWS::Lambda::Function")
+    function = _properties(resources, "SimpleDeployFunction")
     assert function["FunctionName"] == "SimpleDeployFunction"
     assert (function["Timeout"], function["Runtime"], function["Architectures"]) == (900, "python3.13", ["arm64"])
+    assert resources["DeployStateMachine"]["Type"] == "AWS::StepFunctions::StateMachine"
 
 
 def test_a_failed_rollout_is_not_run_again_on_the_qualifier_that_users_invoke(resources: dict[str, Any]) -> None:
-    config = _only(resources, "AWS::Lambda::EventInvokeConfig")
+    config = _properties(resources, "SimpleDeployFunctionEventInvokeConfig")
     assert (config["Qualifier"], config["MaximumRetryAttempts"]) == ("$LATEST", 0)
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 900
 
 
-def test_the_log_group_is_kept_for_a_while_and_collides_with_none(resources: dict[str, Any]) -> None:
-    group = _only(resources, "AWS::Logs::LogGroup")
-    assert group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
-    assert "LogGroupName" not in group
-    function = _only(resources, "AWS::Lambda::Function")
-    assert function["LoggingConfig"]["LogGroup"] == {"Ref": "SimpleDeployFunctionLogGroup"}
+@pytest.mark.parametrize("name", ["SimpleDeployFunction", "DeployWorkflowFunction"])
+def test_a_log_group_is_kept_for_a_while_and_collides_with_none(resources: dict[str, Any], name: str) -> None:
+    group = _properties(resources, f"{name}LogGroup")
+    assert group == {"RetentionInDays": {"Ref": "LogRetentionInDays"}}
+    assert _properties(resources, name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
-def test_the_role_allows_what_a_rollout_calls_and_nothing_else(resources: dict[str, Any]) -> None:
-    role = _only(resources, "AWS::IAM::Role")
-    assert "ManagedPolicyArns" not in role
-    statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
-    allowed: set[str] = set()
-    for statement in statements:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        allowed.update(actions)
-    world = World()
-    world.deploy(steps=2, interval=30)
-    called = {f"cloudwatch:{call}" if call == "GetMetricData" else f"lambda:{call}" for call in world.calls}
-    assert allowed - called == {"logs:CreateLogStream", "logs:PutLogEvents"}  # the platform's own
-    assert called <= allowed
+def test_only_the_function_hands_over_and_only_to_our_state_machine(resources: dict[str, Any]) -> None:
+    variables = _properties(resources, "SimpleDeployFunction")["Environment"]["Variables"]
+    assert variables == {"DEPLOY_STATE_MACHINE_ARN": {"Ref": "DeployStateMachine"}}
+    assert "Environment" not in _properties(resources, "DeployWorkflowFunction")
+    (statement,) = _statements(resources, "SimpleDeployFunctionRole", "HandOver")
+    assert statement["Resource"] == {"Ref": "DeployStateMachine"}
+
+
+def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(resources: dict[str, Any]) -> None:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    timeouts = {state["TimeoutSeconds"] for state in definition["States"].values() if state["Type"] == "Task"}
+    assert min(timeouts) > _properties(resources, "DeployWorkflowFunction")["Timeout"]
+
+
+def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
+    """The role's own statements, of one policy or of all, and those of our managed policy that it names."""
+    properties = _properties(resources, role)
+    policies = [each["PolicyDocument"] for each in properties["Policies"] if policy in ("", each["PolicyName"])]
+    if not policy:
+        ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
+        policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
+    return [statement for document in policies for statement in document["Statement"]]
+
+
+def _actions(statements: list[dict[str, Any]]) -> set[str]:
+    actions = [statement["Action"] for statement in statements]
+    return {each for action in actions for each in (action if isinstance(action, list) else [action])}
+
+
+PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def _called(world: World) -> set[str]:
+    return {f"cloudwatch:{call}" if call == "GetMetricData" else f"lambda:{call}" for call in world.calls}
+
+
+def test_the_roles_allow_what_a_rollout_calls_and_nothing_else(resources: dict[str, Any]) -> None:
+    loop, machine = World(), World()
+    loop.deploy(steps=2, interval=30)
+    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 30}
+    machine.execute(json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text()), event)
+    allowed = _actions(_statements(resources, "SimpleDeployFunctionRole"))
+    assert allowed == _called(loop) | PLATFORM | {"states:StartExecution"}
+    assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == _called(machine) | PLATFORM
+    assert _actions(_statements(resources, "StateMachineExecutionRole")) == {"lambda:InvokeFunction"}
 
 
 def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) -> None:
-    role = _only(resources, "AWS::IAM::Role")
-    for policy in role["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
+    roles = [name for name, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == 3
+    for role in roles:
+        for statement in _statements(resources, role):
             if "lambda:UpdateAlias" in statement["Action"]:
                 arns = [resource["Fn::Sub"] for resource in statement["Resource"]]
                 assert all(":function:${TargetFunctions}" in arn for arn in arns)
@@ -75,9 +110,10 @@ def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) ->
                 assert statement["Action"] == "cloudwatch:GetMetricData"
 
 
-def test_the_outputs_name_the_function_and_its_log() -> None:
+def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    assert set(template["Outputs"]) == {"FunctionName", "FunctionArn", "LogGroupName"}
+    names = {"FunctionName", "FunctionArn", "LogGroupName", "StateMachineArn", "WorkflowLogGroupName"}
+    assert set(template["Outputs"]) == names
 
 
 @pytest.mark.parametrize("bucket", ["my-bucket", None])

@@ -1,11 +1,17 @@
 """The weights of every `type`: above 0, strictly rising, the last one 1."""
 
+import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deployer.errors import InvalidRollout
+from deployer.rollout import LONGEST_INTERVAL, Rollout
 from deployer.weights import MOST_STEPS, linear, progression
+from tests.world import FUNCTION, HERE
 
 PREFIXES = ("CodeDeployDefault.Lambda", "Lambda", "")
 
@@ -96,3 +102,33 @@ def test_linear_and_exponential_need_steps_and_not_too_many() -> None:
     for kind, steps in (("linear", None), ("exponential", None), ("linear", 1001), ("exponential", 21)):
         with pytest.raises(InvalidRollout, match="'steps'"):
             progression(kind, steps)
+
+
+# The normalised payload.
+
+WEIGHTS = st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True), max_size=20)
+INTERVALS = st.integers(0, LONGEST_INTERVAL) | st.floats(0, LONGEST_INTERVAL)
+TIMELINES: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.fixed_dictionaries({"weights": WEIGHTS.map(lambda weights: [*sorted(weights), 1]), "interval": INTERVALS}),
+    st.fixed_dictionaries({"steps": st.integers(1, MOST_STEPS), "interval": INTERVALS}),
+    st.fixed_dictionaries({"type": st.just("exponential"), "steps": st.integers(1, 20), "interval": INTERVALS}),
+    st.fixed_dictionaries({"type": st.sampled_from(["canary", "all-at-once"]), "interval": INTERVALS}),
+    st.fixed_dictionaries({"type": st.sampled_from([*PREDEFINED, "Canary99Percent99999Minutes"])}),
+)
+TARGETS = st.fixed_dictionaries(
+    {
+        "function-name": st.sampled_from(["checkout", FUNCTION]),
+        "alias-name": st.from_regex(r"[a-z][a-zA-Z0-9_-]{0,127}", fullmatch=True),
+        "new-version": st.integers(1, 10**10 - 1) | st.integers(1, 10**10 - 1).map(str),
+    },
+    optional={"health-check": st.booleans(), "hand-over": st.booleans(), "dry-run": st.just(False)},
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(TARGETS, TIMELINES)
+def test_a_rollout_comes_back_from_its_normalised_payload(target: dict[str, Any], timeline: dict[str, Any]) -> None:
+    rollout = Rollout.from_event({**target, **timeline}, HERE)
+    normalised = json.loads(json.dumps(rollout.to_event()))
+    assert Rollout.from_event(normalised, HERE) == rollout
+    assert Rollout.from_event(normalised, HERE).to_event() == normalised

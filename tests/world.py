@@ -4,6 +4,7 @@ The alias keeps AWS's rules (`local/rules.py`); CloudWatch publishes whole minut
 are drawn from a seeded generator, split by the alias's weights of that second.
 """
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from deployer import simple
+from deployer import simple, workflow
+from deployer.aws import Means
 from deployer.clock import Clock
 from local.rules import Refused, StoredAlias
+from tests.asl import Execution, interpret
 
 HERE = "arn:aws:lambda:eu-west-1:123456789012:function:SimpleDeployFunction"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:checkout"
@@ -30,11 +33,8 @@ class WorldClock(Clock):
         super().__init__(lambda: round((self._end - world.time) * 1000))
         self._world = world
 
-    def now(self) -> datetime:
-        return self._world.now()
-
-    def monotonic(self) -> float:
-        return self._world.time
+    def time(self) -> float:
+        return self._world.starts.timestamp() + self._world.time
 
     def sleep(self, seconds: float) -> None:
         self._world.advance(max(0.0, seconds))
@@ -65,6 +65,7 @@ class World:
         self.roles = dict.fromkeys(self.states, "role")
         self.moves: list[tuple[float, str, dict[str, float]]] = []  # when the alias went to which version and routing
         self.calls: list[str] = []  # every API call, in order
+        self.looked: list[float] = []  # when CloudWatch was asked
         self.faults: dict[int, str] = {}  # by the number of the call, from 0
         self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
         self.failed_calls: dict[str, int] = defaultdict(int)
@@ -86,10 +87,10 @@ class World:
     def advance(self, seconds: float) -> None:
         end = self.time + seconds
         while self.time < end:
-            second = float(int(self.time) + 1)
+            second = float(int(self.time) + 1) if self.rate else end
             stop = min(end, second, *(time for time, _ in self._plans[:1] if time > self.time))
             self.time = stop
-            if stop == second:
+            if stop == second and self.rate:
                 self._one_second_of_calls()
             while self._plans and self._plans[0][0] <= self.time:
                 self._plans.pop(0)[1]()
@@ -166,9 +167,21 @@ class World:
         event |= {key.replace("_", "-"): value for key, value in payload.items()}
         return self.invoke(event, rollout_id)
 
-    def invoke(self, event: Any, rollout_id: str = "0123456789ab") -> dict[str, Any]:
-        clock = WorldClock(self, self.budget)
-        return simple.deploy(event, HERE, FakeLambda(self), FakeCloudWatch(self), clock, rollout_id)  # type: ignore[arg-type]
+    def invoke(
+        self, event: Any, rollout_id: str = "0123456789ab", clients: "FakeClients | None" = None
+    ) -> dict[str, Any]:
+        return simple.deploy(event, clients or FakeClients(self), rollout_id, "request-1")
+
+    def execute(self, definition: dict[str, Any], event: Any, execution: str = "run") -> Execution:
+        """An execution of the state machine; each task has 120 s."""
+
+        def invoke(task: Any) -> Any:
+            answer = workflow.task(task, FakeClients(self, budget=120))
+            # Lambda's runtime writes JSON in a way of its own: named tuples, say, become objects.
+            assert json.loads(json.dumps(answer)) == answer, "an answer is of JSON's own types"
+            return answer
+
+        return interpret(definition, event, invoke, self.advance, execution)
 
     @property
     def history(self) -> list[Any]:
@@ -178,6 +191,15 @@ class World:
     @property
     def writes(self) -> int:
         return self.calls.count("UpdateAlias")
+
+
+class FakeClients(Means):
+    """What a deployer in this world works with, for one invocation of `budget` seconds."""
+
+    def __init__(self, world: World, lambda_: Any = None, cloudwatch: Any = None, budget: float | None = None) -> None:
+        self.lambda_: Any = lambda_ or FakeLambda(world)
+        self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
+        self.clock, self.here = WorldClock(world, world.budget if budget is None else budget), HERE
 
 
 class FakeLambda:
@@ -234,6 +256,7 @@ class FakeCloudWatch:
         assert start < end
 
         def apply() -> dict[str, Any]:
+            self._world.looked.append(self._world.time)
             return {"MetricDataResults": [self._result(query, start, end) for query in request["MetricDataQueries"]]}
 
         return dict(self._world.call("GetMetricData", apply))

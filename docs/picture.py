@@ -1,0 +1,80 @@
+"""Draws the state machine: from statemachine/deploy.asl.json to the Mermaid diagram in docs/state-machine.md.
+
+`python docs/picture.py` renews the page; with `--check` it ends with 1 and the remedy when the page is stale.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).with_name("state-machine.md")
+DEFINITION = PAGE.parent.parent / "statemachine" / "deploy.asl.json"
+
+BEGIN, END = "<!-- drawn by docs/picture.py -->", "<!-- end -->"
+_BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
+
+_KINDS = ("Task", "Wait", "Choice", "Pass", "Succeed", "Fail")
+_SIGNS = {"Equals": "=", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "≤", "GreaterThanEquals": "≥"}
+_COMPARISON = re.compile(rf"(?:String|Numeric)({'|'.join(_SIGNS)})")
+
+
+def draw(definition: dict[str, Any]) -> str:
+    """The diagram of a state machine. Raises `ValueError` for what it does not know how to draw."""
+    ways = (transitions(name, state) for name, state in definition["States"].items())
+    found = [("[*]", definition["StartAt"], ""), *chain.from_iterable(ways)]
+    arrows = [f"    {source} --> {target}" + (f": {when}" if when else "") for source, target, when in found]
+    return "\n".join(["stateDiagram-v2", *arrows])
+
+
+def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Every way out of a state: from, to, and when; `[*]` is the execution's end."""
+    if state["Type"] not in _KINDS:
+        raise ValueError(f"{name} is a {state['Type']} state, which docs/picture.py does not know how to draw.")
+    for choice in state.get("Choices", []):
+        yield name, choice["Next"], condition(choice)
+    if "Default" in state:
+        yield name, state["Default"], "otherwise"
+    if "Next" in state:
+        yield name, state["Next"], ""
+    for catcher in state.get("Catch", []):
+        errors = " or ".join(catcher["ErrorEquals"])
+        yield name, catcher["Next"], "any error" if errors == "States.ALL" else errors
+    if state.get("End") or state["Type"] in ("Succeed", "Fail"):
+        yield name, "[*]", "failed" if state["Type"] == "Fail" else "succeeded"
+
+
+def condition(choice: dict[str, Any]) -> str:
+    """A choice in words, such as `status = PENDING`."""
+    (operator, value), *others = [(key, choice[key]) for key in choice if key not in ("Variable", "Next", "Comment")]
+    comparison = _COMPARISON.fullmatch(operator)
+    if others or comparison is None:
+        raise ValueError(f"docs/picture.py does not know how to put {operator} into words.")
+    variable = re.sub(r"^\$|\.|\['|'\]", " ", choice["Variable"]).strip()
+    return f"{variable} {_SIGNS[comparison[1]]} {value}"
+
+
+def renewed(page: str, definition: dict[str, Any]) -> str:
+    """The page with the diagram of that definition."""
+    new, count = _BETWEEN.subn(lambda _: f"{BEGIN}\n```mermaid\n{draw(definition)}\n```\n{END}", page)
+    if count != 1:
+        raise ValueError(f"The page needs one place for the diagram, between {BEGIN} and {END}.")
+    return new
+
+
+def main(arguments: list[str], path: Path = PAGE) -> None:
+    page = path.read_text(encoding="utf-8")
+    new = renewed(page, json.loads(DEFINITION.read_text(encoding="utf-8")))
+    if not arguments:
+        path.write_text(new, encoding="utf-8")
+    elif arguments != ["--check"]:
+        sys.exit("Usage: python docs/picture.py [--check]")
+    elif new != page:
+        sys.exit(f"{path.name} does not show {DEFINITION.name} as it is: run 'python docs/picture.py'.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

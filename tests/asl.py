@@ -1,0 +1,184 @@
+"""Runs a Step Functions definition in virtual time: moto's own interpreter, in this process and this thread."""
+
+import contextlib
+import functools
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from moto.stepfunctions.parser.api import StateMachineType
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.common.path import result_path
+from moto.stepfunctions.parser.asl.component.common.retry import jitter_strategy_decl, retrier_decl
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import EvalTimeoutError
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.program import program
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import ComparisonVariable
+from moto.stepfunctions.parser.asl.component.state.exec import execute_state
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.eval import evaluation_details as details
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.backend.execution_worker import SyncExecutionWorker
+
+from local import stepfunctions
+
+_ACCOUNT, _REGION, _NAME = "123456789012", "eu-west-1", "DeployStateMachine"
+_FUNCTION = f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:function:DeployWorkflowFunction"
+_MACHINE = f"arn:aws:states:{_REGION}:{_ACCOUNT}:stateMachine:{_NAME}"
+_ROLE = f"arn:aws:iam::{_ACCOUNT}:role/{_NAME}"
+#: What AWS takes as a Fail state's error and cause.
+_LONGEST_ERROR, _LONGEST_CAUSE = 256, 32_768
+
+
+class LambdaFails(Exception):
+    """The Lambda service refuses or loses the call: "Lambda.TooManyRequestsException", or "States.Timeout"."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How an execution ended; `largest` is the largest input or output in its history, in bytes."""
+
+    status: str
+    output: Any
+    error: str | None
+    cause: str | None
+    events: list[str]
+    largest: int
+
+
+class _Through(BaseException):
+    """A test's failed assertion on its way out, past the interpreter's own handlers."""
+
+
+def interpret(
+    definition: dict[str, Any],
+    payload: Any,
+    invoke: Callable[[Any], Any],
+    sleep: Callable[[float], None],
+    execution: str = "run",
+) -> Execution:
+    """Starts the state machine with that payload and runs it to its end.
+
+    `invoke` is the Lambda function; what it raises is a function error, except `LambdaFails` and `AssertionError`,
+    which ends the test. Waits and the pauses before retries call `sleep`; their jitter is seeded.
+    """
+    source = stepfunctions.PLACEHOLDER.sub(_FUNCTION, json.dumps(definition))
+    arn = _MACHINE.replace("stateMachine", "execution") + f":{execution}"
+    worker = _Worker(
+        details.EvaluationDetails(
+            details.AWSExecutionDetails(_ACCOUNT, _REGION, _ROLE),
+            details.ExecutionDetails(arn, execution, _ROLE, json.loads(json.dumps(payload)), "2026-01-05T12:00:00Z"),
+            details.StateMachineDetails(_MACHINE, _NAME, StateMachineType.STANDARD, source),
+        ),
+        exec_comm=SimpleNamespace(terminated=lambda: None),
+        cloud_watch_logging_session=None,
+        activity_store={},
+    )
+    with _in_virtual_time(invoke, sleep):
+        try:
+            worker.start()
+        except _Through as through:
+            raise through.args[0] from None
+    return _ended(worker.env)
+
+
+def _ended(env: Any) -> Execution:
+    state, events = env.program_state(), env.event_manager.get_event_history()
+    texts = [
+        part[key]
+        for event in events
+        for part in event.values()
+        if isinstance(part, dict)
+        for key in ("input", "output")
+        if key in part
+    ]
+    types, largest = [event["type"].value for event in events], max(len(text.encode()) for text in texts)
+    if isinstance(state, ProgramEnded):
+        return Execution("SUCCEEDED", env.states.get_input(), None, None, types, largest)
+    error, cause = state.error.get("error"), state.error.get("cause")
+    # moto passes on whatever a Fail state's ErrorPath and CausePath lead to.
+    assert isinstance(error, str | None) and len(error or "") <= _LONGEST_ERROR, error
+    assert isinstance(cause, str | None) and len(cause or "") <= _LONGEST_CAUSE, cause
+    return Execution("FAILED", None, error, cause, types, largest)
+
+
+@functools.cache
+def _parse(source: str) -> Any:
+    return AmazonStateLanguageParser.parse(source)[0]
+
+
+class _Worker(SyncExecutionWorker):  # type: ignore[misc]
+    """A definition is parsed once: what its parts remember, they keep in the execution's environment."""
+
+    def _get_evaluation_entrypoint(self) -> Any:
+        return _parse(self._evaluation_details.state_machine_details.definition)
+
+
+class _Thread:
+    """moto starts a thread for each task and waits for it; here it runs at once, where `sleep` and `invoke` live."""
+
+    def __init__(self, target: Callable[..., None], args: tuple[Any, ...] = (), **_: Any) -> None:
+        self.start = functools.partial(target, *args)
+
+    def join(self, timeout: float | None = None) -> None:
+        """It has ended."""
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@contextlib.contextmanager
+def _in_virtual_time(invoke: Callable[[Any], Any], sleep: Callable[[float], None]) -> Iterator[None]:
+    """moto's interpreter with this function, this clock, no threads; as it was when the block ends."""
+
+    def call(env: Any, parameters: Any, **_: Any) -> None:
+        env.stack.append({"Payload": _call(env, parameters["Payload"], invoke)})
+
+    def wait(_self: Any, env: Any, wait_seconds: float) -> None:
+        sleep(wait_seconds)
+
+    patches: list[Any] = [
+        patch.object(lambda_eval_utils, "execute_lambda_function_integration", call),
+        patch.object(WaitFunction, "_wait_interval", wait),
+        patch.object(retrier_decl, "time", SimpleNamespace(sleep=sleep)),
+        patch.object(jitter_strategy_decl, "random", random.Random(1)),
+        patch.object(execute_state, "Thread", _Thread),
+        patch.object(program, "threading", SimpleNamespace(Thread=_Thread)),
+        patch.object(execute_state, "TMP_THREADS", []),  # moto would keep every thread for ever
+        patch.object(program, "TMP_THREADS", []),
+        # Where moto is kinder than AWS, see there.
+        patch.object(ErrorEqualsDecl, "_eval_body", stepfunctions.matches),
+        patch.object(ComparisonVariable, "_eval_body", stepfunctions.compare),
+        # moto parses every path anew, and prints the whole definition at every error.
+        patch.object(json_path, "parse", functools.cache(json_path.parse)),
+        patch.object(result_path, "parse", functools.cache(result_path.parse)),
+        patch.object(EvalComponent, "_log_exception"),
+        patch.object(EvalComponent, "_log_failure_event_exception"),
+    ]
+    with contextlib.ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+def _call(env: Any, payload: bytes, invoke: Callable[[Any], Any]) -> Any:
+    """The function's answer, or its failure as the interpreter knows it."""
+    try:
+        return json.loads(json.dumps(invoke(json.loads(payload))))
+    except AssertionError as failed:
+        raise _Through(failed) from None
+    except LambdaFails as fails:
+        if str(fails) == "States.Timeout":
+            raise EvalTimeoutError from None
+        raise FailureEventException(stepfunctions.refused(env, str(fails), "The call failed.")) from None
+    except Exception as error:
+        told = {"errorMessage": str(error), "errorType": type(error).__name__, "requestId": "", "stackTrace": []}
+        raise lambda_eval_utils.LambdaFunctionErrorException("Unhandled", json.dumps(told)) from None

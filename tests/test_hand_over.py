@@ -1,0 +1,126 @@
+"""A rollout that does not fit into one invocation goes to the state machine: checked first, and only once."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from deployer.aws import id_of
+from deployer.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
+from tests.test_parity import DEFINITION
+from tests.world import FakeClients, World
+
+MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:request-1"
+#: The sample's own example, which takes 20 minutes.
+SAMPLE = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 10,
+    "interval": 120,
+    "type": "linear",
+}
+
+
+class FakeStepFunctions:
+    """`StartExecution`: a name is taken once."""
+
+    def __init__(self, code: str = "") -> None:
+        self.started: dict[str, Any] = {}
+        self._code = code
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        code = self._code or ("ExecutionAlreadyExists" if request["name"] in self.started else "")
+        if code:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "StartExecution")
+        assert request["stateMachineArn"] == MACHINE
+        self.started[request["name"]] = json.loads(request["input"])
+        return {"executionArn": EXECUTION}
+
+
+@pytest.fixture(autouse=True)
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
+
+
+def _invoked(world: World, event: Any, stepfunctions: FakeStepFunctions | None = None) -> tuple[Any, FakeStepFunctions]:
+    clients = FakeClients(world)
+    clients.stepfunctions = stepfunctions or FakeStepFunctions()
+    return world.invoke(event, clients=clients), clients.stepfunctions
+
+
+def test_the_sample_s_own_example_is_handed_over_and_completes() -> None:
+    world = World()
+    told, stepfunctions = _invoked(world, SAMPLE)
+    assert world.time < 5 and world.writes == 0
+    assert told["rollout"]["status"] == "HANDED_OVER"
+    assert told["rollout"]["execution-arn"] == EXECUTION
+    assert told["rollout"]["id"] == id_of(EXECUTION)
+    assert told["FunctionVersion"] == "7"
+    assert stepfunctions.started == {"request-1": SAMPLE}
+    begun = world.time
+    execution = world.execute(DEFINITION, stepfunctions.started["request-1"], "request-1")
+    assert execution.output["rollout"]["status"] == "SUCCEEDED"
+    assert world.history == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, "8"]
+    assert 1200 <= world.time - begun <= 1200 * 1.01 + 120
+
+
+def test_a_duplicate_delivery_is_one_execution() -> None:
+    world = World()
+    first, stepfunctions = _invoked(world, SAMPLE)
+    second, _ = _invoked(world, SAMPLE, stepfunctions)
+    assert len(stepfunctions.started) == 1
+    assert second["rollout"]["execution-arn"] == first["rollout"]["execution-arn"]
+
+
+def test_what_fits_is_not_handed_over() -> None:
+    world = World()
+    told, stepfunctions = _invoked(world, {**SAMPLE, "interval": 60})
+    assert (told["rollout"]["status"], stepfunctions.started) == ("SUCCEEDED", {})
+
+
+def test_without_hand_over_it_is_too_long() -> None:
+    with pytest.raises(RolloutTooLong, match="an interval of 71 s; 120 s would fit 5 times"):
+        _invoked(World(), {**SAMPLE, "hand-over": False})
+
+
+def test_without_a_state_machine_it_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEPLOY_STATE_MACHINE_ARN")
+    with pytest.raises(RolloutTooLong):
+        _invoked(World(), SAMPLE)
+
+
+def test_more_than_364_days_are_too_long_for_anything() -> None:
+    with pytest.raises(RolloutTooLong, match="364 days"):
+        _invoked(World(), {**SAMPLE, "interval": 4_000_000})
+
+
+def test_it_is_checked_before_it_is_handed_over() -> None:
+    world = World()
+    for event in ({**SAMPLE, "new-version": "77"}, {**SAMPLE, "alias-name": "absent"}, {**SAMPLE, "steps": 0}):
+        with pytest.raises(InvalidRollout):
+            _invoked(world, event)
+    world.update_alias(RoutingConfig={"AdditionalVersionWeights": {"9": 0.5}})
+    with pytest.raises(AliasBusy):
+        _invoked(world, SAMPLE)
+
+
+def test_what_is_deployed_already_is_not_handed_over() -> None:
+    told, stepfunctions = _invoked(World(), {**SAMPLE, "new-version": "7"})
+    assert (told["rollout"]["status"], stepfunctions.started) == ("ALREADY_DEPLOYED", {})
+
+
+def test_a_version_that_is_still_pending_is_waited_for() -> None:
+    world = World()
+    world.states["8"] = ["Pending"] * 3 + ["Active"]
+    told, _ = _invoked(world, SAMPLE)
+    assert told["rollout"]["status"] == "HANDED_OVER"
+
+
+def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
+    with pytest.raises(RolloutInterrupted) as failed:
+        _invoked(World(), SAMPLE, FakeStepFunctions("StateMachineDoesNotExist"))
+    assert "could not be handed over" in str(failed.value)
+    assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")

@@ -1,0 +1,119 @@
+"""The same stories through the loop and through the real ASL: the alias goes the same ways, the errors are the same."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from deployer.errors import DeployError
+from local.cloud import ROOT
+from tests.world import WORDS, World
+
+DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+STEPS: dict[str, Any] = {"steps": 4, "interval": 60}
+
+
+@dataclass(frozen=True)
+class Story:
+    """`during` is what happens in the world meanwhile; `ends` is the error's name, or SUCCEEDED."""
+
+    ends: str
+    payload: dict[str, Any] = field(default_factory=lambda: STEPS)
+    world: dict[str, Any] = field(default_factory=dict)
+    during: Callable[[World], None] = lambda world: None
+
+
+def _errs_from(second: float) -> Callable[[World], None]:
+    return lambda world: world.at(second, lambda: world.errors.update({"8": 1.0}))
+
+
+def _operator(second: float, **request: Any) -> Callable[[World], None]:
+    return lambda world: world.at(second, lambda: world.update_alias(**request))
+
+
+def _fault(fault: str, *numbers: int) -> Callable[[World], None]:
+    return lambda world: world.faults.update(dict.fromkeys(numbers, fault))
+
+
+def _set(**attributes: Any) -> Callable[[World], None]:
+    return lambda world: world.__dict__.update(attributes)
+
+
+def _split_by_hand(world: World) -> None:
+    world.update_alias(RoutingConfig={"AdditionalVersionWeights": {"9": 0.5}})
+
+
+UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
+AT_ONCE = {"delay": -60.0}  # published while the minute lasts
+
+STORIES = {
+    "healthy": Story("SUCCEEDED"),
+    "healthy, every type": Story("SUCCEEDED", {"type": "Linear30PercentEvery1Minute"}),
+    "healthy, own weights, interval 0": Story("SUCCEEDED", {"weights": [0.01, 0.5, 1], "interval": 0}),
+    "failing from the first call": Story("HealthCheckFailed", world={"errors": {"8": 0.5}}),
+    "failing from the second step on": Story("HealthCheckFailed", during=_errs_from(70)),
+    "failing between two looks": Story("HealthCheckFailed", world=AT_ONCE, during=_errs_from(100)),
+    "failing only at full weight": Story("HealthCheckFailed", during=_errs_from(185)),
+    "failing, found in settling": Story("HealthCheckFailed", {"steps": 5, "interval": 10}, {"errors": {"8": 1.0}}),
+    "failing, unchecked": Story("SUCCEEDED", {**STEPS, "health-check": False}, {"errors": {"8": 1.0}}),
+    "no traffic": Story("SUCCEEDED", world={"rate": 0.0}),
+    "already deployed": Story("SUCCEEDED", {**STEPS, "new-version": "7"}),
+    "split by hand": Story("AliasBusy", during=_split_by_hand),
+    "no such alias": Story("InvalidRollout", {**STEPS, "alias-name": "absent"}),
+    "no such version": Story("InvalidRollout", {**STEPS, "new-version": "77"}),
+    "misspelt key": Story("InvalidRollout", {**STEPS, "setps": 1}),
+    "too long for a year": Story("RolloutTooLong", {"steps": 10, "interval": 30_000_000, "hand-over": False}),
+    "two roles": Story("InvalidRollout", during=_set(roles={"7": "one", "8": "other"})),
+    "taken back": Story("AliasChanged", during=_operator(100, **UNSPLIT)),
+    "taken back, words and all": Story("AliasChanged", during=_operator(100, Description="Mine", **UNSPLIT)),
+    "promoted by hand": Story("SUCCEEDED", during=_operator(100, FunctionVersion="8", **UNSPLIT)),
+    "moved to a third version": Story("AliasChanged", during=_operator(100, FunctionVersion="9", **UNSPLIT)),
+    "words edited": Story("SUCCEEDED", during=_operator(100, Description="Mine")),
+    "CalculateWeights throttled": Story("SUCCEEDED", during=_fault("throttled", 0, 2, 4)),
+    "CalculateWeights denied": Story("InvalidRollout", during=_fault("denied", 2)),
+    "first UpdateWeight lost": Story("SUCCEEDED", during=_fault("lost", 3)),
+    "first UpdateWeight late": Story("SUCCEEDED", during=_fault("late", 3)),
+    "first UpdateWeight denied": Story("InvalidRollout", during=_fault("denied", 3)),
+    "second UpdateWeight throttled": Story("SUCCEEDED", during=_fault("throttled", 12)),
+    "second UpdateWeight denied": Story("RolloutInterrupted", during=_fault("denied", 12)),
+    "HealthCheck's GetAlias broken": Story("SUCCEEDED", during=_fault("broken", 4)),
+    "HealthCheck's GetMetricData throttled": Story("SUCCEEDED", during=_fault("throttled", 5, 7)),
+    "nothing seen of a whole step": Story(
+        "HealthCheckInconclusive", during=lambda world: setattr(world, "down", ("broken", 1.0, 80.0))
+    ),
+    "Rollback throttled": Story(
+        "HealthCheckFailed",
+        world={"errors": {"8": 1.0}},
+        during=lambda world: setattr(world, "down", ("throttled", 118.5, 125.0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_loop_and_the_state_machine_end_alike(name: str) -> None:
+    story = STORIES[name]
+    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **story.payload}
+    worlds = [World(**story.world), World(**story.world)]
+    for world in worlds:
+        story.during(world)
+    loop, machine = worlds
+    try:
+        result = loop.invoke(event)
+        ended, told = "SUCCEEDED", ""
+    except DeployError as error:
+        ended, told, result = type(error).__name__, str(error), {}
+    execution = machine.execute(DEFINITION, event)
+    assert (ended, execution.error or execution.status) == (story.ends, story.ends)
+    assert machine.history == loop.history
+    assert machine.alias.answer() | {"RevisionId": ""} == loop.alias.answer() | {"RevisionId": ""}
+    if ended == "SUCCEEDED":
+        status = ("status", "original-version", "new-version", "weights")
+        assert [execution.output["rollout"][key] for key in status] == [result["rollout"][key] for key in status]
+        assert len(execution.output["rollout"]["warnings"]) == len(result["rollout"]["warnings"])
+    else:
+        assert execution.cause is not None
+        assert execution.cause.rpartition("Alias ")[2] == told.rpartition("Alias ")[2]
+    if machine.alias.description not in (WORDS, "Mine"):
+        raise AssertionError(machine.alias.description)

@@ -1,0 +1,181 @@
+"""DeployStateMachine where it differs from the loop: long rollouts, tasks run twice, errors of AWS itself."""
+
+import json
+from typing import Any
+
+import pytest
+
+from deployer import workflow
+from local.cloud import ROOT
+from tests.asl import LambdaFails, interpret
+from tests.test_parity import DEFINITION
+from tests.world import WORDS, FakeClients, World
+
+DAY = 86_400
+GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
+#: What Step Functions gives is 25,000 events and 256 KiB; retries and a rollback must still fit.
+MOST_EVENTS, MOST_BYTES = 20_000, 128 * 1024
+
+LONG = {
+    "10 × 120 s": {"steps": 10, "interval": 120},
+    "24 × 1 h": {"steps": 24, "interval": 3600},
+    "360 × 1 day": {"steps": 360, "interval": DAY},
+    "12 × 30 days": {"steps": 12, "interval": 30 * DAY},
+    "1000 × 60 s": {"steps": 1000, "interval": 60},
+    "1 × 364 days": {"steps": 1, "interval": 364 * DAY},
+}
+
+
+def _executed(payload: dict[str, Any]) -> tuple[World, Any]:
+    world = World(rate=0.0)
+    return world, world.execute(DEFINITION, {**GOOD, **payload})
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_rollout_stays_within_the_limits_and_the_docs_tell_its_longest_gap(name: str) -> None:
+    payload = LONG[name]
+    world, execution = _executed(payload)
+    assert execution.status == "SUCCEEDED"
+    assert len(execution.events) < MOST_EVENTS
+    assert execution.largest < MOST_BYTES
+    length = payload["steps"] * payload["interval"]
+    assert length <= world.time <= length * 1.01 + 130 + payload["steps"]
+    looked = [moment for moment in world.looked[1:] if moment <= length]
+    gap = max(later - earlier for earlier, later in zip([0.0, *looked], looked, strict=False))
+    size = f"{execution.largest / 1024:.0f} KiB"
+    row = f"| {name} | {len(execution.events):,} | {size} | {len(looked):,} | {_length(gap)} |"
+    print(row)
+    assert row in (ROOT / "docs" / "state-machine.md").read_text()
+
+
+def _length(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def test_the_longest_payload_stays_within_the_limits() -> None:
+    weights = [(number + 0.123456789012345) / 1001 for number in range(999)] + [1]
+    world, execution = _executed({"weights": weights, "interval": 0})
+    assert execution.status == "SUCCEEDED" and len(world.moves) == 1001
+    assert len(execution.events) < MOST_EVENTS and execution.largest < MOST_BYTES
+
+
+def test_what_looks_far_apart_says_so_in_the_warnings() -> None:
+    _, execution = _executed(LONG["360 × 1 day"])
+    assert "looks come up to 21600 s apart" in execution.output["rollout"]["warnings"][0]
+
+
+def test_longer_than_364_days_is_refused_with_the_most_that_would_fit() -> None:
+    world, execution = _executed({"steps": 13, "interval": 30 * DAY})
+    assert execution.error == "RolloutTooLong"
+    assert execution.cause and "an interval of 2419200 s" in execution.cause and "12 times" in execution.cause
+    assert world.writes == 0
+
+
+def test_a_bad_version_is_rolled_back_in_the_middle_of_a_long_interval() -> None:
+    world = World(rate=1.0)
+    world.at(5000, lambda: world.errors.update({"8": 0.5}))
+    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 40_000})
+    assert execution.error == "HealthCheckFailed"
+    assert world.history == [0.5, "7"]
+    assert 5000 < world.time < 5000 + 60 + 60 + 2 * 15
+
+
+def test_errors_of_long_ago_are_carried_along_and_not_asked_for_again() -> None:
+    world = World(rate=2.0)
+    world.at(1300, lambda: world.errors.update({"7": 1.0}))
+    world.at(1400, lambda: world.errors.update({"7": 0.0}))
+    execution = world.execute(DEFINITION, {**GOOD, "weights": [0.5, 1], "interval": 4000})
+    checks = execution.output["rollout"]["checks"]
+    calls = [sum(counts[0] for (version, _), counts in world.counts.items() if version == who) for who in "78"]
+    assert checks["original"]["errors"] == world.failed_calls["7"] > 50
+    assert abs(checks["original"]["invocations"] - calls[0]) < 60
+    assert calls[1] - checks["new"]["invocations"] < 2 * 180
+
+
+def _with_tasks(world: World, run: Any, **payload: Any) -> Any:
+    """An execution in which `run(task, do)` decides what becomes of each task; `do` does it."""
+
+    def invoke(task: Any) -> Any:
+        def do() -> Any:
+            return json.loads(json.dumps(workflow.task(task, FakeClients(world, budget=120))))
+
+        return run(task["task"], do)
+
+    return interpret(DEFINITION, {**GOOD, "steps": 3, "interval": 30, **payload}, invoke, world.advance, "run")
+
+
+TASKS = ["CalculateWeights", "UpdateWeight", "HealthCheck", "Finalize"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("error", ["Lambda.Unknown", "Lambda.TooManyRequestsException", "Sandbox.Timedout"])
+def test_every_task_may_be_run_twice(name: str, error: str) -> None:
+    """Its answer is lost after it has done its work; the state machine runs it again."""
+    world, lost = World(), set()
+
+    def run(task: str, do: Any) -> Any:
+        answer = do()
+        if task == name and task not in lost:
+            lost.add(task)
+            raise LambdaFails(error)
+        return answer
+
+    execution = _with_tasks(world, run)
+    assert execution.status == "SUCCEEDED" and lost == {name}
+    distinct = [move for move, before in zip(world.history, [None, *world.history], strict=False) if move != before]
+    assert distinct == [0.33, 0.67, 1.0, "8"]
+    assert world.alias.description == WORDS
+
+
+@pytest.mark.parametrize("name", ["UpdateWeight", "HealthCheck", "Finalize"])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_task_that_fails_for_good_is_rolled_back(name: str, done: bool) -> None:
+    """Whether or not it did its work before; after a finalize there is nothing to roll back."""
+    world = World()
+
+    def run(task: str, do: Any) -> Any:
+        if task == name:
+            if done:
+                do()
+            raise LambdaFails("Lambda.ServiceException")
+        return do()
+
+    execution = _with_tasks(world, run)
+    assert (execution.status, execution.error) == ("FAILED", "RolloutInterrupted")
+    version = "8" if name == "Finalize" and done else "7"
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (version, {}, WORDS)
+    assert execution.cause and execution.cause.endswith(f"Alias 'live' of 'checkout' is on version {version}.")
+    assert "Lambda.ServiceException" in execution.cause
+
+
+def test_rollback_is_tried_longest() -> None:
+    world = World(errors={"8": 1.0})
+    world.at(100, lambda: setattr(world, "down", ("denied", 100.0, 3000.0)))
+    execution = world.execute(DEFINITION, {**GOOD, "steps": 3, "interval": 60})
+    assert execution.error in ("HealthCheckInconclusive", "RolloutInterrupted", "HealthCheckFailed")
+    assert (world.alias.version, world.alias.routing) == ("7", {})
+    assert 3000 < world.time < 3000 + 2 * 300
+
+
+def test_a_rollback_that_never_succeeds_ends_in_fail_with_the_command() -> None:
+    world = World(errors={"8": 1.0})
+    world.at(100, lambda: setattr(world, "down", ("denied", 100.0, 1e9)))
+    execution = world.execute(DEFINITION, {**GOOD, "steps": 3, "interval": 60})
+    assert execution.error == "RollbackFailed" and execution.cause
+    assert "aws lambda update-alias --function-name checkout --name live" in execution.cause
+    assert "untouched" not in execution.cause and "neither read nor changed" not in execution.cause
+
+
+@pytest.mark.parametrize("payload", [None, [], "x", 7, {}, {"progress": 1}, {"Error": "x"}, {**GOOD, "steps": 0}])
+def test_bad_input_is_invalid_and_touches_nothing(payload: Any) -> None:
+    world = World()
+    execution = world.execute(DEFINITION, payload)
+    assert (execution.status, execution.error, world.writes) == ("FAILED", "InvalidRollout", 0)
+    assert execution.cause
+    assert "The alias was neither read nor changed." in execution.cause
