@@ -44,6 +44,10 @@ def emulator() -> Path:
     return Path(package.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}")
 
 
+#: One at a time: a free port is only ours once the emulator listens on it.
+_starting = threading.Lock()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What an invocation gave: the payload, whether it is an error, and the log's lines."""
@@ -67,7 +71,6 @@ class Sandbox:
     ) -> None:
         self._timeout, self._on_line = timeout, on_line
         self._lines: queue.Queue[str] = queue.Queue()
-        self._port, runtime_port = _free_ports(2)
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "LANG": "C.UTF-8",
@@ -78,23 +81,24 @@ class Sandbox:
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
             **variables,
         }
-        addresses = [f"127.0.0.1:{port}" for port in (self._port, runtime_port)]
-        self._process = subprocess.Popen(
-            [
-                *(str(emulator()), "--runtime-interface-emulator-address", addresses[0]),
-                *("--runtime-api-address", addresses[1]),
-                *(sys.executable, "-m", "awslambdaric", handler),
-            ],
-            cwd=code,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        threading.Thread(target=self._read_log, daemon=True).start()
-        self._wait_until_up()
+        with _starting:
+            self._port, runtime_port = _free_ports(2)
+            self._process = subprocess.Popen(
+                [
+                    *(str(emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}"),
+                    *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
+                    *(sys.executable, "-m", "awslambdaric", handler),
+                ],
+                cwd=code,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            threading.Thread(target=self._read_log, daemon=True).start()
+            self._wait_until_up()
 
     @property
     def pid(self) -> int:
@@ -143,7 +147,7 @@ class Sandbox:
         return tuple(lines)
 
     def _wait_until_up(self) -> None:
-        for _ in range(200):
+        for _ in range(500):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
                 return
             time.sleep(0.02)
