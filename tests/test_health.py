@@ -9,6 +9,7 @@ import pytest
 from deployer import health
 from deployer.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
 from deployer.health import Counts, Evidence, Look, Status
+from local.cloud import ROOT
 from tests import sample
 from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
 
@@ -136,6 +137,9 @@ def theirs(world: World, steps: int, interval: float) -> None:
     sample.deploy(world, steps=steps, interval=interval)
 
 
+README = (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize(("steps", "interval", "rate"), [(10, 60, 0.05), (5, 10, 1.0)])
 def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
     steps: int, interval: float, rate: float, capsys: pytest.CaptureFixture[str]
@@ -153,6 +157,9 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
             failed.append(world.failed_calls["8"])
         assert ended == {("7" if deployer is ours else "8", False)}
         mean, least, most = sum(failed) / len(failed), min(failed), max(failed)
+        assert f"{mean:,.0f} failed calls" in README
+        if deployer is ours:
+            assert f"{min(ends):.0f} to {max(ends):.0f} s" in README
         lines.append(
             f"  {name:18} ends on version {ended.pop()[0]} after {min(ends):3.0f} to {max(ends):3.0f} s; "
             f"users' failed calls in 15 minutes: {least} to {most}, {mean:.0f} on average"
