@@ -96,7 +96,8 @@ class Rollout:
         fits = f"an interval of {int(room / steps)} s" if room >= steps else "no interval of a second or more"
         if self.interval:
             fits += f"; {self.interval:g} s would fit {int(room / self.interval)} times"
-        remedy = f"With {steps} weights there is room for {fits}. Make 'interval' or 'steps' smaller."
+        remedy = f"With {steps} weights there is room for {fits}. Make 'interval' or 'steps' smaller"
+        remedy += "." if self.hand_over else ", or leave out 'hand-over': false."
         return RolloutTooLong(f"The rollout is too long: {steps} × {self.interval:g} s {why}. {remedy}")
 
 

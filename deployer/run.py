@@ -23,6 +23,8 @@ SHORTEST = 0.9
 #: Seconds until a look is repeated that could not be made, where the step would end unseen.
 AGAIN = 3.0
 
+PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
+
 logger = Logger(service="aws-lambda-deploy", use_rfc3339=True)
 
 
@@ -133,7 +135,7 @@ class Run:
         """Finalize: the new version alone; the contract's result."""
         if self.rollout.health_check is None:
             self.progress.warnings.append("The health check was switched off.")
-        elif not self.progress.judged:
+        elif self.fully_weighted and not self.progress.judged:
             calls = f"calls of version {self.rollout.new_version} since {_utc(self.progress.shifted):%H:%M:%S} UTC"
             unjudged = f"Not judged at full weight: CloudWatch published no {calls}. Does anything call this alias?"
             self.progress.warnings.append(unjudged)
@@ -154,10 +156,12 @@ class Run:
                 raise error
             if self.alias.roll_back():
                 logger.warning("ROLLED_BACK", extra={"reason": str(getattr(error, "reason", error))})
+                if isinstance(error, errors.DeployError):
+                    error.reason += " It was rolled back."
         except PromotedByHand:
             if isinstance(error, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
                 raise error from None  # somebody wants it all the same: respected, and not called a success
-            self.progress.warnings.append("Promoted by hand, or by a request of ours whose answer was lost.")
+            self.progress.warnings.append(PROMOTED)
             return self.result("SUCCEEDED")
         except errors.DeployError as worse:
             worse.reason = f"{getattr(error, 'reason', error)} {worse.reason}"

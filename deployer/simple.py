@@ -83,6 +83,7 @@ def hand_over(event: Any, run: Run, machine: str, request_id: str) -> dict[str, 
             raise errors.RolloutInterrupted(f"It could not be handed over: {aws.words(error)}") from error
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
     run.progress.id = aws.id_of(execution)
+    logger.append_keys(rollout=run.progress.id, execution=execution)
     handed = run.result("HANDED_OVER")
     handed["rollout"]["execution-arn"] = execution
     return handed

@@ -34,7 +34,8 @@ class Snapshot:
         mark = self.stamp
         if mark is None:
             return "The alias is split already, and not by this deployer: finish that split or take it back first."
-        at = f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. It ends by {mark.until:%H:%M:%S} UTC"
+        until = f"{mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest"
+        at = f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. It ends by {until}"
         who = f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias"
         return f"{who}: {at}: wait, or take the alias back."
 
@@ -43,7 +44,7 @@ class Snapshot:
         """A few words for the end of a sentence that begins with the alias."""
         if not self.routing:
             return f"is on version {self.version}"
-        others = " and ".join(f"{weight:.4g} of its calls to version {v}" for v, weight in self.routing.items())
+        others = " and ".join(f"{weight * 100:.4g} % of its calls to version {v}" for v, weight in self.routing.items())
         return f"is split: it sends {others}, the rest to version {self.version}"
 
 

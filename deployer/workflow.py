@@ -19,7 +19,7 @@ from deployer.claim import PromotedByHand
 from deployer.health import Evidence
 from deployer.looks import EVERY
 from deployer.rollout import KEYS, Rollout
-from deployer.run import Progress, Run, logger
+from deployer.run import PROMOTED, Progress, Run, logger
 from deployer.snapshot import Snapshot
 
 #: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still fit.
@@ -51,6 +51,7 @@ def task(event: Any, means: aws.Means) -> State:
             return run.result("ALREADY_DEPLOYED")
         return {"UpdateWeight": update_weight, "HealthCheck": health_check, "Finalize": Run.finalize}[verb](run)
     except PromotedByHand:  # IsFullyWeighted leads to Finalize, which finds the alias where it should be
+        state["progress"]["warnings"].append(PROMOTED)
         return {**state, "status": "SUCCEEDED", "current-weight": 1, "wait-seconds": 0}
     except errors.DeployError as error:
         error.where = ""  # Rollback tells where the alias is in the end

@@ -50,7 +50,10 @@ class Service:
             qualifier = response.querystring.get("Qualifier", [suffix or "$LATEST"])[0]
             body = response.body.encode() if isinstance(response.body, str) else response.body or b""
             asynchronous = response.headers.get("X-Amz-Invocation-Type") == "Event"
-            return service.invoke(response.backend, name, qualifier, body, asynchronous)
+            status, headers, answer = service.invoke(response.backend, name, qualifier, body, asynchronous)
+            if response.headers.get("X-Amz-Log-Type") != "Tail":
+                headers.pop("X-Amz-Log-Result", None)
+            return status, headers, answer
 
         LambdaResponse.invoke = invoke
 

@@ -22,8 +22,7 @@ It is up. In another terminal, in this folder:
       --payload fileb://events/healthy.json out.json
   aws stepfunctions start-execution --state-machine-arn {machine} \\
       --name first --input file://events/linear.json
-  aws logs tail {group} --follow --format short   # CLI v2
-  aws logs filter-log-events --log-group-name {group} --query 'events[].message' --output text
+  aws logs filter-log-events --log-group-name {group} --query 'events[].[message]' --output text
 
 Users call '{function}:{alias}' {rate:g} times a second. It is on version {original}; version {healthy} works, version
 {failing} fails 30 % of its calls (events/failing.json). CloudWatch publishes each minute {delay:g} s after its end.

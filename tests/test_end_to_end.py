@@ -117,6 +117,9 @@ def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, 
         rf"{WORDS} \[rollout [0-9a-f]{{12}} to {HEALTHY} at 0\.1 \(1/10\) until \S+Z\]", alias["Description"]
     )
 
+    done = cloud.run(_readme_command("filter-log-events"))
+    assert '"message":"SHIFTED"' in done.stdout, done.stderr
+
     # A second one is refused and told how far the first is; then an operator takes the alias back.
     done = cloud.run(synchronous)
     error = json.loads((tmp_path / "out.json").read_text())

@@ -192,7 +192,7 @@ def test_an_outage_to_the_end_gives_the_command_that_undoes_it(words: str, fault
     message = str(failed.value)
     assert "could not be read" in message
     assert message.endswith(
-        "when last seen it is split: it sends 0.67 of its calls to version 8, the rest to version 7."
+        "when last seen it is split: it sends 67 % of its calls to version 8, the rest to version 7."
     )
 
     # A human runs it.

@@ -111,7 +111,8 @@ def test_the_loop_and_the_state_machine_end_alike(name: str) -> None:
     if ended == "SUCCEEDED":
         status = ("status", "original-version", "new-version", "weights")
         assert [execution.output["rollout"][key] for key in status] == [result["rollout"][key] for key in status]
-        assert len(execution.output["rollout"]["warnings"]) == len(result["rollout"]["warnings"])
+        warnings = [[each[:40] for each in told["rollout"]["warnings"]] for told in (execution.output, result)]
+        assert warnings[0] == warnings[1]
     else:
         assert execution.cause is not None
         assert execution.cause.rpartition("Alias ")[2] == told.rpartition("Alias ")[2]

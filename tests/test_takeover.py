@@ -118,7 +118,9 @@ def test_a_weight_that_an_operator_sets_is_left_and_our_stamp_is_taken_out(versi
         deploy(world)
     assert world.moves[-1][1:] == ("7", {version: weight})
     assert world.alias.description == WORDS
-    assert f"it sends {weight:g} of its calls to version {version}, the rest to version 7." in str(changed.value)
+    assert f"it sends {weight * 100:g} % of its calls to version {version}, the rest to version 7." in str(
+        changed.value
+    )
 
 
 @pytest.mark.parametrize("at", [60.25, 60.3, 120.3, 300.3])
@@ -225,7 +227,7 @@ def test_a_second_invocation_is_told_how_far_the_first_is_and_the_first_ends_wel
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == WORDS
     assert "Rollout 0123456789ab of version 8 runs on this alias: weight 0.6, step 3 of 5." in second[0]
-    assert second[0].endswith("is split: it sends 0.6 of its calls to version 8, the rest to version 7.")
+    assert second[0].endswith("is split: it sends 60 % of its calls to version 8, the rest to version 7.")
 
 
 @pytest.mark.parametrize("later", [0.0, 0.01, 0.049, 0.05, 0.051, 0.1, 0.149, 0.15, 0.2, 0.25, 1.0, 15.0])
@@ -293,7 +295,7 @@ def test_a_split_without_a_stamp_is_busy_and_untouched(version: str) -> None:
     with pytest.raises(AliasBusy, match="split already, and not by this deployer") as busy:
         deploy(world)
     assert world.alias.answer() == before and world.writes == 0
-    assert str(busy.value).endswith(f"it sends 0.25 of its calls to version {version}, the rest to version 7.")
+    assert str(busy.value).endswith(f"it sends 25 % of its calls to version {version}, the rest to version 7.")
 
 
 def test_an_old_stamp_of_another_version_does_not_make_a_split_abandoned() -> None:
