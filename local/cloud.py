@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from local import processes
 from local.sandbox import REGION
 
 ROOT = Path(__file__).parent.parent
@@ -37,8 +39,9 @@ class Cloud:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        others = ("AWS_", "MAKE", "MFLAGS")  # a make that started us is none of the commands' business
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            **{key: value for key, value in os.environ.items() if not key.startswith(others)},
             "PATH": path,
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "local",
@@ -71,6 +74,29 @@ class Cloud:
         if done.returncode:
             raise RuntimeError(f"./install.sh failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
+
+    def sandboxes(self, function: str | None = None) -> list[dict[str, Any]]:
+        """The invocations that run now: `function`, `version`, `request-id`, and `pids`, the emulator first."""
+        return list(self._local("sandboxes", function=function))
+
+    def kill(self, function: str) -> None:
+        """SIGKILL to every process of the sandboxes in which the function runs; its invocations end as errors."""
+        processes.kill([pid for sandbox in self.sandboxes(function) for pid in sandbox["pids"]])
+
+    def outage(self, seconds: float, how: str = "refuse", services: Collection[str] = ()) -> None:
+        """From now on the API is out of order (faults.py); functions go on. 0 seconds: all is well again.
+
+        `services` are the names that requests are signed for, such as "lambda", "monitoring", "states"; none: all.
+        """
+        self._local("outage", seconds=seconds, how=how, services=list(services))
+
+    def fire(self, rule: str) -> None:
+        """A scheduled rule's event, now."""
+        self._local("fire", rule=rule)
+
+    def _local(self, path: str, **about: Any) -> Any:
+        with urllib.request.urlopen(f"{self.endpoint}/_local/{path}", json.dumps(about).encode()) as answer:
+            return json.load(answer)
 
     def publish_checkout(self) -> None:
         """A function with its published versions, its alias on the first one."""
@@ -108,7 +134,7 @@ class Cloud:
             return []
         lines = sorted(events, key=lambda event: event["timestamp"])
         told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
-        return [line for line in told if line.get("alias") == alias]
+        return [line for line in told if line.get("alias") == alias and "message" in line]  # others are metrics
 
 
 @contextlib.contextmanager

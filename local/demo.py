@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from deployer.tell import NO_ENDINGS
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.sandbox import emulator
 from local.users import Users
@@ -126,7 +127,7 @@ def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
             last_count = elapsed
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
         told = len(lines)
-        if told > before and lines[-1]["message"] not in ("SHIFTED", "LOOKED", "NOT_SEEN", "ROLLED_BACK"):
+        if told > before and lines[-1]["message"] not in (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD"):
             invoked.wait(30)
             return lines[-1]
     invoked.kill()
@@ -136,6 +137,8 @@ def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
 def shown(line: dict[str, Any]) -> str:
     """A line of the deployer's log, for people."""
     what = line["message"]
+    if what == "STARTED":
+        return f"from version {line['original-version']} to version {line['new-version']} in {line['steps']} steps"
     if what == "SHIFTED":
         return f"[cyan]weight {line['weight']:.2f}[/] of the calls go to the new version"
     if what == "LOOKED":

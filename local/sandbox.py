@@ -1,5 +1,7 @@
 """One sandbox: Lambda's own runtime emulator around a function's code. One invocation at a time, as in Lambda.
 
+It must never leave a process behind: a runtime that outlives its emulator would go on moving an alias.
+
 The emulator is the binary that AWS ships in its base images; aws-sam-cli's wheel carries it. It keeps real
 time, and at the time-out it kills the runtime with SIGKILL.
 """
@@ -11,6 +13,7 @@ import json
 import os
 import platform
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +24,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from local import processes
 
 #: The account and the Region that the emulator tells the functions, whatever its environment says.
 ACCOUNT, REGION = "012345678912", "us-east-1"
@@ -44,17 +49,24 @@ def emulator() -> Path:
     return Path(package.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}")
 
 
+#: A function's variable with the seconds after which its sandbox is killed, whatever time its context has promised.
+KILLED_AFTER = "LOCAL_KILLED_AFTER"
+
+_DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
+_INIT = re.compile(r"\(rapid\) INIT REPORT\(durationMs: ([\d.]+)\)")
+
 #: One at a time: a free port is only ours once the emulator listens on it.
 _starting = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation gave: the payload, whether it is an error, and the log's lines."""
+    """What an invocation gave: the payload, whether it is an error, the log's lines, and how many ms it took."""
 
     payload: bytes
     failed: bool
     log: tuple[str, ...]
+    duration: float
 
 
 class Sandbox:
@@ -70,7 +82,9 @@ class Sandbox:
         on_line: Callable[[str], None],
     ) -> None:
         self._timeout, self._on_line = timeout, on_line
+        self._killed_after = float(variables.get(KILLED_AFTER, 0))
         self._lines: queue.Queue[str] = queue.Queue()
+        self._inits: queue.Queue[float] = queue.Queue()
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "LANG": "C.UTF-8",
@@ -92,52 +106,90 @@ class Sandbox:
                 cwd=code,
                 env=environment,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
                 start_new_session=True,
             )
-            threading.Thread(target=self._read_log, daemon=True).start()
+            self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_inits)]
+            for reader in self._readers:
+                reader.start()
             self._wait_until_up()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def invoke(self, payload: bytes) -> Answer:
-        """Blocks until the function has answered or was killed at its time-out."""
+    def invoke(self, payload: bytes, request_id: str) -> Answer:
+        """Blocks until the function has answered, or was killed at its time-out or before."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 15)
+        killer = threading.Timer(self._killed_after, self.kill) if self._killed_after else None
+        began = time.monotonic()
         try:
-            connection.request("POST", "/2015-03-31/functions/function/invocations", payload or b"{}")
+            if killer:
+                killer.start()
+            path, headers = "/2015-03-31/functions/function/invocations", {"X-Amzn-RequestId": request_id}
+            connection.request("POST", path, payload or b"{}", headers)
             body = connection.getresponse().read()
         except (OSError, http.client.HTTPException):
-            body = json.dumps({"errorMessage": "The sandbox was killed.", "errorType": "Runtime.ExitError"}).encode()
+            told = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
+            body = json.dumps({"errorMessage": told, "errorType": "Runtime.ExitError"}).encode()
         finally:
+            if killer:
+                killer.cancel()
             connection.close()
         if body.startswith(b"Task timed out"):
             body = json.dumps({"errorMessage": body.decode(), "errorType": "Sandbox.Timedout"}).encode()
-        return Answer(body, _is_error(body), self._log_of_this_invocation())
+        took = (time.monotonic() - began) * 1000
+        log = self._log_of_this_invocation()
+        if log and (reported := _DURATION.search(log[-1])):
+            took = float(reported[1])
+        with contextlib.suppress(queue.Empty):  # it may not have come so far
+            took = max(0.0, took - self._inits.get(timeout=0.2))
+        return Answer(body, _is_error(body), log, took)
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def processes(self) -> list[int]:
+        """The emulator first; the runtime is in a process group of its own, in the same session."""
+        return processes.of_session(self.pid)
+
+    def kill(self) -> None:
+        """All of it at once, as when Lambda loses a host."""
+        processes.kill(self.processes())
 
     def close(self) -> None:
         """The emulator and the runtime under it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self.kill()
+        self._process.wait()
+        for reader in self._readers:
+            reader.join(5)
 
     def _read_log(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            line = line.rstrip("\n")
-            if not line.startswith(PLATFORM):
-                self._on_line(line)
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                line = line.rstrip("\n")
+                if not line.startswith(PLATFORM):
+                    self._on_line(line)
+                self._lines.put(line)
+
+    def _read_inits(self) -> None:
+        """For each invocation the milliseconds in which the runtime started: AWS's `Duration` is without them."""
+        assert self._process.stderr
+        init = 0.0
+        with self._process.stderr as lines:
+            for line in lines:
+                if found := _INIT.search(line):
+                    init = float(found[1])
+                if "(rapid) INVOKE START(" in line:
+                    self._inits.put(init)
+                    init = 0.0
 
     def _log_of_this_invocation(self) -> tuple[str, ...]:
         lines: list[str] = []

@@ -16,6 +16,9 @@ os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local")
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from local import strict
+from local.events import Schedules
+from local.faults import Gate
+from local.queues import Pollers
 from local.service import Service
 
 
@@ -44,6 +47,9 @@ def main() -> None:
     os.environ["MOTO_PORT"] = port  # where moto's state machines reach Lambda
     service = Service(arguments.delay, endpoint)
     service.take_over()
+    server._server.app = Gate(server._server.app, service)
+    for keep in (Pollers(service).keep, Schedules().keep):
+        threading.Thread(target=keep, args=(service.stopped,), daemon=True).start()
     print(endpoint, flush=True)
     ended.wait()
     service.close()

@@ -1,6 +1,6 @@
 """The Lambda service: routes a call by the alias's weights, runs it in a sandbox, keeps its log and its metrics.
 
-Metrics are published as AWS does: per minute, stamped with the minute in which the invocation began, late.
+It must never run a version that the alias does not name, nor two invocations in one sandbox at a time.
 """
 
 import base64
@@ -9,37 +9,41 @@ import random
 import tempfile
 import threading
 import time
+import uuid
 import zipfile
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
-from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.responses import BaseResponse
 from moto.logs.models import logs_backends
 
+from local import delivery, destinations
+from local.metrics import Minutes
 from local.sandbox import ACCOUNT, REGION, Answer, Sandbox
 
 #: Seconds before AWS runs a failed asynchronous invocation again, unless `MaximumRetryAttempts` says less.
 _RETRIES = (60, 120)
-_MINUTE = timedelta(minutes=1)
+_REQUEST_ID = "x-amzn-requestid"
 
 
 class Service:
     """Every function's sandboxes; `delay` is how many seconds after its end a minute is published."""
 
     def __init__(self, delay: float, endpoint: str) -> None:
-        self._delay, self._endpoint = delay, endpoint
+        self._endpoint = endpoint
         self._idle: dict[tuple[str, str], list[Sandbox]] = defaultdict(list)
+        self._busy: dict[Sandbox, dict[str, Any]] = {}
         self._all: list[Sandbox] = []
-        self._counts: dict[tuple[str, str, str, datetime], list[int]] = defaultdict(lambda: [0, 0])
         self._lock = threading.Lock()
         self._draw = random.Random(1)
         self._codes = tempfile.TemporaryDirectory(prefix="local-lambda-")
-        self._stopped = threading.Event()
-        threading.Thread(target=self._publish_minutes, daemon=True).start()
+        self.stopped = threading.Event()
+        self._minutes = Minutes(delay, self.stopped)
 
     def take_over(self) -> None:
         """From now on moto's `Invoke` is this service's (its own reads no qualifier, and runs Docker)."""
@@ -56,27 +60,49 @@ class Service:
             return status, headers, answer
 
         LambdaResponse.invoke = invoke
+        LambdaResponse._enrich_response = staticmethod(_keep_request_id)
+        delivery.invoke = self.invoke_later
+
+    def invoke_later(self, name: str, qualifier: str, payload: bytes) -> None:
+        """An asynchronous invocation by AWS itself, such as a rule's."""
+        self.invoke(lambda_backends[ACCOUNT][REGION], name, qualifier, payload, asynchronous=True)
 
     def invoke(
         self, backend: Any, name: str, qualifier: str, payload: bytes, asynchronous: bool
     ) -> tuple[int, dict[str, str], bytes]:
         """`Invoke`'s status, headers and body."""
-        function = self._route(backend, name, qualifier)
+        function, request_id = self._route(backend, name, qualifier), str(uuid.uuid4())
+        identity = {_REQUEST_ID: request_id}
         if asynchronous:
-            threading.Thread(target=self._run_event, args=(backend, name, qualifier, payload), daemon=True).start()
-            return 202, {"status": "202"}, b""
-        answer = self._run(function, name, qualifier, payload)
+            event = (backend, name, qualifier, payload, request_id)
+            threading.Thread(target=self._run_event, args=event, daemon=True).start()
+            return 202, {"status": "202", **identity}, b""
+        answer = self._run(function, name, qualifier, payload, request_id)
         headers = {
             "content-type": "application/json",
             "X-Amz-Executed-Version": str(function.version),
             "X-Amz-Log-Result": base64.b64encode("\n".join(answer.log).encode()[-4096:]).decode(),
+            **identity,
         }
         if answer.failed:
             headers["X-Amz-Function-Error"] = "Unhandled"
         return 200, headers, answer.payload
 
+    def run(self, name: str, qualifier: str, payload: bytes) -> Answer:
+        """An invocation by AWS itself, such as a queue's poller; it blocks."""
+        function = self._route(lambda_backends[ACCOUNT][REGION], name, qualifier)
+        return self._run(function, name, qualifier, payload, str(uuid.uuid4()))
+
+    def sandboxes(self, function: str | None = None) -> list[dict[str, Any]]:
+        """What runs now: function, version, request id, and the processes, the emulator first."""
+        with self._lock:
+            busy = list(self._busy.items())
+        return [
+            {**about, "pids": sandbox.processes()} for sandbox, about in busy if function in (None, about["function"])
+        ]
+
     def close(self) -> None:
-        self._stopped.set()
+        self.stopped.set()
         with self._lock:
             sandboxes, self._all = self._all, []
         for sandbox in sandboxes:
@@ -95,29 +121,37 @@ class Service:
                 return backend.get_function(name, version)
         return function
 
-    def _run(self, function: Any, name: str, qualifier: str, payload: bytes) -> Answer:
-        began = datetime.now(UTC).replace(second=0, microsecond=0)
-        key = (name, f"{function.version}:{function.code_sha_256}:{function.environment_vars}")
+    def _run(self, function: Any, name: str, qualifier: str, payload: bytes, request_id: str) -> Answer:
+        began = datetime.now(UTC)
+        configured = (function.version, function.code_sha_256, function.environment_vars, function.timeout)
+        key = (name, f"{function.handler}:{configured}")
         with self._lock:
             sandbox = self._idle[key].pop() if self._idle[key] else None
         if sandbox is None or not sandbox.alive():
             sandbox = self._start(function, name)
-        answer = sandbox.invoke(payload)
         with self._lock:
+            self._busy[sandbox] = {"function": name, "version": str(function.version), "request-id": request_id}
+        answer = sandbox.invoke(payload, request_id)
+        with self._lock:
+            del self._busy[sandbox]
             self._idle[key].append(sandbox)
-            counts = self._counts[name, qualifier, str(function.version), began]
-            counts[0] += 1
-            counts[1] += answer.failed
+        self._minutes.count(name, qualifier, str(function.version), began, answer.failed, answer.duration)
         return answer
 
-    def _run_event(self, backend: Any, name: str, qualifier: str, payload: bytes) -> None:
+    def _run_event(self, backend: Any, name: str, qualifier: str, payload: bytes, request_id: str) -> None:
+        """An asynchronous invocation, again when it fails; the request id stays the same."""
         configured = backend.get_function(name).event_invoke_config
-        most = configured[0].config.get("MaximumRetryAttempts", 2) if configured else 2
-        for pause in (0, *_RETRIES[:most]):
-            if self._stopped.wait(pause):
+        config = configured[0].config if configured else {}
+        pauses = (0, *_RETRIES[: config.get("MaximumRetryAttempts", 2)])
+        for count in range(1, len(pauses) + 1):
+            if self.stopped.wait(pauses[count - 1]):
                 return
-            if not self._run(self._route(backend, name, qualifier), name, qualifier, payload).failed:
-                return
+            function = self._route(backend, name, qualifier)
+            answer = self._run(function, name, qualifier, payload, request_id)
+            if not answer.failed:
+                break
+        arn = f"{backend.get_function(name).function_arn}:{qualifier}"
+        destinations.tell(config, arn, str(function.version), request_id, payload, answer, count)
 
     def _start(self, function: Any, name: str) -> Sandbox:
         code = Path(self._codes.name, function.code_sha_256.replace("/", "_"))
@@ -145,36 +179,13 @@ class Service:
         sandbox = Sandbox(code, function.handler, name, int(function.timeout), variables, keep)
         with self._lock:
             self._all = [each for each in self._all if each.alive()] + [sandbox]
+        if self.stopped.is_set():
+            sandbox.close()  # nobody else would
         return sandbox
 
-    def _publish_minutes(self) -> None:
-        while not self._stopped.wait(0.5):
-            latest = datetime.now(UTC) - _MINUTE - timedelta(seconds=self._delay)
-            with self._lock:
-                due = [key for key in self._counts if key[3] <= latest]
-                data = [datum for key in due for datum in _metric_data(key, self._counts.pop(key))]
-            if data:
-                cloudwatch_backends[ACCOUNT][REGION].put_metric_data("AWS/Lambda", data)
 
-
-def _metric_data(key: tuple[str, str, str, datetime], counts: list[int]) -> list[dict[str, Any]]:
-    """A minute's `Invocations` and `Errors` under each set of dimensions that AWS publishes."""
-    name, qualifier, version, minute = key
-    dimensions = [{"Name": "FunctionName", "Value": name}]
-    sets = [dimensions]
-    if qualifier != "$LATEST":
-        dimensions = [*dimensions, {"Name": "Resource", "Value": f"{name}:{qualifier}"}]
-        sets.append(dimensions)
-    if qualifier not in ("$LATEST", version):
-        sets.append([*dimensions, {"Name": "ExecutedVersion", "Value": version}])
-    return [
-        {
-            "MetricName": metric,
-            "Dimensions": dimensions,
-            "Timestamp": minute,
-            "Value": value,
-            "Unit": "Count",
-        }
-        for dimensions in sets
-        for metric, value in zip(("Invocations", "Errors"), counts, strict=True)
-    ]
+def _keep_request_id(headers: dict[str, str], body: Any) -> Any:
+    """moto gives every answer an id of its own; an invocation's is what the function knows it by."""
+    given = headers.get(_REQUEST_ID)
+    headers, body = BaseResponse._enrich_response(headers, body)
+    return ({**headers, _REQUEST_ID: given} if given else headers), body

@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 import moto.stepfunctions.models as models
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 from moto.core.config import default_user_config
 from moto.s3.models import s3_backends
 from moto.stepfunctions.parser.api import (
@@ -85,6 +85,8 @@ def refused(env: Any, name: str, cause: str) -> Any:
 
 def _failure(self: Any, env: Any, ex: Exception) -> Any:
     """moto calls every refused `Invoke` just "Exception"."""
+    if isinstance(ex, HTTPClientError):
+        return refused(env, "Lambda.SdkClientException", str(ex))
     if isinstance(ex, ClientError):
         return refused(env, f"Lambda.{ex.response['Error']['Code']}", ex.response["Error"]["Message"])
     return _moto_failure(self, env, ex)

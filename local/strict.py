@@ -5,20 +5,16 @@
 
 import json
 import threading
-from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
 import moto.cloudformation.models as cloudformation
-from moto.awslambda.models import LambdaFunction, LambdaStorage, lambda_backends
+from moto.awslambda.models import LambdaFunction, LambdaStorage
 from moto.awslambda.responses import LambdaResponse
-from moto.cloudwatch.models import CloudWatchBackend, Statistics
-from moto.core.common_models import CloudFormationModel
 from moto.core.exceptions import JsonRESTError
 from samtranslator.translator.transform import transform
 
-from local import stepfunctions
+from local import alarms, destinations, events, executions, metrics, queues, resources, stepfunctions
 from local.rules import Refused, StoredAlias, check
 
 _one_at_a_time = threading.Lock()
@@ -35,50 +31,14 @@ class Alias(StoredAlias):
         return self.answer()
 
 
-class EventInvokeConfig(CloudFormationModel):  # type: ignore[misc]
-    """`AWS::Lambda::EventInvokeConfig`, which moto's CloudFormation does not know. Its API call works."""
-
-    def __init__(self, name: str) -> None:
-        self.physical_resource_id = name
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        return "AWS::Lambda::EventInvokeConfig"
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> "EventInvokeConfig":
-        properties = dict(cloudformation_json["Properties"])
-        name = properties.pop("FunctionName")
-        properties.pop("Qualifier")
-        backend = lambda_backends[account_id][region_name]
-        backend.get_function(name).event_invoke_config.clear()
-        backend.put_function_event_invoke_config(name, properties)
-        return cls(f"{name}|EventInvokeConfig")
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
-    ) -> "EventInvokeConfig":
-        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
-
-    @classmethod
-    def delete_from_cloudformation_json(cls, *_: Any, **__: Any) -> None:
-        """The configuration goes with its function."""
-
-
 def apply() -> None:
     LambdaResponse.create_alias = _create_alias
     LambdaResponse.update_alias = _update_alias
-    CloudWatchBackend.get_metric_data = _get_metric_data
     _keep_log_group()
     _read_sam_templates()
-    stepfunctions.apply()
+    cloudformation.Stack.stack_resources = property(_stack_resources)
+    for part in (alarms, destinations, events, executions, metrics, queues, resources, stepfunctions):
+        part.apply()
 
 
 def _create_alias(self: Any) -> Any:
@@ -128,51 +88,6 @@ def _api_error(refused: Refused) -> JsonRESTError:
     return error
 
 
-def _get_metric_data(
-    self: Any, queries: list[Any], start_time: datetime, end_time: datetime, scan_by: str = "TimestampDescending"
-) -> list[dict[str, Any]]:
-    """Namespace and dimensions exactly; periods begin at whole periods; the end left out; the newest first."""
-    results = []
-    for query in queries:
-        if "MetricStat" not in query:
-            raise _api_error(Refused(400, "ValidationError", "Only MetricStat queries are known here."))
-        stat, metric = query["MetricStat"], query["MetricStat"]["Metric"]
-        wanted = sorted((item["Name"], item["Value"]) for item in metric.get("Dimensions", []))
-        period = timedelta(seconds=int(stat["Period"]))
-        buckets: dict[datetime, list[Any]] = defaultdict(list)
-        for datum in self.get_all_metrics():
-            dimensions = sorted((dimension.name, dimension.value) for dimension in datum.dimensions)
-            if (datum.namespace, datum.name, dimensions) == (metric["Namespace"], metric["MetricName"], wanted):
-                buckets[_floor(datum.timestamp, period)].append(datum)
-        found = {time: data for time, data in buckets.items() if _floor(start_time, period) <= time < _utc(end_time)}
-        times = sorted(found, reverse=scan_by != "TimestampAscending")
-        values = []
-        for time in times:
-            statistics = Statistics([stat["Stat"]], time)
-            statistics.metric_data = found[time]
-            values.append(statistics.get_statistics_for_type(stat["Stat"]))
-        results.append(
-            {
-                "id": query["Id"],
-                "label": query.get("Label") or metric["MetricName"],
-                "values": values,
-                "timestamps": times,
-                "status_code": "Complete",
-            }
-        )
-    return results
-
-
-def _floor(time: datetime, period: timedelta) -> datetime:
-    midnight = _utc(time).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (_utc(time) - midnight) // period * period
-
-
-def _utc(time: datetime) -> datetime:
-    """moto keeps some times without a time zone; they are meant in UTC."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
 def _keep_log_group() -> None:
     """A function's `LoggingConfig.LogGroup`, which moto leaves out."""
     create = LambdaFunction.create_from_cloudformation_json.__func__
@@ -184,6 +99,11 @@ def _keep_log_group() -> None:
         return function
 
     LambdaFunction.create_from_cloudformation_json = classmethod(with_log_group)
+
+
+def _stack_resources(self: Any) -> list[Any]:
+    """Without those whose condition is false, which moto keeps as None."""
+    return [resource for resource in self.resource_map.values() if resource is not None]
 
 
 def _read_sam_templates() -> None:

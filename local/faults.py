@@ -1,0 +1,79 @@
+"""What goes wrong, on purpose: AWS's API out of order for some seconds, and sandboxes to be killed.
+
+It must never reach a function that runs: its processes go on while the API is away.
+"""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.events.models import events_backends
+
+from local import events
+from local.sandbox import ACCOUNT, REGION
+from local.service import Service
+
+#: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and then hangs up.
+REFUSE, DROP, LOSE = "refuse", "drop", "lose"
+
+#: Below this path the local AWS itself answers, also while the API is out of order.
+PREFIX = "/_local/"
+
+_LAMBDA = re.compile(r"/\d{4}-\d\d-\d\d/")
+_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
+
+
+class Gate:
+    """A WSGI application in front of moto's."""
+
+    def __init__(self, app: Callable[..., Any], service: Service) -> None:
+        self._app, self._service = app, service
+        self._until, self._how, self._services = 0.0, REFUSE, frozenset[str]()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            answer = self._asked(environ["PATH_INFO"].removeprefix(PREFIX), _body(environ))
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(answer).encode()]
+        if time.monotonic() >= self._until or not self._meant(environ):
+            return self._app(environ, start_response)  # type: ignore[no-any-return]
+        if self._how == REFUSE:
+            return _refuse(environ, start_response)
+        if self._how == LOSE:
+            list(self._app(environ, start_response))
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError("The local AWS hangs up, as it was told.")
+
+    def _asked(self, what: str, about: dict[str, Any]) -> Any:
+        if what == "outage":
+            self._how, self._services = about.get("how", REFUSE), frozenset(about.get("services", ()))
+            self._until = time.monotonic() + float(about["seconds"])
+            return {}
+        if what == "fire":
+            rules = events_backends[ACCOUNT][REGION].event_buses["default"].rules
+            events.fire(rules[about["rule"]])
+            return {}
+        return self._service.sandboxes(about.get("function"))
+
+    def _meant(self, environ: dict[str, Any]) -> bool:
+        """Whether the outage is of this service, by the name that the request was signed for."""
+        signed = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        return not self._services or bool(signed and signed[1] in self._services)
+
+
+def _body(environ: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}"))
+
+
+def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """503: `ServiceException` where the service speaks JSON; where it speaks XML, nothing more."""
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # else the client sees a reset instead
+    speaks_json = "HTTP_X_AMZ_TARGET" in environ or _LAMBDA.match(environ["PATH_INFO"])
+    body = {"__type": "ServiceException", "Type": "Server", "message": "The local AWS is out of order, as it was told."}
+    answer = json.dumps(body).encode() if speaks_json else b""
+    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ServiceException")] if speaks_json else []
+    start_response("503 Service Unavailable", [*headers, ("Content-Length", str(len(answer)))])
+    return [answer]

@@ -1,0 +1,180 @@
+"""CloudWatch's metrics: what functions did, published late as on AWS, and `GetMetricData` as strict as AWS.
+
+It must never publish a minute before its time: a deployer that only works with fresh metrics must fail here, too.
+"""
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from moto.cloudwatch.exceptions import ValidationError
+from moto.cloudwatch.models import (
+    CloudWatchBackend,
+    MetricAggregatedDatum,
+    MetricDatum,
+    MetricDatumBase,
+    cloudwatch_backends,
+)
+
+from local.sandbox import ACCOUNT, REGION
+
+_MINUTE = timedelta(minutes=1)
+
+#: What is known here of a version in a minute: function, qualifier, version, minute.
+Key = tuple[str, str, str, datetime]
+
+
+class Distribution(MetricDatumBase):  # type: ignore[misc]
+    """All values of a metric in one minute; one object, for a minute may have thousands."""
+
+    def __init__(self, name: str, values: list[float], dimensions: list[Any], minute: datetime, unit: str) -> None:
+        super().__init__("AWS/Lambda", name, dimensions, minute, unit)
+        self.values = values
+
+
+class Minutes:
+    """Counts invocations by the minute in which they began; publishes a minute `delay` seconds after its end."""
+
+    def __init__(self, delay: float, stopped: threading.Event) -> None:
+        self._delay, self._stopped = delay, stopped
+        self._durations: dict[Key, list[float]] = defaultdict(list)
+        self._errors: dict[Key, int] = defaultdict(int)
+        self._lock = threading.Lock()
+        threading.Thread(target=self._publish, daemon=True).start()
+
+    def count(self, name: str, qualifier: str, version: str, began: datetime, failed: bool, duration: float) -> None:
+        """An invocation that has ended; `duration` in milliseconds."""
+        key = (name, qualifier, version, began.replace(second=0, microsecond=0))
+        with self._lock:
+            self._durations[key].append(duration)
+            self._errors[key] += failed
+
+    def _publish(self) -> None:
+        while not self._stopped.wait(0.5):
+            latest = datetime.now(UTC) - _MINUTE - timedelta(seconds=self._delay)
+            with self._lock:
+                due = [key for key in self._durations if key[3] <= latest]
+                data = [datum for key in due for datum in _data(key, self._durations.pop(key), self._errors.pop(key))]
+            cloudwatch_backends[ACCOUNT][REGION].metric_data.extend(data)
+
+
+def _data(key: Key, durations: list[float], errors: int) -> list[Distribution]:
+    """A minute under each set of dimensions that AWS publishes."""
+    name, qualifier, version, minute = key
+    dimensions = [{"Name": "FunctionName", "Value": name}]
+    sets = [dimensions]
+    if qualifier != "$LATEST":
+        dimensions = [*dimensions, {"Name": "Resource", "Value": f"{name}:{qualifier}"}]
+        sets.append(dimensions)
+    if qualifier not in ("$LATEST", version):
+        sets.append([*dimensions, {"Name": "ExecutedVersion", "Value": version}])
+    count = len(durations)
+    of_metric = {
+        "Invocations": ([1.0] * count, "Count"),
+        "Errors": ([1.0] * errors + [0.0] * (count - errors), "Count"),
+        "Duration": (durations, "Milliseconds"),
+    }
+    return [
+        Distribution(metric, values, dimensions, minute, unit)
+        for dimensions in sets
+        for metric, (values, unit) in of_metric.items()
+    ]
+
+
+def apply() -> None:
+    CloudWatchBackend.get_metric_data = get_metric_data
+
+
+def get_metric_data(
+    self: Any, queries: list[Any], start_time: datetime, end_time: datetime, scan_by: str = "TimestampDescending"
+) -> list[dict[str, Any]]:
+    """Namespace, dimensions and unit exactly; periods begin at whole periods; the end left out; the newest first."""
+    if _utc(start_time) >= _utc(end_time):
+        raise ValidationError("The parameter StartTime must be less than the parameter EndTime.")
+    stored: dict[Any, list[Any]] = defaultdict(list)
+    for datum in self.get_all_metrics():
+        stored[_identity(datum.namespace, datum.name, ((d.name, d.value) for d in datum.dimensions))].append(datum)
+    results = []
+    for query in queries:
+        if "MetricStat" not in query:
+            raise ValidationError("Only MetricStat queries are known here.")
+        stat, metric = query["MetricStat"], query["MetricStat"]["Metric"]
+        wanted = ((item["Name"], item["Value"]) for item in metric.get("Dimensions", []))
+        data = stored[_identity(metric["Namespace"], metric["MetricName"], wanted)]
+        values = _by_period(stat, data, start_time, end_time)
+        times = sorted(values, reverse=scan_by != "TimestampAscending")
+        results.append(
+            {
+                "id": query["Id"],
+                "label": query.get("Label") or metric["MetricName"],
+                "values": [values[time] for time in times],
+                "timestamps": times,
+                "status_code": "Complete",
+            }
+        )
+    return results
+
+
+def _by_period(stat: dict[str, Any], data: list[Any], start: datetime, end: datetime) -> dict[datetime, float]:
+    seconds = int(stat["Period"])
+    if seconds not in (1, 5, 10, 20, 30) and (seconds < 60 or seconds % 60):
+        raise ValidationError(f"The value {seconds} for parameter Period is not valid: 60 or a multiple of 60.")
+    period = timedelta(seconds=seconds)
+    buckets: dict[datetime, list[Any]] = defaultdict(list)
+    for datum in data:
+        if stat.get("Unit") in (None, datum.unit):
+            buckets[_floor(datum.timestamp, period)].append(datum)
+    found = {time: statistic(stat["Stat"], data) for time, data in buckets.items()}
+    first, last = _floor(start, period), _utc(end)
+    return {time: value for time, value in found.items() if value is not None and first <= time < last}
+
+
+def statistic(name: str, data: Sequence[Any]) -> float | None:
+    """One statistic of a period's data; None when CloudWatch cannot tell it from them."""
+    sets = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
+    values = [value for datum in data for value in _values(datum)]
+    count = len(values) + sum(each.sample_count for each in sets)
+    total = sum(values) + sum(each.sum for each in sets)
+    if percentile := re.fullmatch(r"p(\d{1,2}(?:\.\d{1,10})?|100)", name):
+        return None if sets else _percentile(sorted(values), float(percentile[1]) / 100)
+    simple = {
+        "Sum": lambda: total,
+        "SampleCount": lambda: count,
+        "Average": lambda: total / count,
+        "Minimum": lambda: min([*values, *(each.min for each in sets)]),
+        "Maximum": lambda: max([*values, *(each.max for each in sets)]),
+    }
+    if name not in simple:
+        raise ValidationError(f"The value {name} for parameter Stat is not supported here: {', '.join(simple)} or pNN.")
+    return float(simple[name]())
+
+
+def _values(datum: Any) -> list[float]:
+    if isinstance(datum, Distribution):
+        return datum.values
+    return [datum.value] if isinstance(datum, MetricDatum) else []
+
+
+def _percentile(values: list[float], share: float) -> float:
+    """Between the two neighbours, in proportion; AWS estimates it from a histogram, within about 1 %."""
+    place = share * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (place - below)
+
+
+def _identity(namespace: str, name: str, dimensions: Any) -> Any:
+    return namespace, name, tuple(sorted(dimensions))
+
+
+def _floor(time: datetime, period: timedelta) -> datetime:
+    midnight = _utc(time).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (_utc(time) - midnight) // period * period
+
+
+def _utc(time: datetime) -> datetime:
+    """moto keeps some times without a time zone; they are meant in UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

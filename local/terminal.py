@@ -1,0 +1,96 @@
+"""A command in a terminal of a known size, and what stood on its screen: for recordings, and for tests."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from local.cloud import ROOT
+
+COLUMNS, ROWS = 100, 24
+#: A screen is complete when nothing was written for so many seconds.
+QUIET = 0.1
+
+_TOKENS = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
+_CUT = re.compile(r"\x1b(?:\[[0-9;?]*)?\Z")  # the rest of it is not read yet
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Frame(NamedTuple):
+    """A screen that stood for a moment: when, in seconds since the start, and its lines with their colours."""
+
+    at: float
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return _COLOURS.sub("", "\n".join(self.lines))
+
+
+class Screen:
+    """Lines that are written, erased whole and written anew, which is all that rich does."""
+
+    def __init__(self) -> None:
+        self._lines, self._row, self._rest = [""], 0, ""
+
+    def feed(self, written: str) -> None:
+        written, self._rest = self._rest + written, ""
+        if cut := _CUT.search(written):
+            written, self._rest = written[: cut.start()], cut[0]
+        for code, letter, _, newline, text in _TOKENS.findall(written):
+            if newline:
+                self._row += 1
+                self._lines += [""] * (self._row + 1 - len(self._lines))
+            elif letter == "A":
+                self._row = max(0, self._row - int(code or 1))
+            elif letter == "K":
+                self._lines[self._row] = ""
+            elif letter == "m":
+                self._lines[self._row] += f"\x1b[{code}m"
+            elif text:
+                self._lines[self._row] += text
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple("\n".join(self._lines).rstrip("\n").split("\n"))
+
+
+def recorded(command: str, environment: Mapping[str, str], ctrl_c: str = "never") -> tuple[list[Frame], int]:
+    """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those words."""
+    start, screen, frames, written, pressed = time.monotonic(), Screen(), list[Frame](), b"", False
+    screen.feed(f"$ {command}\r\n")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        # Opened by the session's leader it is its controlling terminal: Ctrl-C arrives.
+        ["bash", "-c", f"exec <{os.ttyname(slave)}; exec {command}"],
+        cwd=ROOT,
+        env={**environment, "TERM": "xterm-256color"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    while True:
+        if not select.select([master], [], [], QUIET)[0]:
+            frames.append(Frame(time.monotonic() - start, screen.lines))
+            if ctrl_c in frames[-1].text and not pressed:
+                pressed = os.write(master, b"\x03") > 0
+            select.select([master], [], [])
+        try:
+            written += os.read(master, 65536)
+        except OSError:  # the last writer has closed it
+            break
+        text = written.decode("utf-8", "ignore")
+        written = written[len(text.encode()) :]
+        screen.feed(text)
+    os.close(master)
+    return [*frames, Frame(time.monotonic() - start, screen.lines)], process.wait()

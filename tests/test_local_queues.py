@@ -1,0 +1,77 @@
+"""The local AWS: messages in queues run functions, as with Lambda's event source mappings."""
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.queues import reported
+from tests.parts import Parts, until
+
+
+def test_a_message_runs_the_function_and_is_deleted(parts: Parts) -> None:
+    attribute = {"DataType": "String", "StringValue": "blue"}
+    message = parts.send("jobs", {"any": "thing"}, MessageAttributes={"colour": attribute})
+    ((_, record),) = until(lambda: parts.records(message))
+    assert (record["body"], record["eventSource"], record["awsRegion"]) == ('{"any": "thing"}', "aws:sqs", "us-east-1")
+    assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:012345678912:jobs"
+    assert record["messageAttributes"]["colour"]["stringValue"] == "blue"
+    assert record["attributes"]["ApproximateReceiveCount"] == "1" and record["receiptHandle"]
+    assert until(lambda: parts.empty("jobs"))
+
+
+def test_a_delayed_message_runs_it_when_it_is_due(parts: Parts) -> None:
+    sent = time.time()
+    message = parts.send("jobs", "later", DelaySeconds=2)
+    ((at, _),) = until(lambda: parts.records(message))
+    assert 1.9 <= at - sent <= 3.5
+
+
+@pytest.mark.parametrize("failure", ["raise", "refuse"])
+def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_letter_queue(
+    parts: Parts, failure: str
+) -> None:
+    message = parts.send("jobs", failure)
+    body = parts.received("dead", lambda body: body == failure)
+    assert body["MessageId"] == message
+    times = [at for at, _ in parts.records(message)]
+    assert len(times) == 2, "maxReceiveCount"
+    assert all(later - earlier >= 0.9 for earlier, later in itertools.pairwise(times)), "the visibility time-out"
+    assert parts.empty("jobs")
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [
+        (b"null", set()),
+        (b"{}", set()),
+        (b'{"batchItemFailures": []}', set()),
+        (b'{"batchItemFailures": [{"itemIdentifier": "a"}]}', {"a"}),
+        (b'{"batchItemFailures": [{"itemIdentifier": "z"}]}', {"a", "b"}),
+        (b'{"batchItemFailures": [{"itemIdentifier": null}]}', {"a", "b"}),
+        (b'{"batchItemFailures": [{"id": "a"}]}', {"a", "b"}),
+        (b'"text"', {"a", "b"}),
+    ],
+)
+def test_an_answer_that_is_not_as_it_must_be_fails_the_whole_batch(answer: bytes, failed: set[str]) -> None:
+    assert reported(answer, {"a", "b"}) == failed
+
+
+def test_the_queue_s_visibility_time_out_must_cover_the_function_s(parts: Parts) -> None:
+    queue = "arn:aws:sqs:us-east-1:012345678912:jobs"
+    with pytest.raises(ClientError, match="Queue visibility timeout: 1 seconds is less than Function timeout: 5"):
+        parts.client("lambda").create_event_source_mapping(EventSourceArn=queue, FunctionName="slow")
+    found = parts.client("lambda").list_event_source_mappings(EventSourceArn=queue)["EventSourceMappings"]
+    assert [mapping["FunctionArn"].rpartition(":")[2] for mapping in found] == ["worker"]
+
+
+def test_nothing_is_lost_or_run_twice_when_many_come_at_once(parts: Parts) -> None:
+    messages = {parts.send("jobs", number) for number in range(30)}
+
+    def seen() -> Any:
+        return [record for message in messages for _, record in parts.records(message)]
+
+    assert len(until(seen, lambda records: len(records) >= 30)) == 30
+    assert until(lambda: parts.empty("jobs"))
