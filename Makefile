@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local test lint tools install lock clean
+.PHONY: help demo workflow local rollout watch record test faults bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -18,8 +18,33 @@ workflow: $(TOOLS) ## the same demo through the state machine
 local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
 	@$(BIN)/python -m local.up
 
+# make hands on what stands on its command line in the environment, whatever quotes it holds.
+rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD=]
+	@$(BIN)/python -m cli rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+		$${VERSION:+--version "$$VERSION"} $${STEPS:+--steps "$$STEPS"} $${INTERVAL:+--interval "$$INTERVAL"} \
+		$${TYPE:+--type "$$TYPE"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${HEALTH:+--health "$$HEALTH"} \
+		$${PAYLOAD:+--payload "$$PAYLOAD"} $${STACK:+--stack "$$STACK"}
+
+watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it: FUNCTION= ALIAS= [WAIT=]
+	@$(BIN)/python -m cli watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+		$${WAIT:+--wait "$$WAIT"} $${STACK:+--stack "$$STACK"}
+
+record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
+	@$(BIN)/python -m docs.record
+
+# They mostly wait, for the local AWS: so they run beside the others.
+WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_dead_deployers.py)
+
 test: $(TOOLS) lint ## run all tests
-	$(BIN)/python -m pytest
+	@log=$$(mktemp) && { $(BIN)/python -m pytest $(WAITING) > "$$log" 2>&1 & waiting=$$!; \
+		$(BIN)/python -m pytest $(WAITING:%=--ignore=%); rest=$$?; \
+		wait $$waiting; code=$$?; cat "$$log"; rm "$$log"; exit $$((rest + code)); }
+
+bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
+	@$(BIN)/python -m bench
+
+faults: $(TOOLS) ## everything that can go wrong, at every call and in every sleep: how many cases held
+	$(BIN)/python -m pytest tests/test_matrix.py
 
 lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff check .
@@ -44,7 +69,8 @@ $(TOOLS): requirements/tools.lock
 build-%: $(TOOLS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile \
 		--only-binary :all: --platform any --python-version 3.13 --target "$(ARTIFACTS_DIR)" -r requirements/lambda.lock
-	@mkdir -p "$(ARTIFACTS_DIR)/deployer" && cp deployer/*.py "$(ARTIFACTS_DIR)/deployer/"
+	@for package in decisions deployer; do \
+		mkdir -p "$(ARTIFACTS_DIR)/$$package" && cp $$package/*.py "$(ARTIFACTS_DIR)/$$package/"; done
 
 lock: ## pin the newest versions that fit together (needs uv)
 	cd requirements && for part in lambda tools; do \

@@ -4,15 +4,16 @@ Time-outs are short and attempts few, so that a look that began just before the 
 rollback after it still end before Lambda kills the invocation.
 """
 
+import os
 from functools import cache
 from hashlib import sha256
 from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore import config, exceptions
 
+from decisions.checks import SMOKE_SECONDS
 from deployer.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
@@ -21,12 +22,24 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
 
 #: What a call may raise: AWS said no, or gave no answer that could be understood.
-CallFailed = (ClientError, BotoCoreError)
+CallFailed = (exceptions.ClientError, exceptions.BotoCoreError)
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-_CONFIG = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
+_CONFIG = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
+_ONCE = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECONDS, retries={"total_max_attempts": 1})
 
-#: A client is made when first asked for, and kept for the sandbox's life.
+#: Whoever is told can wait no longer than this: the rollout goes on.
+_QUICK = config.Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+
+_CLIENTS = {
+    "lambda_": ("lambda", _CONFIG),
+    "once": ("lambda", _ONCE),  # for a smoke test: one attempt, with the time that a test may take
+    "cloudwatch": ("cloudwatch", _CONFIG),
+    "stepfunctions": ("stepfunctions", _CONFIG),
+    "sqs": ("sqs", _CONFIG),
+    "events": ("events", _QUICK),
+}
+
 _client: Any = cache(boto3.client)
 
 
@@ -34,11 +47,14 @@ class Means:
     """What a deployer works with: AWS's clients, the clock, and its own ARN. Tests pass fakes of the same names."""
 
     def __init__(self, context: LambdaContext) -> None:
-        self.lambda_ = _client("lambda", config=_CONFIG)
-        self.cloudwatch = _client("cloudwatch", config=_CONFIG)
-        self.stepfunctions = _client("stepfunctions", config=_CONFIG)
         self.clock = Clock(context.get_remaining_time_in_millis)
         self.here = context.invoked_function_arn
+        self.watchdog_queue = os.environ.get("WATCHDOG_QUEUE_URL", "")
+
+    def __getattr__(self, name: str) -> Any:
+        """A client, made when first asked for and kept for the sandbox's life."""
+        service, settings = _CLIENTS[name]
+        return _client(service, config=settings)
 
 
 def id_of(execution: str) -> str:
@@ -48,7 +64,7 @@ def id_of(execution: str) -> str:
 
 def code(error: Exception) -> str:
     """AWS's name for the error, such as `ResourceNotFoundException`; the class's own without an answer."""
-    if isinstance(error, ClientError):
+    if isinstance(error, exceptions.ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return type(error).__name__
 
@@ -65,14 +81,24 @@ def refused(error: Exception) -> bool:
     the function in progress (409), or a `RevisionId` that is not the latest (412): for the last one
     the caller reads the alias again.
     """
-    if not isinstance(error, ClientError):
+    if not isinstance(error, exceptions.ClientError):
         return False
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = _status(error)
     passing = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ServiceException", "InternalFailure")
     return 400 <= status < 500 and status not in (408, 409, 412, 429) and not any(p in code(error) for p in passing)
 
 
+def no_start(error: Exception) -> bool:
+    """Whether Lambda could not start the function that was invoked, for a reason that is the function's own."""
+    own = code(error).startswith(("EFS", "SnapStart"))  # 403, 408 and the like; the others are a 502
+    return isinstance(error, exceptions.ClientError) and (own or _status(error) == 502)
+
+
+def _status(error: exceptions.ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
 def words(error: Exception) -> str:
     """AWS's own words for the error, on one line, ending with a full stop."""
-    message = error.response.get("Error", {}).get("Message", "") if isinstance(error, ClientError) else error
+    message = error.response.get("Error", {}).get("Message", "") if isinstance(error, exceptions.ClientError) else error
     return f"{code(error)}: {str(message).strip().rstrip('.')}."

@@ -1,4 +1,4 @@
-"""The reader of CloudWatch: one `GetMetricData` a look. Judges nothing.
+"""The reader of CloudWatch: one `GetMetricData` a look, and `DescribeAlarms` where alarms are named. Judges nothing.
 
 CloudWatch publishes minutes late and stamps an error with the start of its invocation, so a look
 reaches back to the first shift and never trusts the last minute alone.
@@ -6,14 +6,14 @@ https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 """
 
 from collections import defaultdict
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from deployer.health import MINUTE, Counts, Look
-from deployer.rollout import Rollout
+from decisions.evidence import MINUTE, Counts, Look
+from decisions.rollout import Rollout
 
-#: A look follows `NextToken` this often; the few hundred data points of a look fit into one page.
+#: A look follows `NextToken` this often; the few thousand data points of a look fit into one page.
 _MOST_PAGES = 5
 
 
@@ -21,51 +21,83 @@ class NotSeen(Exception):
     """When CloudWatch answered, but not completely: that says nothing about the new version, good or bad."""
 
 
-class Forbidden(NotSeen):
-    """When a permission is missing, so that asking again is in vain."""
+class Hopeless(NotSeen):
+    """When asking again is in vain; the message ends with the remedy."""
 
 
 class Metrics:
-    """Calls and errors of the alias's two versions."""
+    """Calls and errors of the alias's two versions, and the metrics and alarms that the payload names."""
 
     def __init__(self, cloudwatch: Any, rollout: Rollout, original: str) -> None:
         """`cloudwatch` is boto3's client, or a fake."""
-        self._cloudwatch, function = cloudwatch, rollout.function_name
+        self._cloudwatch, function, check = cloudwatch, rollout.function_name, rollout.health_check
         alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
         self._queries = [
-            _query(metric, who, {**alias, "ExecutedVersion": version})
+            _query(f"{metric.lower()}_{who}", "AWS/Lambda", metric, {**alias, "ExecutedVersion": version}, "Sum")
             for who, version in (("original", original), ("new", rollout.new_version))
             for metric in ("Invocations", "Errors")
         ]
+        self._limits = check.metrics if check else {}
+        for name, limit in self._limits.items():
+            self._queries.append(_query(name, limit.namespace, limit.name, limit.dimensions, limit.stat))
+        self._alarms = list(check.alarms) if check else []
 
-    def look(self, since: datetime, now: datetime) -> Look:
-        """Everything published from the minute of `since` on, the current minute included.
+    def look(self, since: float, now: float) -> Look:
+        """Everything published from the minute of `since` on, the current minute included; seconds since 1970.
 
         Raises `NotSeen`, or the API's own error.
         """
+        alarms = self._states()
         request: dict[str, Any] = {"MetricDataQueries": self._queries}
-        request |= {"StartTime": since.replace(second=0, microsecond=0), "EndTime": now + MINUTE}
+        request |= {"StartTime": _utc(since // MINUTE * MINUTE), "EndTime": _utc(now + MINUTE)}
         status = {query["Id"]: "absent" for query in self._queries}
-        minutes: dict[str, dict[datetime, Counts]] = {"original": defaultdict(Counts), "new": defaultdict(Counts)}
+        found: dict[str, dict[int, float]] = defaultdict(dict)
         for _ in range(_MOST_PAGES):
             page = self._cloudwatch.get_metric_data(**request)
             for result in page["MetricDataResults"]:
                 status[result["Id"]] = result["StatusCode"]
-                count, who = result["Id"].split("_")
-                for minute, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    minutes[who][minute] = replace(minutes[who][minute], **{count: round(value)})
+                found[result["Id"]] |= dict(zip(map(_seconds, result["Timestamps"]), result["Values"], strict=True))
             if not page.get("NextToken"):
                 break
             request["NextToken"] = page["NextToken"]
         else:
             raise NotSeen("CloudWatch did not come to the end of its answer.")
         unseen = {name: told for name, told in status.items() if told != "Complete"}
+        if "Forbidden" in unseen.values():
+            raise Hopeless("It is forbidden: allow the deployer the action cloudwatch:GetMetricData.")
         if unseen:
-            raise (Forbidden if "Forbidden" in unseen.values() else NotSeen)(f"CloudWatch answered {unseen}.")
-        return Look(**minutes)
+            raise NotSeen(f"CloudWatch answered {unseen}.")
+        highest = {name: max(found[name].values()) for name in self._limits if found[name]}
+        return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms)
+
+    def _states(self) -> dict[str, str]:
+        """The alarms' states, metric and composite ones."""
+        if not self._alarms:
+            return {}
+        kinds = ["MetricAlarm", "CompositeAlarm"]
+        told = self._cloudwatch.describe_alarms(AlarmNames=self._alarms, AlarmTypes=kinds, MaxRecords=100)
+        states = {alarm["AlarmName"]: alarm["StateValue"] for kind in kinds for alarm in told.get(f"{kind}s", ())}
+        absent = [name for name in self._alarms if name not in states]
+        if absent:
+            raise Hopeless(f"There is no alarm {', '.join(absent)} here: check 'health-check.alarms'.")
+        return {name: states[name] for name in self._alarms}
 
 
-def _query(metric: str, who: str, dimensions: dict[str, str]) -> dict[str, Any]:
+def _query(name: str, namespace: str, metric: str, dimensions: Mapping[str, str], stat: str) -> dict[str, Any]:
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    wanted = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": pairs}
-    return {"Id": f"{metric.lower()}_{who}", "MetricStat": {"Metric": wanted, "Period": 60, "Stat": "Sum"}}
+    wanted = {"Namespace": namespace, "MetricName": metric, "Dimensions": pairs}
+    return {"Id": name, "MetricStat": {"Metric": wanted, "Period": MINUTE, "Stat": stat}}
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(timestamp: datetime) -> int:
+    return round(timestamp.timestamp())
+
+
+def _counts(found: Mapping[str, Mapping[int, float]], who: str) -> dict[int, Counts]:
+    invocations, errors = found[f"invocations_{who}"], found[f"errors_{who}"]
+    minutes = invocations.keys() | errors.keys()
+    return {minute: Counts(round(invocations.get(minute, 0)), round(errors.get(minute, 0))) for minute in minutes}

@@ -5,22 +5,31 @@ Whatever cannot go well is refused here, while nothing has happened yet. A new c
 goes here.
 """
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from botocore.exceptions import ReadTimeoutError
+
+from decisions.checks import SMOKE_SECONDS
+from decisions.errors import AliasBusy, HealthCheckFailed, InvalidRollout, RolloutInterrupted
+from decisions.payload import as_json
+from decisions.rollout import Rollout
+from decisions.stamp import shortened
+from decisions.steps import Progress
 from deployer import aws
 from deployer.alias import Alias
 from deployer.clock import Clock
-from deployer.errors import AliasBusy, InvalidRollout, RolloutInterrupted
-from deployer.metrics import Forbidden, NotSeen
-from deployer.rollout import Rollout
-from deployer.run import Progress, Run
+from deployer.metrics import Hopeless, NotSeen
+from deployer.run import Run
+from deployer.tell import logger
 
 #: Seconds between two questions whether a Pending version has become Active.
 _POLL = 5.0
 
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
-_FOR_CLOUDWATCH = "with the action cloudwatch:GetMetricData"
+_FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
 
 
 def find(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int = 0) -> Run:
@@ -68,26 +77,60 @@ def check_version(run: Run, needed: float) -> None:
 
 
 def check_metrics(run: Run) -> None:
-    """One look before the first shift, so that a missing permission refuses the rollout."""
-    now = run.clock.now()
-    if run.rollout.health_check:
-        remedy = "it is needed unless 'health-check' is false"
-        _ask(run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH)
+    """One look before the first shift, so that a missing permission or an absent alarm refuses the rollout."""
+    now, evidence = run.clock.time(), run.progress.evidence
+    if run.checked:
+        remedy = "check 'health-check.metrics'" if run.check.metrics else "it is needed unless 'health-check' is false"
+        look = _ask(run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH)
+        evidence.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
+        muted = "was in ALARM before the start: it cannot judge the new version until it has left ALARM"
+        run.progress.warnings += [f"Alarm {name} {muted}." for name in evidence.muted]
+
+
+def smoke_test(run: Run) -> None:
+    """Invoke the new version once, before any user is moved to it. Raises `HealthCheckFailed` when it fails."""
+    if run.check.smoke_test is None or run.deployed:
+        return
+    function, number = run.rollout.function_name, run.rollout.new_version
+    name, failed = f"Version {number} of '{function}'", "The smoke test failed"
+    request = {"FunctionName": function, "Qualifier": number, "Payload": as_json(run.check.smoke_test)}
+    try:
+        answer = run.means.once.invoke(**request)
+    except ReadTimeoutError as error:
+        raise HealthCheckFailed(f"{failed}: {name} gave no answer within {SMOKE_SECONDS:g} s.") from error
+    except aws.CallFailed as error:
+        if aws.no_start(error):
+            raise HealthCheckFailed(f"{failed}: {name} could not be started. AWS says {aws.words(error)}") from error
+        untested = f"{name} could not be invoked for the smoke test"
+        if aws.denied(error):
+            untested += ": allow it to the deployer with the template's parameter SmokeTestFunctions"
+        if aws.refused(error):
+            raise InvalidRollout(f"{untested}. AWS says {aws.words(error)}") from error
+        raise RolloutInterrupted(f"{untested}. AWS says {aws.words(error)}") from error
+    if "FunctionError" in answer:
+        told = answer["Payload"].read().decode("utf-8", "replace")
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            own = json.loads(told)
+            told = f"{own.get('errorType', 'error')}: {own['errorMessage']}"
+        raise HealthCheckFailed(f"{failed}: {name} answered with {shortened(told, 500).rstrip('.')}.")
+    logger.info("SMOKE_TESTED")
 
 
 def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
-    """Ask up to four times, unless AWS says no for good. Raises `InvalidRollout`, `RolloutInterrupted`."""
+    """Ask up to ten times, unless AWS says no for good. Raises `InvalidRollout`, `RolloutInterrupted`."""
     attempt, unread = 0, f"{what} could not be read"
     while True:
         try:
             return call()
+        except Hopeless as error:
+            raise InvalidRollout(f"{unread}: {error}") from error
         except (NotSeen, *aws.CallFailed) as error:
-            denied = isinstance(error, Forbidden) or aws.denied(error)
+            denied = aws.denied(error)
             if denied:
                 remedy = f"allow it to the deployer {permission}"
             if denied or aws.refused(error):
                 raise InvalidRollout(f"{unread}: {remedy}. AWS says {aws.words(error)}") from error
-            if attempt == 3:
+            if attempt == 9:
                 raise RolloutInterrupted(f"{unread} before the start. AWS says {aws.words(error)}") from error
         clock.pause(attempt)
         attempt += 1

@@ -1,53 +1,21 @@
-"""One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow` state by state.
+"""One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow` state by state."""
 
-What is carried from one verb to the next is `Progress`: it is part of the state machine's state.
-"""
-
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
-from deployer import aws, errors
+from decisions import errors
+from decisions.claim import PromotedByHand
+from decisions.evidence import covers
+from decisions.health import Status, Verdict, judge
+from decisions.rollout import Rollout
+from decisions.steps import Progress, Steps
+from deployer import aws
 from deployer.alias import Alias
-from deployer.claim import PromotedByHand
-from deployer.health import Evidence, Status, Verdict, covers, judge
-from deployer.looks import looks
 from deployer.metrics import Metrics, NotSeen
-from deployer.rollout import Rollout
-
-#: No weight lasts less than this part of its interval, however late it was set.
-SHORTEST = 0.9
-
-#: Seconds until a look is repeated that could not be made, where the step would end unseen.
-AGAIN = 3.0
+from deployer.tell import NO_ENDINGS, logger, tell
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
-
-logger = Logger(service="aws-lambda-deploy", use_rfc3339=True)
-
-
-@dataclass
-class Progress:
-    """How far it got. Times are seconds since 1970; `step` counts from 1, and is 0 before the first shift."""
-
-    id: str
-    original: str
-    words: str  # the user's part of the alias's description
-    started: float
-    step: int = 0
-    shifted: float = 0.0  # when the last weight took effect
-    step_end: float = 0.0
-    next_look: float = 0.0
-    looks_of_step: int = 0
-    good: int = 0  # good looks of this step; after its end, whether the last one was
-    again: bool = False  # the ending look is being repeated
-    looks: int = 0
-    unseen: int = 0
-    judged: bool = False  # calls at the last weight were published, and looked at
-    evidence: Evidence = field(default_factory=Evidence)
-    warnings: list[str] = field(default_factory=list)
 
 
 class Run:
@@ -57,8 +25,9 @@ class Run:
         """`most` limits the looks of a step; 0 does not."""
         self.rollout, self.alias, self.progress = rollout, alias, progress
         self.means, self.clock = means, means.clock
+        self.steps = Steps(rollout, progress, most)
+        self.check, self.checked = self.steps.check, self.steps.checked
         self.metrics = Metrics(means.cloudwatch, rollout, progress.original)
-        self.looks = looks(rollout.interval, most)
         logger.append_keys(rollout=progress.id, function=rollout.function_name, alias=rollout.alias_name)
 
     @property
@@ -67,22 +36,27 @@ class Run:
         return self.progress.original == self.rollout.new_version
 
     @property
-    def fully_weighted(self) -> bool:
-        return self.progress.step == len(self.rollout.weights)
+    def weight(self) -> float:
+        return self.rollout.weights[self.progress.step - 1] if self.progress.step else 0.0
+
+    def tell(self, status: str, **more: Any) -> None:
+        """Tell a change of state, with who and what it is about and where the alias is, as far as is known."""
+        rollout, progress = self.rollout, self.progress
+        who = {"rollout": progress.id, "function": rollout.function_name, "alias": rollout.alias_name}
+        who |= {"original-version": progress.original, "new-version": rollout.new_version}
+        how_far = {"weight": self.weight, "step": progress.step, "steps": len(rollout.weights)}
+        tell(self.means, status, **who, **how_far, **{"where": self.alias.told, **more})
 
     def update_weight(self, until: datetime) -> None:
         """UpdateWeight; `until` is when this rollout has surely gone on or ended."""
-        progress, interval = self.progress, self.rollout.interval
+        progress = self.progress
         if not progress.step:
             progress.started = self.clock.time()
-            progress.evidence = Evidence(progress.started // 60 * 60)
+            progress.evidence.since = progress.started // 60 * 60
+            self.tell("STARTED")
         self.alias.shift(progress.step + 1, until)
-        progress.step, progress.shifted = progress.step + 1, self.clock.time()
-        planned = progress.started + progress.step * interval
-        progress.step_end = max(planned, progress.shifted + SHORTEST * interval)
-        progress.next_look = min(progress.shifted + self.looks.gap(0), progress.step_end)
-        progress.looks_of_step, progress.good, progress.again = 0, 0, False
-        logger.info("SHIFTED", extra={"weight": self.rollout.weights[progress.step - 1], "step": progress.step})
+        self.steps.begin(self.clock.time())
+        self.tell("SHIFTED")
 
     @property
     def pause(self) -> float:
@@ -90,57 +64,53 @@ class Run:
         return max(0.0, self.progress.next_look - self.clock.time())
 
     def health_check(self) -> Verdict:
-        """HealthCheck: PENDING while the step lasts, and while it settles. Raises what ends it without a verdict."""
-        progress, checked = self.progress, self.rollout.health_check is not None
-        ended, settling = self.clock.time() >= progress.step_end, progress.next_look > progress.step_end
-        verdict = self._look(ended)
-        good = verdict.status is not Status.UNSEEN
-        progress.good = good if settling else progress.good + good
-        now, give_up = self.clock.time(), progress.step_end + self.rollout.settle
-        unsettled = self.fully_weighted and checked and not progress.judged and now < give_up
-        if verdict.status is Status.FAILED:
-            return verdict
-        if not ended or unsettled:
-            progress.looks_of_step += 1
-            gap = self.looks.gap(0 if ended else progress.looks_of_step)
-            progress.next_look = min(max(progress.next_look + gap, now), give_up if ended else progress.step_end)
-        elif progress.good or not checked:
-            return Verdict(Status.SUCCEEDED, verdict.reason)
-        elif progress.again:
-            unjudged = "The new version could not be judged, because no look could be made"
-            raise errors.HealthCheckInconclusive(f"{unjudged}: {verdict.reason}")
-        else:
-            progress.again, progress.next_look = True, now + AGAIN
-        return Verdict(Status.PENDING, verdict.reason)
+        """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it without a verdict."""
+        ended, seen = self.clock.time() >= self.progress.step_end, self._look()
+        verdict = Verdict(self.steps.looked(seen.status, seen.reason, ended, self.clock.time()), seen.reason)
+        if seen.numbers:
+            told = {"verdict": verdict.status, "reason": verdict.reason}
+            step = {"step": self.progress.step, "weight": self.weight}
+            logger.info("LOOKED", extra={**told, **step, **seen.numbers})
+        return verdict
 
-    def _look(self, ended: bool) -> Verdict:
+    def _look(self) -> Verdict:
         """One look; UNSEEN when it could not be made."""
-        progress, now = self.progress, self.clock.now()
+        progress, now = self.progress, self.clock.time()
         try:
             self.alias.confirm()
-            if self.rollout.health_check is None:
+            if not self.checked:
                 return Verdict(Status.PENDING, "The health check is switched off.")
-            look = self.metrics.look(_utc(progress.evidence.since), now)
+            look = self.metrics.look(progress.evidence.since, now)
         except (NotSeen, *aws.CallFailed) as unseen:
             progress.unseen += 1
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
-        progress.evidence.add(look, now)
-        progress.looks, progress.judged = progress.looks + 1, covers(look, _utc(progress.shifted), now)
-        verdict = judge(progress.evidence, progress.original, self.rollout.new_version, ended)
-        logger.info("LOOKED", extra={"verdict": verdict.status, "reason": verdict.reason})
+        progress.evidence.add(look, now, progress.shifted)
+        progress.looks, progress.judged = progress.looks + 1, covers(look, progress.shifted, now)
+        verdict = judge(self.check, progress.evidence, progress.original, self.rollout.new_version)
+        progress.reason = verdict.reason
         return verdict
 
     def finalize(self) -> dict[str, Any]:
         """Finalize: the new version alone; the contract's result."""
-        if self.rollout.health_check is None:
-            self.progress.warnings.append("The health check was switched off.")
-        elif self.fully_weighted and not self.progress.judged:
-            calls = f"calls of version {self.rollout.new_version} since {_utc(self.progress.shifted):%H:%M:%S} UTC"
-            unjudged = f"Not judged at full weight: CloudWatch published no {calls}. Does anything call this alias?"
-            self.progress.warnings.append(unjudged)
+        self.progress.warnings += self._unjudged()
         self.alias.finalize()
         return self.result("SUCCEEDED")
+
+    def _unjudged(self) -> Iterator[str]:
+        """What could not be judged, though it is finalized."""
+        progress, seen, version = self.progress, self.progress.evidence, self.rollout.new_version
+        if not self.checked:
+            yield "The health check was switched off."
+            return
+        if self.steps.fully_weighted and not progress.judged:
+            calls = f"calls of version {version} since {_utc(progress.shifted):%H:%M:%S} UTC"
+            yield f"Not judged at full weight: CloudWatch published no {calls}. Does anything call this alias?"
+        if self.check.errors == "baseline" and not seen.compared:
+            yield "Not compared: CloudWatch published no minute in which both versions had calls."
+        for name, limit in self.check.metrics.items():
+            if name not in seen.highest:
+                yield f"Not judged by {limit}: CloudWatch published no data of it. Is it named correctly?"
 
     def undo_abandoned(self) -> None:
         if self.alias.seen.routing:
@@ -155,7 +125,8 @@ class Run:
             if isinstance(error, PromotedByHand):
                 raise error
             if self.alias.roll_back():
-                logger.warning("ROLLED_BACK", extra={"reason": str(getattr(error, "reason", error))})
+                took = {"seconds": round(self.clock.time() - self.progress.started)} if self.progress.started else {}
+                self.tell("ROLLED_BACK", reason=str(getattr(error, "reason", error)), **took)
                 if isinstance(error, errors.DeployError):
                     error.reason += " It was rolled back."
         except PromotedByHand:
@@ -170,18 +141,31 @@ class Run:
             raise error
         raise errors.RolloutInterrupted(f"Something unexpected happened: {type(error).__name__}: {error}.") from error
 
-    def result(self, status: str) -> dict[str, Any]:
+    def result(self, status: str, **more: Any) -> dict[str, Any]:
         """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as the payload."""
-        progress, new_version, weights = self.progress, self.rollout.new_version, list(self.rollout.weights)
-        logger.info(status, extra={"warnings": progress.warnings})
-        original, new = progress.evidence.total
-        checks: Any = {"looks": progress.looks, "unseen": progress.unseen, "judged": progress.judged}
-        checks["original"] = {"version": progress.original, **vars(original)}
-        checks["new"] = {"version": new_version, **vars(new)}
-        rollout: Any = {"status": status, "id": progress.id}
-        rollout |= {"original-version": progress.original, "new-version": new_version, "weights": weights}
-        rollout |= {"started": _iso(progress.started), "ended": _iso(self.clock.time())}
-        return {**self.alias.seen.answer, "rollout": {**rollout, "checks": checks, "warnings": progress.warnings}}
+        progress, new_version = self.progress, self.rollout.new_version
+        self.tell(status, reason=progress.reason, warnings=progress.warnings, **more)
+        rollout: Any = {"status": status, "id": progress.id, "original-version": progress.original}
+        rollout |= {
+            "new-version": new_version,
+            "weights": list(self.rollout.weights),
+            "started": _iso(progress.started),
+        }
+        if status not in NO_ENDINGS:
+            checks: Any = {"looks": progress.looks, "unseen": progress.unseen, "judged": progress.judged}
+            for who, version in (("original", progress.original), ("new", new_version)):
+                checks[who] = {"version": version, **progress.evidence.of(who)._asdict()}
+            rollout |= {"ended": _iso(self.clock.time()), "checks": {**checks, "reason": progress.reason}}
+        return {**self.alias.seen.answer, "rollout": {**rollout, "warnings": progress.warnings}}
+
+
+def tell_ending(error: errors.DeployError, means: aws.Means, run: Run | None, **who: Any) -> None:
+    """Tell that it ended with this error, which then says where the alias is; `who` it was, where there is no run."""
+    if run:
+        error.where = run.alias.where()
+        run.tell(type(error).__name__, reason=error.reason, where=error.where)
+    else:
+        tell(means, type(error).__name__, **who, reason=error.reason, where=error.where)
 
 
 def _utc(seconds: float) -> datetime:

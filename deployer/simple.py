@@ -12,11 +12,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import aws, errors, preflight
+from decisions import errors
+from decisions.health import Status
+from decisions.rollout import Rollout
+from deployer import aws, preflight, watchdog
 from deployer.clock import RESERVE
-from deployer.health import Status
-from deployer.rollout import Rollout
-from deployer.run import Run, logger
+from deployer.plan import plan
+from deployer.run import Run, tell_ending
+from deployer.tell import logger
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -27,44 +30,61 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
 
 def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> dict[str, Any]:
     """Check, roll out, then finalize or roll back; or hand over what does not fit into this invocation."""
-    run = None
+    run, who = None, {"rollout": rollout_id}
     try:
         rollout = Rollout.from_event(event, means.here)
-        logger.append_keys(rollout=rollout_id, function=rollout.function_name, alias=rollout.alias_name)
-        fits = rollout.seconds <= means.clock.spare() or not rollout.hand_over
-        machine = None if fits else os.environ.get("DEPLOY_STATE_MACHINE_ARN")
+        who |= {"function": rollout.function_name, "alias": rollout.alias_name}
         run = preflight.find(rollout, means, rollout_id)
-        preflight.check(run, 0 if machine else rollout.seconds)
-        if machine and not run.deployed:
-            return hand_over(event, run, machine, request_id)
-        if not run.deployed:
-            rollout.must_fit(run.clock.spare(), RESERVE)
-        run.undo_abandoned()
-        if run.deployed:
-            return run.result("ALREADY_DEPLOYED")
-        try:
-            roll_out(run)
-            return run.finalize()
-        except BaseException as error:
-            return run.give_back(error)
+        return without_shift(run, event, request_id) or with_shifts(run)
     except errors.DeployError as error:
-        if run:
-            error.where = run.alias.where()
-        logger.error(type(error).__name__, extra={"reason": error.reason, "where": error.where})
+        tell_ending(error, means, run, **who)
         raise
+
+
+def without_shift(run: Run, event: Any, request_id: str) -> dict[str, Any] | None:
+    """Check everything; the result where no shift is to be made here: already deployed, planned, or handed over."""
+    rollout = run.rollout
+    fits = rollout.longest <= run.clock.spare() or not rollout.hand_over
+    machine = None if fits else os.environ.get("DEPLOY_STATE_MACHINE_ARN")
+    preflight.check(run, 0 if machine else rollout.seconds)
+    if not run.deployed:
+        if machine:
+            rollout.must_fit_a_year()
+        else:
+            rollout.must_fit(run.clock.spare(), RESERVE)
+        if rollout.dry_run:
+            return plan(run, "DeployStateMachine" if machine else "SimpleDeployFunction")
+        if machine:
+            return hand_over(event, run, machine, request_id)
+        preflight.smoke_test(run)
+    if not rollout.dry_run:
+        run.undo_abandoned()
+    return run.result("ALREADY_DEPLOYED") if run.deployed else None
+
+
+def with_shifts(run: Run) -> dict[str, Any]:
+    """Roll out. After the first shift every way out ends in finalize or in a rollback."""
+    watchdog.arm(run)
+    try:
+        roll_out(run)
+        return run.finalize()
+    except BaseException as error:
+        return run.give_back(error)
 
 
 def roll_out(run: Run) -> None:
     """The loop: update the weight, then wait and look while the step lasts; until fully weighted."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())
-    while not run.fully_weighted:
+    run.steps.deadline = run.clock.time() + run.clock.spare()
+    while not run.steps.fully_weighted:
         run.update_weight(until)
         status = Status.PENDING
         while status is Status.PENDING:
             wait(run)
-            status, reason = run.health_check()
+            verdict = run.health_check()
+            status = verdict.status
         if status is Status.FAILED:
-            raise errors.HealthCheckFailed(reason)
+            raise errors.HealthCheckFailed(verdict.reason)
 
 
 def wait(run: Run) -> None:
@@ -75,7 +95,6 @@ def wait(run: Run) -> None:
 
 def hand_over(event: Any, run: Run, machine: str, request_id: str) -> dict[str, Any]:
     """Start the state machine; a duplicate delivery of this invocation finds its execution started."""
-    run.rollout.must_fit_a_year()
     try:
         run.means.stepfunctions.start_execution(stateMachineArn=machine, name=request_id, input=json.dumps(event))
     except aws.CallFailed as error:
@@ -83,7 +102,6 @@ def hand_over(event: Any, run: Run, machine: str, request_id: str) -> dict[str, 
             raise errors.RolloutInterrupted(f"It could not be handed over: {aws.words(error)}") from error
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
     run.progress.id = aws.id_of(execution)
-    logger.append_keys(rollout=run.progress.id, execution=execution)
-    handed = run.result("HANDED_OVER")
+    handed = run.result("HANDED_OVER", execution=execution)
     handed["rollout"]["execution-arn"] = execution
     return handed

@@ -13,14 +13,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import aws, errors, preflight
+from decisions import errors
+from decisions.claim import PromotedByHand, Snapshot
+from decisions.evidence import Evidence
+from decisions.rollout import KEYS, Rollout
+from decisions.steps import Progress
+from deployer import aws, preflight
 from deployer.alias import Alias
-from deployer.claim import PromotedByHand
-from deployer.health import Evidence
-from deployer.looks import EVERY
-from deployer.rollout import KEYS, Rollout
-from deployer.run import PROMOTED, Progress, Run, logger
-from deployer.snapshot import Snapshot
+from deployer.plan import plan
+from deployer.run import PROMOTED, Run, tell_ending
+from deployer.tell import logger
 
 #: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still fit.
 MOST_EVENTS = 20_000
@@ -44,11 +46,13 @@ def task(event: Any, means: aws.Means) -> State:
     if verb == "CalculateWeights":
         return calculate_weights(state, means, aws.id_of(event["execution"]))
     if verb == "Rollback":
-        return rollback(state, means)
+        return rollback(state, means, aws.id_of(event["execution"]))
     run = resumed(state, means)
     try:
         if state["status"] == "ALREADY_DEPLOYED":
             return run.result("ALREADY_DEPLOYED")
+        if state["status"] == "PLANNED":
+            return plan(run, "DeployStateMachine")
         return {"UpdateWeight": update_weight, "HealthCheck": health_check, "Finalize": Run.finalize}[verb](run)
     except PromotedByHand:  # IsFullyWeighted leads to Finalize, which finds the alias where it should be
         state["progress"]["warnings"].append(PROMOTED)
@@ -60,52 +64,61 @@ def task(event: Any, means: aws.Means) -> State:
 
 def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
     """Everything that can be refused, before the alias is touched."""
-    rollout = Rollout.from_event(payload, means.here)
-    run = preflight.find(rollout, means, rollout_id, most_looks(len(rollout.weights)))
+    run, who = None, {"rollout": rollout_id}
     try:
+        rollout = Rollout.from_event(payload, means.here)
+        who |= {"function": rollout.function_name, "alias": rollout.alias_name}
+        run = preflight.find(rollout, means, rollout_id, most_looks(len(rollout.weights)))
         preflight.check(run, 0)
         rollout.must_fit_a_year()
-        run.undo_abandoned()
+        if not rollout.dry_run:
+            preflight.smoke_test(run)
+            run.undo_abandoned()
     except errors.DeployError as error:
-        error.where = run.alias.where()
+        tell_ending(error, means, run, **who)
         raise
-    if run.looks.longest > EVERY:
-        run.progress.warnings.append(f"In the course of a step looks come up to {run.looks.longest:.0f} s apart.")
-    return saved(run, "ALREADY_DEPLOYED" if run.deployed else "PENDING")
+    if run.steps.looks.longest > run.check.every:
+        run.progress.warnings.append(f"In the course of a step looks come up to {run.steps.looks.longest:.0f} s apart.")
+    return saved(run, "ALREADY_DEPLOYED" if run.deployed else "PLANNED" if rollout.dry_run else "PENDING")
 
 
 def update_weight(run: Run) -> State:
-    run.update_weight(run.clock.now() + timedelta(seconds=run.rollout.interval + run.rollout.settle + LATE))
+    run.update_weight(
+        run.clock.now() + timedelta(seconds=run.rollout.interval + run.rollout.hold + run.rollout.settle + LATE)
+    )
     return saved(run, "PENDING")
 
 
 def health_check(run: Run) -> State:
-    status, reason = run.health_check()
-    return {**saved(run, status), "reason": reason}
+    verdict = run.health_check()
+    return {**saved(run, verdict.status), "reason": verdict.reason}
 
 
-def rollback(state: Any, means: aws.Means) -> State:
+def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
     """Give the alias back, and tell `Fail` the error's name and cause. Raises `RollbackFailed`, which is retried."""
-    error = caught(state)
-    error.where = ""
+    error, run = caught(state), None
+    error.where = "The alias was not moved."
     if "progress" in state:  # CalculateWeights has ended well: the alias may have been touched
         run = resumed(state, means, maybe_sent=not isinstance(error, errors.InvalidRollout))
         try:
             run.give_back(error)
         except errors.DeployError as given_back:
             error = given_back
-        error.where = run.alias.where()
-        if isinstance(error, errors.RollbackFailed):
-            raise error
-    logger.error(type(error).__name__, extra={"reason": error.reason, "where": error.where})
-    return {"Error": type(error).__name__, "Cause": str(error)}
+    name = type(error).__name__
+    if run or state["Error"] != name:
+        tell_ending(error, means, run, rollout=rollout_id)
+    else:
+        error.where = ""  # CalculateWeights has told it, and where the alias is
+    if isinstance(error, errors.RollbackFailed):
+        raise error
+    return {"Error": name, "Cause": str(error)}
 
 
 def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
     """The rollout as an earlier task left it; `maybe_sent` says that the next shift may have been sent, too."""
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
     progress = Progress(**state["progress"])
-    progress.evidence = Evidence.load(state["progress"]["evidence"])
+    progress.evidence = Evidence(**state["progress"]["evidence"])
     alias = Alias(means, rollout, progress.id, Snapshot(state["alias"]))
     alias.resume(progress.original, progress.words, progress.step, maybe_sent)
     return Run(rollout, means, alias, progress, most_looks(len(rollout.weights)))
@@ -116,7 +129,8 @@ def saved(run: Run, status: str) -> State:
     step, run.progress.words = run.progress.step, run.alias.words
     return {
         **run.rollout.to_event(),
-        "current-weight": run.rollout.weights[step - 1] if step else int(run.deployed),
+        # IsFullyWeighted leads to Finalize where there is nothing to shift.
+        "current-weight": run.rollout.weights[step - 1] if step else int(run.deployed or run.rollout.dry_run),
         "status": status,
         "wait-seconds": math.ceil(run.pause),
         "progress": asdict(run.progress),

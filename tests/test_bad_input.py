@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.errors import DeployError, InvalidRollout, RolloutInterrupted
-from deployer.rollout import KEYS, LONGEST_INTERVAL, Rollout
+from decisions.errors import DeployError, InvalidRollout, RolloutInterrupted
+from decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
 from tests.world import FUNCTION, HERE, WORDS, World
 
 GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 10, "interval": 60}
@@ -141,7 +141,7 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
             "\ud800",
         ],
     ),
-    "health-check": ("true or false", ["true", "", 0, 1, {}, {"errors": "any"}, [], "yes", math.nan]),
+    "health-check": ("true, false, or an object", ["true", "", 0, 1, [], [{}], "yes", "baseline", 0.01, math.nan]),
     "hand-over": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
     "dry-run": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
 }
@@ -153,11 +153,6 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
 def test_a_wrong_value_names_its_key_and_what_it_must_be(key: str, value: Any) -> None:
     message = refused({**GOOD, key: value})
     assert f"'{key}' must be " in message and WRONG_VALUES[key][0] in message
-
-
-def test_dry_run_is_refused_as_long_as_it_does_not_exist() -> None:
-    assert "'dry-run': true is not supported yet" in refused({**GOOD, "dry-run": True})
-    assert World().invoke({**GOOD, "dry-run": False})["rollout"]["status"] == "SUCCEEDED"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deployer.aws import id_of
+from deployer.tell import NO_ENDINGS
 from local import demo
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
 from local.users import Users
@@ -43,6 +44,9 @@ def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
     with Users(cloud, 4, alias="slow"), ThreadPoolExecutor() as executor:
         yield executor.submit(lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload))
 
+
+#: Lines of the log that end nothing.
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
 
 EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
 
@@ -79,7 +83,7 @@ def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cl
     assert sum(path.stat().st_size for path in files) < 6_000_000
     assert {path.suffix for path in files} & {".so", ".pyd", ".dylib", ".pyc"} == set()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import deployer.rollout, deployer.health; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import decisions.health, decisions.rollout; "
         "import aws_lambda_powertools as powertools; print(powertools.__file__)"
     )
     found = subprocess.run(
@@ -232,3 +236,28 @@ def _until(look: Any, good: Any) -> Any:
             return seen
         time.sleep(0.2)
     raise AssertionError(f"it did not happen within a minute: {seen}")
+
+
+def test_the_commands_of_the_recipes_do_what_they_say(cloud: Cloud, users: Users, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
+    stop, promote, plan, start = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    _put_back(cloud)
+    assert cloud.run(plan).returncode == 0
+    planned = json.loads((tmp_path / "out.json").read_text())["rollout"]
+    assert (planned["status"], planned["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
+    assert planned["plan"]["steps"][0]["calls"] > 0, "the users' calls of the last hour are counted"
+    for command, ends, version in ((stop, "AliasChanged", ORIGINAL), (promote, "SUCCEEDED", HEALTHY)):
+        _put_back(cloud)
+        assert json.loads(cloud.run(start).stdout)["StatusCode"] == 202
+        _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+        assert cloud.run(command).returncode == 0
+        before = len(cloud.deployer_log())
+        lines = _until(
+            cloud.deployer_log, lambda log, n=before: any(line["message"] not in AT_WORK for line in log[n:])
+        )
+        assert [line["message"] for line in lines[before:] if line["message"] not in AT_WORK] == [ends]
+        _stands_on(cloud, ALIAS, version)
+
+
+def _has_ended(messages: list[str]) -> bool:
+    return any(message not in AT_WORK for message in messages)

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from deployer.errors import InvalidRollout, RolloutTooLong
-from deployer.rollout import KEYS, Rollout
+from decisions.checks import HEALTH_KEYS, METRIC_KEYS
+from decisions.errors import InvalidRollout, RolloutTooLong
+from decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.test_parity import DEFINITION
 from tests.world import HERE, World
 
 SCHEMA = json.loads((ROOT / "events" / "payload.schema.json").read_text())
-EVENTS = sorted(path for path in (ROOT / "events").glob("*.json") if path.name != "payload.schema.json")
+EVENTS = sorted(path for path in (ROOT / "events").glob("*.json") if not path.name.endswith(".schema.json"))
 _valid = Draft202012Validator(SCHEMA).is_valid
 
 
@@ -41,6 +42,7 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
     world.alias.version = "1"
     world.states = {version: ["Active"] for version in ("1", "2", "3")}
     world.roles = dict.fromkeys(world.states, "role")
+    world.alarms = dict.fromkeys(_checks_of(event).get("alarms", ()), "OK")
     if driver == "the state machine":
         ended = world.execute(DEFINITION, event).output
     elif path.stem in HANDED_OVER:
@@ -49,15 +51,84 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
         return
     else:
         ended = world.invoke(event)
-    assert ended["rollout"]["status"] == "SUCCEEDED"
-    assert (world.alias.version, world.alias.routing) == (event["new-version"], {})
+    planned = event.get("dry-run", False)
+    assert ended["rollout"]["status"] == ("PLANNED" if planned else "SUCCEEDED")
+    assert (world.alias.version, world.alias.routing) == ("1" if planned else event["new-version"], {})
+    smoke_test = _checks_of(event).get("smoke-test")
+    assert [json.loads(payload) for payload in world.smoked] == ([] if smoke_test is None else [smoke_test])
+
+
+def _checks_of(event: Any) -> dict[str, Any]:
+    wanted = event.get("health-check", True)
+    return wanted if isinstance(wanted, dict) else {}
 
 
 def test_the_schema_is_a_schema_and_knows_the_same_keys() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["properties"]) == set(KEYS)
+    assert set(SCHEMA["$defs"]["health-check"]["properties"]) == set(HEALTH_KEYS)
+    assert set(SCHEMA["$defs"]["metric"]["properties"]) == set(METRIC_KEYS)
 
 
+def test_every_check_has_an_example() -> None:
+    """So that whoever needs one can copy it; `every`, `settle` and `hold` among them."""
+    shown = [key for path in EVENTS for key in _checks_of(json.loads(path.read_text()))]
+    assert set(shown) == set(HEALTH_KEYS)
+
+
+_METRIC = {
+    "namespace": "AWS/Lambda",
+    "name": "Duration",
+    "dimensions": {"FunctionName": "{function}", "Resource": "{function}:{alias}", "ExecutedVersion": "{version}"},
+    "stat": "p99",
+    "above": 500,
+}
+_OTHER: dict[str, list[Any]] = {
+    "namespace": ["Checkout", "a" * 255, "", "a" * 256, "Bücher", 7, None],
+    "name": ["Failed payments", "", "a" * 256, "\t", [], None],
+    "dimensions": [
+        *({}, {"a": "x{y"}, {"a": "{ {version} }"}, {"a": "{}"}, {str(n): "x" for n in range(30)}),
+        *({str(n): "x" for n in range(31)}, {"a": ""}, {"a": 1}, {"a": "{typo}"}, {"a": "x{Version}{alias}"}),
+        *({"a": None}, [], "a", None),
+    ],
+    "stat": ["Sum", "Average", "tm99", "TM(10%:90%)", "PR(:300)", "", "99", "p 99", "p" * 42, 99, None],
+    "above": [0, -1, 0.5, 1e300, 1e301, "1", True, None],
+    "unit": ["Milliseconds"],
+}
+_METRICS = st.one_of(
+    st.just(_METRIC),
+    st.sampled_from([(key, value) for key, values in _OTHER.items() for value in values]).map(
+        lambda change: {**_METRIC, change[0]: change[1]}
+    ),
+    st.sampled_from(sorted(_METRIC)).map(lambda left_out: {k: v for k, v in _METRIC.items() if k != left_out}),
+    st.sampled_from([{}, [], 1, None]),
+)
+_CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "errors": st.sampled_from(
+        [*("any", "baseline", False, 0.01, 1e-6, 0.999), *(True, 0, 1, 1.5, -0.1, "Any", "0.01", "", [], {}, None)]
+    ),
+    "metrics": st.lists(_METRICS, max_size=2) | st.sampled_from([[_METRIC] * 20, [_METRIC] * 21, _METRIC, "x", None]),
+    "alarms": st.sampled_from(
+        [
+            *(["a"], ["a", "a"], ["a" * 255], [str(n) for n in range(100)], ["über allem"]),
+            *([], [""], ["a" * 256], [str(n) for n in range(101)], [1], [["a"]], "a", {"a": 1}, None),
+        ]
+    ),
+    "smoke-test": st.sampled_from([{}, {"a": [None, {"b": 1}]}, {"x": "x" * 40_000}, [], "ping", True, 1, None]),
+    "min-invocations": st.sampled_from([1, 100, 1e6, 10.0, 0, -1, 1e6 + 1, 2.5, "10", True, None]),
+    "hold": st.sampled_from([0, 0.5, 300, 86_400, -1, 86_401, "60", True, None]),
+    "settle": st.sampled_from([0, 0.5, 120, 3600, -1, 3601, "60", False, None]),
+    "every": st.sampled_from([1, 1.5, 15, 3600, 0.9, 0, -1, 3601, "15", True, None]),
+    "erors": st.just("any"),
+}
+
+
+def _some_of(values: dict[str, st.SearchStrategy[Any]], most: int) -> st.SearchStrategy[list[tuple[str, Any]]]:
+    pair = st.sampled_from(sorted(values)).flatmap(lambda key: st.tuples(st.just(key), values[key]))
+    return st.lists(pair, max_size=most)
+
+
+_CHECKS = _some_of(_CHECK_VALUES, 3).map(dict)
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "function-name": st.sampled_from(["checkout", "", "checkout:live", "123456789012:function:checkout", 7]),
     "alias-name": st.sampled_from(["live", "7", "$LATEST", "", None, "a" * 129]),
@@ -78,7 +149,9 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
             None,
         ]
     ),
-    "health-check": st.sampled_from([True, False, "true", 1, {}, None]),
+    "health-check": st.sampled_from(
+        [True, False, {}, {"errors": "baseline"}, {"errors": 0.01, "every": 5}, "true", 1, [], {"errors": 1}, None]
+    ),
     "weights": st.sampled_from([[1], [0.5, 1], [0.5, 0.4, 1], [0.5], [], [True, 1], [0, 1], "1", None]),
     "hand-over": st.sampled_from([True, False, 0, None]),
     "dry-run": st.sampled_from([False, True, None, "no"]),
@@ -95,19 +168,26 @@ _BEYOND_THE_SCHEMA = (
     "must end with 1",
     "without a version or an alias",
     "'function-name' is of the account",
-)
-
-_CHANGES = st.lists(
-    st.sampled_from(sorted(_VALUES)).flatmap(lambda key: st.tuples(st.just(key), _VALUES[key])), max_size=4
+    "with one weight there is nothing to compare with",
+    "'health-check' is longer than 32 KiB",
 )
 
 
 @settings(max_examples=5000, derandomize=True, deadline=None, database=None)
-@given(_CHANGES, st.sets(st.sampled_from(sorted(_GOOD)), max_size=2))
+@given(_some_of(_VALUES, 4), st.sets(st.sampled_from(sorted(_GOOD)), max_size=2))
 def test_the_schema_and_the_function_take_and_refuse_the_same(
     changes: list[tuple[str, Any]], left_out: set[str]
 ) -> None:
-    event = {key: value for key, value in _GOOD.items() if key not in left_out} | dict(changes)
+    _compare({key: value for key, value in _GOOD.items() if key not in left_out} | dict(changes))
+
+
+@settings(max_examples=2000, derandomize=True, deadline=None, database=None)
+@given(_CHECKS)
+def test_the_schema_and_the_function_take_and_refuse_the_same_health_checks(checks: dict[str, Any]) -> None:
+    _compare({**_GOOD, "health-check": checks})
+
+
+def _compare(event: dict[str, Any]) -> None:
     refusal = _refusal(event)
     if refusal is None:
         assert _valid(event), event

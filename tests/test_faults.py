@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.errors import (
+from decisions.errors import (
     AliasBusy,
     DeployError,
     HealthCheckFailed,
@@ -78,7 +78,7 @@ def numbers(errors: dict[str, float], payload: dict[str, Any]) -> Iterator[int]:
     """The number of every API call of an undisturbed rollout, and of a few more."""
     world = World(errors=errors)
     run(world, payload)
-    yield from range(len(world.calls) + 3)
+    yield from range(len(world.numbered) + 3)
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -140,7 +140,7 @@ def test_storms_of_faults_end_in_success_or_a_rollback(share: float, capsys: pyt
 def test_one_passing_fault_at_a_write_does_not_cost_the_rollout(fault: str) -> None:
     clean = World()
     clean.deploy(steps=3, interval=20)
-    writes = [number for number, name in enumerate(clean.calls) if name == "UpdateAlias"]
+    writes = [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]
     for number in writes:
         world = World()
         world.faults = {number: fault}
@@ -160,7 +160,7 @@ def test_a_finalize_that_is_refused_is_rolled_back() -> None:
     clean = World()
     clean.deploy(steps=3, interval=20)
     world = World()
-    world.faults = {len(clean.calls) - 1: "denied"}
+    world.faults = {len(clean.numbered) - 1: "denied"}
     with pytest.raises(RolloutInterrupted, match=r"could not be put on the new version: AccessDenied"):
         world.deploy(steps=3, interval=20)
     assert world.history == [0.33, 0.67, 1.0, "7"]
@@ -170,7 +170,7 @@ def test_a_shift_that_is_refused_later_is_rolled_back_in_aws_s_words() -> None:
     clean = World()
     clean.deploy(steps=3, interval=20)
     world = World()
-    world.faults = {clean.calls.index("UpdateAlias", 4): "denied"}
+    world.faults = {clean.numbered.index("UpdateAlias", 4): "denied"}
     with pytest.raises(RolloutInterrupted, match=r"could not be shifted to 0.67: AccessDenied.*not authorized"):
         world.deploy(steps=3, interval=20)
     assert world.history == [0.33, "7"]
@@ -269,7 +269,7 @@ def test_a_getalias_that_lags_behind_misleads_nobody(fault: str, errors: dict[st
     clean = World(errors=errors)
     run(clean, {"steps": 3, "interval": 20})
     event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 20}
-    for number in [number for number, name in enumerate(clean.calls) if name == "UpdateAlias"]:
+    for number in [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]:
         world = World(errors=errors)
         world.faults = {number: fault}
         clients = FakeClients(world, LaggingLambda(world, lag))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
 from deployer.aws import id_of
-from deployer.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
 from tests.test_parity import DEFINITION
 from tests.world import FakeClients, World
 

@@ -1,14 +1,12 @@
 """What the looks find: errors as CloudWatch publishes them, late; compared with the sample; and looks that fail."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from deployer import health
-from deployer.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
-from deployer.health import Counts, Evidence, Look, Status
+from decisions.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
 from local.cloud import ROOT
 from tests import sample
 from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
@@ -137,7 +135,7 @@ def theirs(world: World, steps: int, interval: float) -> None:
     sample.deploy(world, steps=steps, interval=interval)
 
 
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "health-checks.md").read_text()
 
 
 @pytest.mark.parametrize(("steps", "interval", "rate"), [(10, 60, 0.05), (5, 10, 1.0)])
@@ -157,9 +155,9 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
             failed.append(world.failed_calls["8"])
         assert ended == {("7" if deployer is ours else "8", False)}
         mean, least, most = sum(failed) / len(failed), min(failed), max(failed)
-        assert f"{mean:,.0f} failed calls" in README
+        assert f"{mean:,.0f} failed calls" in PAGE
         if deployer is ours:
-            assert f"{min(ends):.0f} to {max(ends):.0f} s" in README
+            assert f"{min(ends):.0f} to {max(ends):.0f} s" in PAGE
         lines.append(
             f"  {name:18} ends on version {ended.pop()[0]} after {min(ends):3.0f} to {max(ends):3.0f} s; "
             f"users' failed calls in 15 minutes: {least} to {most}, {mean:.0f} on average"
@@ -286,7 +284,7 @@ def test_settling_goes_on_past_looks_that_could_not_be_made() -> None:
 def test_a_getmetricdata_that_fails_during_a_step_is_not_a_failed_check(fault: str) -> None:
     clean = World()
     clean.deploy(steps=2, interval=60)
-    number = clean.calls.index("GetMetricData", 4)
+    number = clean.numbered.index("GetMetricData", 4)
     world = World()
     world.faults = {number: fault}
     checks = world.deploy(steps=2, interval=60)["rollout"]["checks"]
@@ -303,7 +301,7 @@ def test_an_error_in_an_incomplete_answer_is_found_by_the_next_look() -> None:
 
 def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
     world = World()
-    with pytest.raises(InvalidRollout, match=r"CloudWatch could not be read: allow it .* cloudwatch:GetMetricData"):
+    with pytest.raises(InvalidRollout, match=r"could not be read: It is forbidden: allow .* cloudwatch:GetMetricData"):
         deploy(world, lambda number, answer: told(answer, "Forbidden"), steps=2, interval=60)
     assert world.writes == 0 and world.calls.count("GetMetricData") == 1
 
@@ -371,62 +369,3 @@ def test_a_page_is_asked_for_with_the_token_of_the_page_before() -> None:
     event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 1, "interval": 60}
     invoke(world, event, cloudwatch)
     assert [request.get("NextToken") for request in cloudwatch.asked[:4]] == [None, "second page"] * 2
-
-
-# From counts to a verdict.
-
-
-def judged(new: dict[int, Counts], original: dict[int, Counts] | None = None, ended: bool = False) -> health.Verdict:
-    look = Look(
-        {AT_NOON + minute * MINUTE: counts for minute, counts in (original or {}).items()},
-        {AT_NOON + minute * MINUTE: counts for minute, counts in new.items()},
-    )
-    evidence = Evidence(AT_NOON.timestamp())
-    evidence.add(look, AT_NOON)
-    return health.judge(evidence, "7", "8", ended)
-
-
-def test_any_error_of_the_new_version_fails_and_none_passes_at_a_step_s_end() -> None:
-    assert judged({0: Counts(100, 0)}).status is Status.PENDING
-    assert judged({0: Counts(100, 0)}, ended=True).status is Status.SUCCEEDED
-    assert judged({0: Counts(100, 0), 1: Counts(1, 1)}, ended=True).status is Status.FAILED
-    assert judged({}, {0: Counts(100, 50)}, ended=True).status is Status.SUCCEEDED
-
-
-def test_the_verdict_tells_both_versions_counts() -> None:
-    reason = judged({0: Counts(100, 5), 1: Counts(100, 0)}, {0: Counts(900, 9)}).reason
-    assert reason == (
-        "Version 8 had 5 errors in 200 invocations (2.50%); "
-        "version 7 had 9 errors in 900 invocations (1.00%) in the same time."
-    )
-    assert judged({0: Counts(1, 1)}).reason == (
-        "Version 8 had 1 error in 1 invocation (100.00%); version 7 had no published calls in the same time."
-    )
-
-
-def test_a_minute_published_by_half_fails_without_a_rate() -> None:
-    verdict = judged({0: Counts(0, 3)})
-    assert verdict.status is Status.FAILED
-    assert "Version 8 had 3 errors in 0 invocations" in verdict.reason
-    assert "%" not in verdict.reason
-
-
-@pytest.mark.parametrize(
-    ("minutes", "moment", "now", "covered"),
-    [
-        ({0: 5}, 0.0, 60.0, True),  # the whole minute after the last shift
-        ({0: 5}, 59.0, 60.0, True),  # the minute of the last shift
-        ({0: 5}, 60.0, 120.0, False),  # a minute that ended before the last shift
-        ({0: 5}, 0.0, 59.0, False),  # a minute that is not over
-        ({0: 0}, 0.0, 120.0, False),  # a minute without calls
-        ({}, 0.0, 120.0, False),
-        ({0: 5, 1: 0, 2: 5}, 61.0, 179.0, False),
-        ({0: 5, 1: 0, 2: 5}, 61.0, 180.0, True),
-    ],
-)
-def test_full_weight_is_covered_by_calls_of_a_minute_that_is_over(
-    minutes: dict[int, int], moment: float, now: float, covered: bool
-) -> None:
-    look = Look({}, {AT_NOON + minute * MINUTE: Counts(calls) for minute, calls in minutes.items()})
-    since = AT_NOON + timedelta(seconds=moment)
-    assert health.covers(look, since, AT_NOON + timedelta(seconds=now)) is covered

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from deployer.errors import DeployError
+from decisions.errors import DeployError
 from local.cloud import ROOT
-from tests.world import WORDS, World
+from tests.world import MINUTE, WORDS, World
 
 DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 STEPS: dict[str, Any] = {"steps": 4, "interval": 60}
@@ -48,6 +50,40 @@ def _split_by_hand(world: World) -> None:
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 AT_ONCE = {"delay": -60.0}  # published while the minute lasts
 
+_LIMIT = {"namespace": "Shop", "name": "Duration", "dimensions": {"of": "{version}"}, "stat": "p99", "above": 500}
+
+
+def _checked(
+    ends: str,
+    checks: dict[str, Any],
+    world: dict[str, Any] | None = None,
+    during: Callable[[World], None] = lambda world: None,
+    steps: int = 4,
+) -> Story:
+    return Story(ends, {**STEPS, "steps": steps, "health-check": checks}, world or {}, during)
+
+
+def _measured(value: float) -> Callable[[World], None]:
+    """So much in every minute."""
+    minutes = [World().starts.replace(second=0) + number * MINUTE for number in range(20)]
+    return _set(values={"Duration p99": dict.fromkeys(minutes, value)})
+
+
+def _turn(world: World, state: str) -> None:
+    world.alarms = {"a": state} if state else {}
+
+
+def _alarms(*states: tuple[float, str]) -> Callable[[World], None]:
+    """The states of alarm "a", from the start on; deleted where there is none."""
+
+    def during(world: World) -> None:
+        world.alarms = {"a": states[0][1]}
+        for second, state in states[1:]:
+            world.at(second, partial(_turn, world, state))
+
+    return during
+
+
 STORIES = {
     "healthy": Story("SUCCEEDED"),
     "healthy, every type": Story("SUCCEEDED", {"type": "Linear30PercentEvery1Minute"}),
@@ -83,6 +119,62 @@ STORIES = {
     "nothing seen of a whole step": Story(
         "HealthCheckInconclusive", during=lambda world: setattr(world, "down", ("broken", 1.0, 80.0))
     ),
+    "any, given as an object": _checked("HealthCheckFailed", {"errors": "any"}, {"errors": {"8": 0.3}}),
+    "within the rate": _checked("SUCCEEDED", {"errors": 0.05}, {"errors": {"8": 0.01}}),
+    "above the rate": _checked("HealthCheckFailed", {"errors": 0.01}, {"errors": {"8": 0.3}}),
+    "both err alike": _checked("SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 0.1, "8": 0.1}}),
+    "the fix of what always failed": _checked("SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 1.0}}),
+    "the new one errs more": _checked("HealthCheckFailed", {"errors": "baseline"}, {"errors": {"7": 0.01, "8": 0.3}}),
+    "failing only at full weight, guarded": _checked(
+        "HealthCheckFailed", {"errors": "baseline", "settle": 180}, during=_errs_from(185)
+    ),
+    "no traffic to compare": _checked("SUCCEEDED", {"errors": "baseline"}, {"rate": 0.0}),
+    "a metric above its limit": _checked("HealthCheckFailed", {"metrics": [_LIMIT]}, during=_measured(600)),
+    "a metric within its limit": _checked("SUCCEEDED", {"metrics": [_LIMIT]}, during=_measured(400)),
+    "a metric without data": _checked("SUCCEEDED", {"metrics": [_LIMIT]}),
+    "an alarm that is fine": _checked("SUCCEEDED", {"alarms": ["a"]}, during=_alarms((0, "OK"))),
+    "an alarm goes off": _checked("HealthCheckFailed", {"alarms": ["a"]}, during=_alarms((0, "OK"), (100, "ALARM"))),
+    "an alarm of before": _checked("SUCCEEDED", {"alarms": ["a"]}, during=_alarms((0, "ALARM"))),
+    "an alarm goes off again": _checked(
+        "HealthCheckFailed", {"alarms": ["a"]}, during=_alarms((0, "ALARM"), (70, "OK"), (130, "ALARM"))
+    ),
+    "an alarm is deleted": _checked(
+        "HealthCheckInconclusive",
+        {"alarms": ["a"]},
+        during=_alarms((0, "OK"), (80, "")),
+    ),
+    "no such alarm": _checked("InvalidRollout", {"alarms": ["a"]}),
+    "a smoke test": _checked("SUCCEEDED", {"smoke-test": {"path": "/"}}),
+    "a smoke test that fails": _checked(
+        "HealthCheckFailed", {"smoke-test": {}}, during=_set(smoke=lambda payload: b'{"errorMessage": "no"}')
+    ),
+    "a smoke test without an answer": _checked(
+        "HealthCheckFailed", {"smoke-test": {}}, during=_set(smoke=lambda payload: ReadTimeoutError(endpoint_url="x"))
+    ),
+    "a smoke test denied": _checked("InvalidRollout", {"smoke-test": {}}, during=_fault("denied", 3)),
+    "a smoke test throttled": _checked("RolloutInterrupted", {"smoke-test": {}}, during=_fault("throttled", 3)),
+    "held until enough calls are reported": _checked("SUCCEEDED", {"min-invocations": 50}, steps=3),
+    "held in vain": _checked("HealthCheckInconclusive", {"min-invocations": 50, "hold": 30}, {"rate": 0.1}),
+    "no traffic where some is asked for": _checked("HealthCheckInconclusive", {"min-invocations": 1}, {"rate": 0.0}),
+    "settling for no time": _checked("SUCCEEDED", {"settle": 0}),
+    "looking every 5 s": _checked("HealthCheckFailed", {"every": 5}, {"errors": {"8": 0.3}}),
+    "all of it": _checked(
+        "SUCCEEDED",
+        {
+            "errors": "baseline",
+            "metrics": [_LIMIT],
+            "alarms": ["a"],
+            "smoke-test": {"a": 1},
+            "min-invocations": 10,
+            "hold": 200,
+            "settle": 60,
+            "every": 10,
+        },
+        during=_alarms((0, "OK")),
+        steps=2,
+    ),
+    "misspelt check": _checked("InvalidRollout", {"eror": "any"}),
+    "contradictory checks": _checked("InvalidRollout", {"hold": 60}),
     "Rollback throttled": Story(
         "HealthCheckFailed",
         world={"errors": {"8": 1.0}},

@@ -8,6 +8,7 @@ import pytest
 from deployer import workflow
 from local.cloud import ROOT
 from tests.asl import LambdaFails, interpret
+from tests.test_health import AlteredCloudWatch
 from tests.test_parity import DEFINITION
 from tests.world import WORDS, FakeClients, World
 
@@ -56,6 +57,55 @@ def _length(seconds: float) -> str:
         if seconds < 7200
         else f"{seconds / 3600:.1f} h"
     )
+
+
+def test_a_look_of_a_year_s_rollout_asks_for_few_data_points() -> None:
+    """With four queries of its own and eleven limits; CloudWatch answers at most 100,800 data points a request."""
+    world = World(rate=0.0)
+    cloudwatch = AlteredCloudWatch(world, lambda number, answer: answer)
+    limit = {"namespace": "Shop", "name": "Failures", "dimensions": {}, "stat": "Sum", "above": 3}
+    payload = {**GOOD, "weights": [0.5, 1], "interval": 182 * DAY, "health-check": {"metrics": [limit] * 11}}
+
+    def invoke(task: Any) -> Any:
+        return workflow.task(task, FakeClients(world, cloudwatch=cloudwatch, budget=120))
+
+    assert interpret(DEFINITION, payload, invoke, world.advance, "run").status == "SUCCEEDED"
+    assert world.history == [0.5, 1.0, "8"] and world.time > 364 * DAY
+    points = [
+        len(request["MetricDataQueries"]) * (request["EndTime"] - request["StartTime"]).total_seconds() / 60
+        for request in cloudwatch.asked
+    ]
+    assert len(cloudwatch.asked[0]["MetricDataQueries"]) == 15
+    assert max(points) < 100_800 / 10
+
+
+@pytest.mark.parametrize(
+    ("checks", "ends"),
+    [({"settle": 3600, "every": 1}, "8"), ({"hold": 7200, "min-invocations": 1, "every": 1, "settle": 3600}, "7")],
+)
+def test_long_settling_and_holding_stay_within_the_limits(checks: dict[str, Any], ends: str) -> None:
+    world, execution = _executed({"steps": 2, "interval": 60, "health-check": checks})
+    assert len(execution.events) < MOST_EVENTS and execution.largest < MOST_BYTES
+    assert (world.alias.version, world.alias.routing) == (ends, {})
+
+
+#: As long as they may be; a look's reason tells of each.
+NAMES = [f"{number:03}{'x' * 252}" for number in range(100)]
+
+
+def test_the_longest_names_of_alarms_stay_within_the_limits() -> None:
+    world = World(rate=0.0)
+    world.alarms = dict.fromkeys(NAMES, "ALARM")
+    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}})
+    assert execution.status == "SUCCEEDED" and execution.largest < MOST_BYTES
+
+
+def test_a_reason_that_tells_of_many_alarms_is_no_longer_than_step_functions_takes_it() -> None:
+    """tests/asl.py is as strict with the cause as AWS."""
+    world = World(errors={"8": 1.0})
+    world.alarms = dict.fromkeys(NAMES, "ALARM")
+    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}})
+    assert execution.error == "HealthCheckFailed" and world.history[-1] == "7"
 
 
 def test_the_longest_payload_stays_within_the_limits() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from deployer import stamp
-from deployer.errors import AliasBusy, AliasChanged, DeployError, HealthCheckFailed, InvalidRollout
-from deployer.stamp import Stamp
+from decisions import stamp
+from decisions.errors import AliasBusy, AliasChanged, DeployError, HealthCheckFailed, InvalidRollout
+from decisions.stamp import Stamp
 from tests.turns import SharedWorld
 from tests.world import WORDS, World
 
@@ -333,7 +333,7 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
     clean = World()
     deploy(clean)
     world = World()
-    world.faults = {len(clean.calls) - 1: fault}
+    world.faults = {len(clean.numbered) - 1: fault}
     note = world._note
 
     def provision() -> None:
@@ -402,7 +402,7 @@ def lost_shift(step: int, after: float, **request: Any) -> World:
     """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect, or just before."""
     clean = World()
     deploy(clean)
-    shifts = [number for number, name in enumerate(clean.calls) if name == "UpdateAlias"]
+    shifts = [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]
     world = operator(clean.moves[step][0] + after, **request, **UNSPLIT)
     world.faults = {shifts[step]: "lost"}
     return world

@@ -1,8 +1,10 @@
 """What the template makes of the deployer on AWS, and how install.sh calls SAM."""
 
+import contextlib
 import json
 import os
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,14 @@ import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from decisions import errors
+from decisions.errors import DeployError
+from deployer import tell, watchdog
 from local.cloud import ROOT
 from local.strict import _NoManagedPolicies
-from tests.world import World
+from tests.world import FakeClients, World
+
+FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +27,7 @@ def resources() -> dict[str, Any]:
     """The resources that SAM makes of the template."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    for function in ("SimpleDeployFunction", "DeployWorkflowFunction"):
+    for function in FUNCTIONS:
         template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
     template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = "s3://bucket/definition"
     parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
@@ -44,7 +51,7 @@ def test_a_failed_rollout_is_not_run_again_on_the_qualifier_that_users_invoke(re
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 900
 
 
-@pytest.mark.parametrize("name", ["SimpleDeployFunction", "DeployWorkflowFunction"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_log_group_is_kept_for_a_while_and_collides_with_none(resources: dict[str, Any], name: str) -> None:
     group = _properties(resources, f"{name}LogGroup")
     assert group == {"RetentionInDays": {"Ref": "LogRetentionInDays"}}
@@ -53,7 +60,10 @@ def test_a_log_group_is_kept_for_a_while_and_collides_with_none(resources: dict[
 
 def test_only_the_function_hands_over_and_only_to_our_state_machine(resources: dict[str, Any]) -> None:
     variables = _properties(resources, "SimpleDeployFunction")["Environment"]["Variables"]
-    assert variables == {"DEPLOY_STATE_MACHINE_ARN": {"Ref": "DeployStateMachine"}}
+    assert variables == {
+        "DEPLOY_STATE_MACHINE_ARN": {"Ref": "DeployStateMachine"},
+        "WATCHDOG_QUEUE_URL": {"Ref": "WatchdogQueue"},
+    }
     assert "Environment" not in _properties(resources, "DeployWorkflowFunction")
     (statement,) = _statements(resources, "SimpleDeployFunctionRole", "HandOver")
     assert statement["Resource"] == {"Ref": "DeployStateMachine"}
@@ -66,12 +76,14 @@ def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(resour
 
 
 def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
-    """The role's own statements, of one policy or of all, and those of our managed policy that it names."""
+    """The role's own statements, of one policy or of all; those of our managed policies and of others that name it."""
     properties = _properties(resources, role)
     policies = [each["PolicyDocument"] for each in properties["Policies"] if policy in ("", each["PolicyName"])]
     if not policy:
         ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
         policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
+        attached = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::IAM::Policy"]
+        policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
     return [statement for document in policies for statement in document["Statement"]]
 
 
@@ -80,39 +92,167 @@ def _actions(statements: list[dict[str, Any]]) -> set[str]:
     return {each for action in actions for each in (action if isinstance(action, list) else [action])}
 
 
-PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents"}
+#: What the platform itself does in a function's name: its log, an asynchronous invocation's record, polling a queue.
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+ON_FAILURE = {"sns:Publish", "sqs:SendMessage"}
+POLL = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+SERVICES = {
+    **dict.fromkeys(("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"),
+    **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
+    **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
+    "SendMessage": "sqs",
+}
+
+#: Every kind of check, so that every call is made.
+CHECKS = {
+    "errors": "baseline",
+    "metrics": [{"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}],
+    "alarms": ["checkout-errors"],
+    "smoke-test": {},
+    "min-invocations": 1,
+}
+EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 30}
+
+
+class Executions:
+    """A state machine that is asked, and asks nobody; it notes the calls as the world does."""
+
+    def __init__(self, world: World, state: Any = None) -> None:
+        self._world, self._state = world, state
+
+    def start_execution(self, **_: Any) -> dict[str, Any]:
+        return dict(self._world.call("StartExecution", dict))
+
+    def list_executions(self, **_: Any) -> dict[str, Any]:
+        ended = {"executionArn": "arn", "stopDate": self._world.now() - timedelta(minutes=10)}
+        return dict(self._world.call("ListExecutions", lambda: {"executions": [ended]}))
+
+    def get_execution_history(self, **_: Any) -> dict[str, Any]:
+        entered = {"stateEnteredEventDetails": {"input": json.dumps(self._state)}}
+        return dict(self._world.call("GetExecutionHistory", lambda: {"events": [entered]}))
+
+
+def _world(**settings: Any) -> World:
+    world = World(**settings)
+    world.alarms = {"checkout-errors": "OK"}
+    return world
 
 
 def _called(world: World) -> set[str]:
-    return {f"cloudwatch:{call}" if call == "GetMetricData" else f"lambda:{call}" for call in world.calls}
+    assert world.told, "every story is told"
+    return {f"{SERVICES[call]}:{call}" for call in world.calls} | {"events:PutEvents"}
 
 
-def test_the_roles_allow_what_a_rollout_calls_and_nothing_else(resources: dict[str, Any]) -> None:
-    loop, machine = World(), World()
-    loop.deploy(steps=2, interval=30)
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 30}
-    machine.execute(json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text()), event)
-    allowed = _actions(_statements(resources, "SimpleDeployFunctionRole"))
-    assert allowed == _called(loop) | PLATFORM | {"states:StartExecution"}
-    assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == _called(machine) | PLATFORM
+def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
+    called = set()
+    worlds = (_world(), _world(errors={"8": 1.0}), _world())
+    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}), strict=True):
+        clients = FakeClients(world)
+        clients.stepfunctions = Executions(world)
+        with contextlib.suppress(DeployError):
+            world.invoke({**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients)
+        called |= _called(world)
+    return called
+
+
+def _by_the_state_machine() -> set[str]:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    good, bad = _world(), _world(errors={"8": 1.0})
+    for world in (good, bad):
+        world.execute(definition, {**EVENT, "health-check": CHECKS})
+    return _called(good) | _called(bad)
+
+
+def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
+    world = _world()
+    world.down = ("denied", 35.0, 900.0)  # the deployer can do nothing more, and ends without having rolled back
+    with contextlib.suppress(DeployError):
+        world.invoke(EVENT)
+    assert world.alias.routing
+    world.calls.clear()
+    world.advance(900)
+    clients = FakeClients(world)
+    clients.stepfunctions = Executions(world, json.loads(world.messages[0][1]))
+    watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)
+    assert world.alias.routing == {}
+    return _called(world)
+
+
+def test_the_roles_allow_what_is_called_and_nothing_else(
+    resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, machine, dog = _by_the_loop(monkeypatch), _by_the_state_machine(), _by_the_watchdog(monkeypatch)
+    assert _actions(_statements(resources, "SimpleDeployFunctionRole")) == loop | LOG | ON_FAILURE
+    assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == machine | LOG
+    assert _actions(_statements(resources, "WatchdogFunctionRole")) == dog | LOG | POLL
     assert _actions(_statements(resources, "StateMachineExecutionRole")) == {"lambda:InvokeFunction"}
 
 
 def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) -> None:
     roles = [name for name, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 3
+    assert len(roles) == 4
     for role in roles:
         for statement in _statements(resources, role):
-            if "lambda:UpdateAlias" in statement["Action"]:
+            if "lambda:UpdateAlias" in statement["Action"] or "lambda:GetFunctionConfiguration" in statement["Action"]:
                 arns = [resource["Fn::Sub"] for resource in statement["Resource"]]
                 assert all(":function:${TargetFunctions}" in arn for arn in arns)
             elif statement["Resource"] == "*":
-                assert statement["Action"] == "cloudwatch:GetMetricData"
+                assert statement["Action"] == ["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"]
+
+
+def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_asked_for(
+    resources: dict[str, Any],
+) -> None:
+    assert resources["SmokeTestPolicy"]["Condition"] == "SmokeTests"
+    (statement,) = resources["SmokeTestPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Resource"]["Fn::Sub"].endswith(":function:${SmokeTestFunctions}:*")
+    assert resources["OnFailurePolicy"]["Condition"] == "OnFailure"
+
+
+def test_the_queue_is_encrypted_and_refuses_other_senders(resources: dict[str, Any]) -> None:
+    queue, dead = (_properties(resources, name) for name in ("WatchdogQueue", "WatchdogDeadLetterQueue"))
+    assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
+    rules, others = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
+    assert (rules["Effect"], rules["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    assert len(rules["Condition"]["ArnEquals"]["aws:SourceArn"]) == 2
+    assert (others["Effect"], others["Principal"], others["Action"]) == ("Deny", "*", "sqs:SendMessage")
+    assert others["Condition"] == {
+        "ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["SimpleDeployFunctionRole", "Arn"]}},
+        "Bool": {"aws:PrincipalIsAWSService": "false"},
+    }
+
+
+def test_a_message_is_redelivered_for_hours_and_then_raises_an_alarm(resources: dict[str, Any]) -> None:
+    queue, function = _properties(resources, "WatchdogQueue"), _properties(resources, "WatchdogFunction")
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    hours = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] / 3600
+    assert 4 <= hours <= 12 and queue["MessageRetentionPeriod"] > 2 * hours * 3600
+    (dimension,) = _properties(resources, "WatchdogAlarm")["Dimensions"]
+    assert dimension["Value"] == {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "QueueName"]}
+
+
+def test_the_queue_s_delay_outlasts_a_task_and_the_schedule_finds_what_is_older(resources: dict[str, Any]) -> None:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    task = max(state.get("TimeoutSeconds", 0) for state in definition["States"].values())
+    assert _properties(resources, "WatchdogQueue")["DelaySeconds"] > task
+    assert task < watchdog.SAFE and watchdog.OLDEST - watchdog.SAFE >= 4 * 15 * 60
+    assert _properties(resources, "LookForExecutionsRule")["ScheduleExpression"] == "rate(15 minutes)"
+
+
+def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) -> None:
+    pattern = _properties(resources, "EndingsRule")["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == ([tell.SOURCE], [tell.DETAIL_TYPE])
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, DeployError)}
+    assert set(pattern["detail"]["status"]) == kinds - {"DeployError"} | {"SUCCEEDED", "ALREADY_DEPLOYED"}
 
 
 def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
     template = yaml_parse((ROOT / "template.yaml").read_text())
     names = {"FunctionName", "FunctionArn", "LogGroupName", "StateMachineArn", "WorkflowLogGroupName"}
+    names |= {"WatchdogLogGroupName", "WatchdogDeadLetterQueueUrl"}
     assert set(template["Outputs"]) == names
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployer.errors import RolloutInterrupted, RolloutTooLong
-from deployer.weights import linear
+from decisions.errors import RolloutInterrupted, RolloutTooLong
+from decisions.weights import linear
 from tests.world import WORDS, World
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
@@ -88,7 +88,9 @@ def test_one_getmetricdata_and_one_getalias_a_look() -> None:
     checks = world.deploy(steps=10, interval=60)["rollout"]["checks"]
     # One more of each comes before the first shift.
     assert world.calls.count("GetMetricData") == world.calls.count("GetAlias") == checks["looks"] + 1
-    assert world.calls[:4] == ["GetAlias", "GetFunctionConfiguration", "GetMetricData", "UpdateAlias"]
+    assert world.numbered[:4] == ["GetAlias", "GetFunctionConfiguration", "GetMetricData", "UpdateAlias"]
+    # The watchdog's message is the last call before the first shift.
+    assert world.calls.index("SendMessage") == 3 and world.calls.count("SendMessage") == 1
 
 
 @pytest.mark.parametrize("second", range(0, 60, 7))

@@ -4,6 +4,7 @@ The alias keeps AWS's rules (`local/rules.py`); CloudWatch publishes whole minut
 are drawn from a seeded generator, split by the alias's weights of that second.
 """
 
+import io
 import json
 import random
 from collections import defaultdict
@@ -23,6 +24,10 @@ HERE = "arn:aws:lambda:eu-west-1:123456789012:function:SimpleDeployFunction"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:checkout"
 MINUTE = timedelta(minutes=1)
 WORDS = "Checkout service, see the wiki"
+
+
+class Killed(BaseException):
+    """Raised in a sandbox that is killed, and again at whatever its deployer still tries: nothing has any effect."""
 
 
 class WorldClock(Clock):
@@ -66,8 +71,16 @@ class World:
         self.moves: list[tuple[float, str, dict[str, float]]] = []  # when the alias went to which version and routing
         self.calls: list[str] = []  # every API call, in order
         self.looked: list[float] = []  # when CloudWatch was asked
-        self.faults: dict[int, str] = {}  # by the number of the call, from 0
+        self.faults: dict[int | str, str] = {}  # by the number of the call, from 0
         self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
+        self.values: dict[str, dict[datetime, float]] = {}  # of other metrics, by "name stat", minute by minute
+        self.alarms: dict[str, str] = {}  # the states of CloudWatch alarms
+        self.smoke: Callable[[bytes], bytes | Exception] = lambda payload: b"null"  # what version 8 answers
+        self.messages: list[tuple[float, str]] = []  # to the watchdog: when it is due, and what
+        self.told: list[dict[str, Any]] = []  # the details of the events
+        self.dead = False  # the deployer that runs has been killed
+        self.bus = ""  # a fault of the event bus: down, slow, refuses, fails, or fails wordlessly
+        self.smoked: list[bytes] = []  # the payloads that it was invoked with
         self.failed_calls: dict[str, int] = defaultdict(int)
         self.counts: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
         self._random = random.Random(seed)
@@ -85,6 +98,7 @@ class World:
         self._plans.sort(key=lambda plan: plan[0])
 
     def advance(self, seconds: float) -> None:
+        self.alive()
         end = self.time + seconds
         while self.time < end:
             second = float(int(self.time) + 1) if self.rate else end
@@ -111,6 +125,17 @@ class World:
     def published(self, minute: datetime) -> bool:
         return self.now() >= minute + MINUTE + timedelta(seconds=self.delay)
 
+    # -- the end of a sandbox ----------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """The deployer that runs is killed; a driver says `dead = False` when it is gone."""
+        self.dead = True
+        raise Killed
+
+    def alive(self) -> None:
+        if self.dead:
+            raise Killed
+
     # -- what operators do -------------------------------------------------------------------------
 
     def update_alias(self, **request: Any) -> None:
@@ -126,18 +151,24 @@ class World:
 
     def call(self, name: str, apply: Callable[[], Any]) -> Any:
         """One API call, with the fault that is planned for it."""
-        number = len(self.calls)
+        self.alive()
+        # The watchdog's message is not numbered: the state machine sends none.
+        number = name if name == "SendMessage" else len(self.calls) - self.calls.count("SendMessage")
         self.calls.append(name)
         fault, since, until = self.down
         fault = self.faults.get(number) or (fault if since <= self.time < until else "")
+        if fault == "killed":
+            self.kill()
         self.advance(self.latency)
         try:
-            if fault in ("", "lost", "slow"):
+            if fault in ("", "lost", "slow", "killed after"):
                 answer = apply()
         except Refused as refused:
             raise _client_error(name, refused.status, refused.code, refused.message) from None
         if fault == "slow":
             self.advance(3.5)
+        elif fault == "killed after":
+            self.kill()
         elif fault == "throttled":
             raise _client_error(name, 429, "TooManyRequestsException", "Rate Exceeded.")
         elif fault == "broken":
@@ -189,6 +220,11 @@ class World:
         return [routing.get("8", routing) or version for _, version, routing in self.moves]
 
     @property
+    def numbered(self) -> list[str]:
+        """The calls that `faults` counts."""
+        return [name for name in self.calls if name != "SendMessage"]
+
+    @property
     def writes(self) -> int:
         return self.calls.count("UpdateAlias")
 
@@ -198,12 +234,17 @@ class FakeClients(Means):
 
     def __init__(self, world: World, lambda_: Any = None, cloudwatch: Any = None, budget: float | None = None) -> None:
         self.lambda_: Any = lambda_ or FakeLambda(world)
+        self.once: Any = self.lambda_
+        self.stepfunctions: Any = None  # given by those who need it
+        self.sqs: Any = FakeQueue(world)
+        self.events: Any = FakeBus(world)
+        self.watchdog_queue = "https://sqs.test/watchdog"
         self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
         self.clock, self.here = WorldClock(world, world.budget if budget is None else budget), HERE
 
 
 class FakeLambda:
-    """The three operations that a deployer uses."""
+    """The operations that a deployer uses."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -239,9 +280,67 @@ class FakeLambda:
 
         return dict(self._world.call("GetFunctionConfiguration", apply))
 
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        """Version 8, run once; an answer that is an `errorMessage` is a function error."""
+        assert request["FunctionName"] == "checkout" and request["Qualifier"] in self._world.states
+
+        def apply() -> dict[str, Any]:
+            self._world.smoked.append(request["Payload"])
+            answer = self._world.smoke(request["Payload"])
+            if isinstance(answer, Exception):
+                raise answer
+            error = {"FunctionError": "Unhandled"} if b"errorMessage" in answer else {}
+            return {"StatusCode": 200, "Payload": io.BytesIO(answer), **error}
+
+        return dict(self._world.call("InvokeFunction", apply))
+
     def _check_names(self, function: str, alias: str, message: str) -> None:
         if (function, alias) != ("checkout", self._world.alias.name):
             raise Refused(404, "ResourceNotFoundException", f"{message}: {FUNCTION}:{alias}")
+
+
+class FakeQueue:
+    """The watchdog's queue: what is sent is kept with the time at which it is due."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send_message(self, **request: Any) -> dict[str, Any]:
+        assert request["QueueUrl"] == "https://sqs.test/watchdog" and 0 <= request["DelaySeconds"] <= 900
+
+        def apply() -> dict[str, Any]:
+            due = self._world.time + request["DelaySeconds"]
+            self._world.messages.append((due, request["MessageBody"]))
+            return {"MessageId": "1"}
+
+        return dict(self._world.call("SendMessage", apply))
+
+
+class FakeBus:
+    """EventBridge's default bus. It is told quickly and costs no call's number: telling must never change a rollout."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        self._world.alive()
+        (entry,) = request["Entries"]
+        assert (entry["Source"], entry["DetailType"]) == ("aws-lambda-deploy", "Rollout State Change")
+        match self._world.bus:
+            case "down":
+                raise ConnectTimeoutError(endpoint_url="https://events.test")
+            case "slow":
+                self._world.advance(3)
+                raise ReadTimeoutError(endpoint_url="https://events.test")
+            case "refuses":
+                raise _client_error("PutEvents", 400, "AccessDeniedException", "not authorized: events:PutEvents")
+            case "fails":
+                answer = {"ErrorCode": "InternalFailure", "ErrorMessage": "Internal failure"}
+                return {"FailedEntryCount": 1, "Entries": [answer]}
+            case "fails wordlessly":
+                return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+        self._world.told.append(json.loads(entry["Detail"]))
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
 
 class FakeCloudWatch:
@@ -261,11 +360,27 @@ class FakeCloudWatch:
 
         return dict(self._world.call("GetMetricData", apply))
 
+    def describe_alarms(self, **request: Any) -> dict[str, Any]:
+        """As strict as AWS: names that it does not know are silently left out."""
+        assert request["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"], "else composite alarms are left out"
+        assert 0 < len(request["AlarmNames"]) <= 100
+
+        def apply() -> dict[str, Any]:
+            found = {name: state for name, state in self._world.alarms.items() if name in request["AlarmNames"]}
+            told = [{"AlarmName": name, "StateValue": state} for name, state in found.items()]
+            composite = [alarm for alarm in told if alarm["AlarmName"].startswith("composite")]
+            return {"MetricAlarms": [alarm for alarm in told if alarm not in composite], "CompositeAlarms": composite}
+
+        return dict(self._world.call("DescribeAlarms", apply))
+
     def _result(self, query: dict[str, Any], start: datetime, end: datetime) -> dict[str, Any]:
         metric = query["MetricStat"]["Metric"]
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+        other = self._world.values.get(f"{metric['MetricName']} {query['MetricStat']['Stat']}")
+        if metric["Namespace"] != "AWS/Lambda" or metric["MetricName"] not in ("Invocations", "Errors"):
+            seen = {m: v for m, v in (other or {}).items() if start <= m < end and self._world.published(m)}
+            return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": [*seen], "Values": [*seen.values()]}
         version = dimensions.pop("ExecutedVersion")
-        assert metric["Namespace"] == "AWS/Lambda"
         assert (query["MetricStat"]["Period"], query["MetricStat"]["Stat"]) == (60, "Sum")
         assert dimensions == {"FunctionName": "checkout", "Resource": "checkout:live"}
         which = {"Invocations": 0, "Errors": 1}[metric["MetricName"]]

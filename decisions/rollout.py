@@ -1,16 +1,17 @@
-"""PURE. What a rollout is: from the payload to the weights and their times. Does no I/O, reads no clock.
+"""What a rollout is: from the payload to the weights and their times. Does no I/O, reads no clock.
 
 `Rollout.from_event` is the one place where the payload's kebab-case turns into snake_case.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from deployer.errors import InvalidRollout, RolloutTooLong
-from deployer.health import HealthCheck
-from deployer.payload import Keys, flag, number, read, require, text
-from deployer.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
+from decisions.checks import SMOKE_SECONDS, HealthCheck
+from decisions.errors import InvalidRollout, RolloutTooLong
+from decisions.payload import Keys, flag, flag_or_object, number, read, require, text
+from decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 
 #: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in mind.
 LONGEST_INTERVAL = 364 * 86_400
@@ -30,7 +31,7 @@ KEYS: Keys = {
     "steps": (f"a whole number from 1 to {MOST_STEPS}", number(1, MOST_STEPS, int), "10"),
     "interval": (f"a number of seconds from 0 to {LONGEST_INTERVAL}", number(0, LONGEST_INTERVAL, float), "60"),
     "type": (TYPES, text(r"(?s).*"), '"linear"'),
-    "health-check": ("true or false (an object is not supported yet)", flag, "true"),
+    "health-check": ("true, false, or an object", flag_or_object, "true"),
     "weights": (WEIGHTS, rising, "[0.05, 0.25, 1]"),
     "hand-over": ("true or false, without quotes", flag, "true"),
     "dry-run": ("true or false, without quotes", flag, "false"),
@@ -48,6 +49,8 @@ class Rollout:
     interval: float
     health_check: HealthCheck | None
     hand_over: bool
+    dry_run: bool
+    event: Mapping[str, Any] = field(compare=False)  # the payload itself
 
     @classmethod
     def from_event(cls, event: Any, here: str) -> "Rollout":
@@ -57,48 +60,73 @@ class Rollout:
         """
         given = read(event, KEYS, "function-name", "alias-name", "new-version")
         weights, interval = _timeline(given)
-        if given.get("dry-run"):
-            raise InvalidRollout("'dry-run': true is not supported yet, and nothing was done: leave the key out.")
         function_name, alias_name = _function_name(given["function-name"], here), given["alias-name"][0]
         new_version, hand_over = given["new-version"][0], given.get("hand-over", True)
-        health_check = HealthCheck() if given.get("health-check", True) else None
-        return cls(function_name, alias_name, new_version, weights, interval, health_check, hand_over)
+        places = {"function": function_name, "alias": alias_name, "version": new_version}
+        wanted = given.get("health-check", True)
+        check = None if wanted is False else HealthCheck.read({} if wanted is True else wanted, places)
+        if check and check.errors == "baseline" and len(weights) == 1:
+            remedy = "with one weight there is nothing to compare with: use more weights, or a rate"
+            raise InvalidRollout(f"'health-check.errors' cannot be \"baseline\" here: {remedy}.")
+        dry_run = given.get("dry-run", False)
+        return cls(function_name, alias_name, new_version, weights, interval, check, hand_over, dry_run, event)
 
     def to_event(self) -> dict[str, Any]:
-        """The payload that says the same again."""
-        event = {name.replace("_", "-"): value for name, value in vars(self).items()}
-        return {**event, "weights": list(self.weights), "health-check": self.health_check is not None}
+        """The payload that says the same again, with the weights and the interval spelt out."""
+        event = {key: value for key, value in self.event.items() if key not in ("type", "steps")}
+        target = {"function-name": self.function_name, "new-version": self.new_version}
+        return {**event, **target, "weights": list(self.weights), "interval": self.interval}
 
     @property
     def settle(self) -> float:
+        """The longest that it may settle."""
         return self.health_check.settle if self.health_check else 0.0
 
     @property
+    def hold(self) -> float:
+        """For how long a step may be held beyond its interval."""
+        return self.health_check.hold if self.health_check and self.health_check.min_invocations else 0.0
+
+    @property
+    def smoke(self) -> float:
+        """The longest that the smoke test may take."""
+        return SMOKE_SECONDS if self.health_check and self.health_check.smoke_test is not None else 0.0
+
+    @property
     def seconds(self) -> float:
-        """How long it may take at most: every weight's interval, and the settling."""
-        return len(self.weights) * self.interval + self.settle
+        """How long it may take at most, if no step is held: smoke test, every weight's interval, and the settling."""
+        return self.smoke + len(self.weights) * self.interval + self.settle
+
+    @property
+    def longest(self) -> float:
+        """The same, if every step is held for as long as it may be."""
+        return self.seconds + len(self.weights) * self.hold
 
     def must_fit_a_year(self) -> None:
         """Raises `RolloutTooLong` unless the state machine can do it."""
-        if len(self.weights) * self.interval > LONGEST_INTERVAL:
-            raise self._too_long(LONGEST_INTERVAL, "are more than 364 days")
+        if len(self.weights) * (self.interval + self.hold) > LONGEST_INTERVAL:
+            held = f" and as often {self.hold:g} s to hold" if self.hold else ""
+            raise self._too_long(LONGEST_INTERVAL - len(self.weights) * self.hold, f"{held} are more than 364 days")
 
     def must_fit(self, spare: float, reserve: float) -> None:
         """Raises `RolloutTooLong` unless it fits into `spare` seconds; `reserve` is only told."""
         if self.seconds > spare:
-            needed = f"and up to {self.settle:g} s to settle are {self.seconds:g} s"
+            smoke = f" and up to {self.smoke:g} s for the smoke test" if self.smoke else ""
+            needed = f"and up to {self.settle:g} s to settle{smoke} are {self.seconds:g} s"
             left = f"{max(0, int(spare))} s are left without {reserve:g} s in reserve for a rollback"
-            raise self._too_long(max(0.0, spare - self.settle), f"{needed}, but in this invocation {left}")
+            raise self._too_long(
+                max(0.0, spare - self.settle - self.smoke), f" {needed}, but in this invocation {left}"
+            )
 
-    def _too_long(self, room: float, why: str) -> RolloutTooLong:
-        """With what would fit into `room` seconds."""
+    def _too_long(self, room: float, why: str, elsewhere: bool = False) -> RolloutTooLong:
+        """With what would fit into `room` seconds; `elsewhere` says that the state machine could do it."""
         steps = len(self.weights)
         fits = f"an interval of {int(room / steps)} s" if room >= steps else "no interval of a second or more"
         if self.interval:
             fits += f"; {self.interval:g} s would fit {int(room / self.interval)} times"
         remedy = f"With {steps} weights there is room for {fits}. Make 'interval' or 'steps' smaller"
-        remedy += "." if self.hand_over else ", or leave out 'hand-over': false."
-        return RolloutTooLong(f"The rollout is too long: {steps} × {self.interval:g} s {why}. {remedy}")
+        remedy += ", or leave out 'hand-over': false." if elsewhere else "."
+        return RolloutTooLong(f"The rollout is too long: {steps} × {self.interval:g} s{why}. {remedy}")
 
 
 def _function_name(name: re.Match[str], here: str) -> str:

@@ -1,4 +1,4 @@
-"""PURE. How the weight rises: from the payload's `weights`, or from `type` and `steps`, to a list of weights.
+"""How the weight rises: from the payload's `weights`, or from `type` and `steps`, to a list of weights.
 
 A weight is the share of the alias's calls that the new version gets: above 0, strictly rising, the
 last one 1.
@@ -8,8 +8,8 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
-from deployer.errors import InvalidRollout
-from deployer.payload import is_number, shown
+from decisions.errors import InvalidRollout
+from decisions.payload import is_number, shown
 
 #: The most weights that a rollout may have.
 MOST_STEPS = 1000

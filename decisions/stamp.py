@@ -1,4 +1,4 @@
-"""PURE. The stamp: what a rollout leaves in the alias's `Description` while the alias is split.
+"""The stamp: what a rollout leaves in the alias's `Description` while the alias is split.
 
     Checkout service [rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]
 
@@ -7,8 +7,8 @@ abandoned. The words before it are the user's own; `read` and `write` undo each 
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 #: The longest description that AWS takes (API reference of UpdateAlias), in UTF-16 units.
 LONGEST_DESCRIPTION = 256
@@ -18,8 +18,7 @@ _UNTIL = r"until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
 _STAMP = re.compile(rf" ?\[rollout ([0-9a-f]{{12}}) to ([0-9]+) at ([0-9.e-]+) \(([0-9]+)/([0-9]+)\) {_UNTIL}\]")
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Whose split it is and how far it got; `until` is when its deployer has surely ended."""
 
     rollout_id: str
@@ -43,8 +42,7 @@ def read(description: str) -> tuple[str, Stamp | None]:
             stamp = Stamp(rollout_id, version, float(weight), int(step), int(steps), datetime.fromisoformat(until))
         except ValueError:  # it looks like a stamp, but nobody writes such numbers
             continue
-        words, _ = read(description[: match.start()] + description[match.end() :])
-        return words, stamp
+        return read(description[: match.start()] + description[match.end() :])[0], stamp
     return description, None
 
 

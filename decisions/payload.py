@@ -1,4 +1,4 @@
-"""PURE. The keys of the payload to their values, or `InvalidRollout` that names the key and the remedy."""
+"""The keys of the payload to their values, or `InvalidRollout` that names the key and the remedy."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from deployer.errors import InvalidRollout
+from decisions.errors import InvalidRollout
 
 #: From a value to what it means; None where it is not what the key's rule asks for.
 Reader = Callable[[Any], Any]
@@ -15,30 +15,36 @@ Reader = Callable[[Any], Any]
 Keys = Mapping[str, tuple[str, Reader, str]]
 
 
-def read(event: Any, keys: Keys, *required: str) -> dict[str, Any]:
-    """What the event holds, read: it must be a JSON object of known keys, the required ones among them, none null."""
+def read(event: Any, keys: Keys, *required: str, at: str = "", secret: str = "") -> dict[str, Any]:
+    """What the event holds, read: it must be a JSON object of known keys, the required ones among them, none null.
+
+    `at` is its own place in the payload, such as "health-check."; the value of the key `secret` is never shown.
+    """
+    whole = f"'{at.rstrip('.')}'" if at else "the payload"
     if not isinstance(event, Mapping):
-        raise InvalidRollout(f"The payload must be a JSON object, but it is {shown(event)}: send an object of keys.")
+        told = f"{whole[0].upper()}{whole[1:]} must be a JSON object, but it is {shown(event)}"
+        raise InvalidRollout(f"{told}: send an object of keys.")
     given = {}
     for key, value in event.items():
         if key not in keys:
             near = get_close_matches(str(key), keys, n=1, cutoff=0.5)
             remedy = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(keys)}."
-            raise InvalidRollout(f"{shown(key)} is not a key of the payload: {remedy}")
+            raise InvalidRollout(f"{shown(key)} is not a key of {whole}: {remedy}")
         if value is None:
-            raise InvalidRollout(f"'{key}' is null: give it a value, or leave the key out.")
+            raise InvalidRollout(f"'{at}{key}' is null: give it a value, or leave the key out.")
         rule, reader, _ = keys[key]
         given[key] = reader(value)
         if given[key] is None:
-            raise InvalidRollout(f"'{key}' must be {rule}, but it is {shown(value)}.")
-    require(given, keys, *required)
+            what = "not" if key == secret else shown(value)
+            raise InvalidRollout(f"'{at}{key}' must be {rule}, but it is {what}.")
+    require(given, keys, *required, at=at)
     return given
 
 
-def require(given: Mapping[str, Any], keys: Keys, *required: str) -> None:
+def require(given: Mapping[str, Any], keys: Keys, *required: str, at: str = "") -> None:
     for key in required:
         if key not in given:
-            raise InvalidRollout(f"'{key}' is required: add it, for example \"{key}\": {keys[key][2]}.")
+            raise InvalidRollout(f"'{at}{key}' is required: add it, for example \"{key}\": {keys[key][2]}.")
 
 
 def text(pattern: str, kinds: Any = str) -> Reader:
@@ -55,6 +61,10 @@ def flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def flag_or_object(value: Any) -> Any:
+    return value if isinstance(value, bool | Mapping) else None
+
+
 def is_number(value: Any) -> bool:
     """JSON's true and false are none, though Python counts them as integers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -68,6 +78,10 @@ def shown(value: Any) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**18:
         return "a number of more than 18 digits"
+    text = as_json(value).decode()
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def as_json(value: Any) -> bytes:
     # JSON may hold half a surrogate pair, which no log line and no answer can carry.
-    as_json = json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace").decode()
-    return as_json if len(as_json) <= 60 else f"{as_json[:57]}…"
+    return json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")

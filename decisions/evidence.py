@@ -1,0 +1,137 @@
+"""What the looks say together, minute by minute. Judges nothing.
+
+CloudWatch publishes late, so a minute's counts may still grow: minutes are counted anew at every look, and carried
+along as sums when they are too old to change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from decisions import likelihood
+
+MINUTE = 60
+
+#: A call's metrics are published when it ends, stamped with its start: after Lambda's longest call, 15 minutes,
+#: and a few for CloudWatch, a minute changes no more.
+LATEST = 18 * MINUTE
+
+
+class Counts(NamedTuple):
+    """What CloudWatch published of one version, in a minute or in several."""
+
+    invocations: int = 0
+    errors: int = 0
+
+    def __str__(self) -> str:
+        if not self.errors and not self.invocations:
+            return "no published calls"
+        # No rate can be told of a minute that is half-published.
+        rate = f" ({self.errors / self.invocations:.2%})" if 0 < self.errors <= self.invocations else ""
+        return f"{_count(self.errors, 'error')} in {_count(self.invocations, 'invocation')}{rate}"
+
+
+#: By the minute's start, in seconds since 1970.
+Minutes = Mapping[int, Counts]
+
+
+class Look(NamedTuple):
+    """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of the payload's
+    metrics by the query's id, and the states of its alarms."""
+
+    original: Minutes
+    new: Minutes
+    metrics: Mapping[str, float] = {}
+    alarms: Mapping[str, str] = {}
+
+
+#: Numbers that add up from minute to minute.
+Sums = dict[str, float]
+
+
+@dataclass
+class Evidence:
+    """What all looks say together; times are seconds since 1970.
+
+    The next look reads from `since` on; what minutes before that said is carried in `older`. `muted` alarms were in
+    ALARM before the first shift, and have not left it.
+    """
+
+    since: float = 0.0
+    older: Sums = field(default_factory=dict)
+    total: Sums = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
+    alarms: dict[str, str] = field(default_factory=dict)
+    muted: list[str] = field(default_factory=list)
+
+    def add(self, look: Look, now: float, shifted: float) -> None:
+        """Take in a look; the last weight took effect at `shifted`."""
+        final = max(self.since, now // MINUTE * MINUTE - LATEST)
+        self.total = dict(self.older)
+        for minute in sorted({*look.original, *look.new}):
+            said = _said(look.original.get(minute, Counts()), look.new.get(minute, Counts()))
+            if shifted <= minute and minute + MINUTE <= now:
+                said["of_step"] = said["new_invocations"]
+            for sums in (self.total, self.older) if minute < final else (self.total,):
+                for name, number in said.items():
+                    sums[name] = sums.get(name, 0) + number
+        self.since, self.alarms = final, dict(look.alarms)
+        self.highest |= {name: max(value, self.highest.get(name, value)) for name, value in look.metrics.items()}
+        self.muted = [name for name in self.muted if look.alarms.get(name) == "ALARM"]
+
+    def of(self, who: str) -> Counts:
+        """Calls of the `original` or the `new` version.
+
+        In minutes that the tests take part in: the original's are the `reference`, the new version's are `tested`, and
+        `alone` where the original had none.
+        """
+        return Counts(*(round(self.total.get(f"{who}_{what}", 0)) for what in Counts._fields))
+
+    @property
+    def of_step(self) -> int:
+        """The new version's calls in the published whole minutes since the last shift."""
+        return round(self.total.get("of_step", 0))
+
+    def next_step(self) -> None:
+        for sums in (self.older, self.total):
+            sums.pop("of_step", None)
+
+    @property
+    def compared(self) -> bool:
+        """Whether there was a minute in which both versions had calls."""
+        return any(name.startswith("ratio_") for name in self.total)
+
+    @property
+    def baseline(self) -> list[float]:
+        """The sums for `likelihood.baseline`."""
+        return [self.total.get(f"ratio_{ratio:g}", 0.0) for ratio in likelihood.RATIOS]
+
+
+def _said(original: Counts, new: Counts) -> Sums:
+    """One minute's numbers. A half-published minute, with more errors than calls, takes no part in the tests."""
+    sums = _named("original", original) | _named("new", new)
+    if original.errors > original.invocations or new.errors > new.invocations:
+        return sums
+    sums |= _named("reference", original) | _named("tested", new)
+    if not original.invocations:
+        return sums | _named("alone", new)
+    share = new.invocations / (original.invocations + new.invocations)
+    for ratio in likelihood.RATIOS if new.invocations else ():
+        sums[f"ratio_{ratio:g}"] = likelihood.of_minute(ratio, share, new.errors, original.errors)
+    return sums
+
+
+def _named(who: str, counts: Counts) -> Sums:
+    return {f"{who}_{what}": number for what, number in counts._asdict().items()}
+
+
+def covers(look: Look, moment: float, now: float) -> bool:
+    """Whether calls of a minute are published that is over and did not end before `moment`.
+
+    It tells whether the last weight was seen at work: an unfinished minute may hold earlier calls only.
+    """
+    return any(moment < minute + MINUTE <= now for minute, counts in look.new.items() if counts.invocations)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,55 @@
+"""Tells what becomes of a rollout: one log line, one event and its metrics a change of state. Never stops a rollout.
+
+The event's JSON Schema is events/event.schema.json. Metrics are log lines, too, in CloudWatch's embedded format: what
+was told stays told, whenever the deployer dies.
+"""
+
+import json
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+from deployer import aws
+
+#: By these an EventBridge rule finds our events.
+SOURCE, DETAIL_TYPE = "aws-lambda-deploy", "Rollout State Change"
+
+#: After these a rollout goes on, or goes on elsewhere.
+NO_ENDINGS = ("STARTED", "SHIFTED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
+
+logger = Logger(service=SOURCE, use_rfc3339=True)
+
+
+def tell(means: aws.Means, status: str, /, **detail: Any) -> None:
+    """`status` is STARTED, SHIFTED, ROLLED_BACK, a result's status or an error's name; `detail`: who, what, why."""
+    ended_badly = status == "ROLLED_BACK" or not status.isupper()
+    (logger.error if ended_badly else logger.info)(status, extra=detail)
+    if "function" in detail and "alias" in detail:
+        measure(status, detail)
+    entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps({"status": status, **detail})}
+    try:
+        answer = means.events.put_events(Entries=[entry])
+        unsaid = "EventBridge did not say why."
+        why = answer["Entries"][0].get("ErrorMessage", unsaid) if answer["FailedEntryCount"] else ""
+    except aws.CallFailed as error:
+        why = aws.words(error)
+    if why:
+        logger.warning("NOT_TOLD", extra={"reason": f"The event {status} could not be sent: {why}"})
+
+
+def measure(status: str, detail: dict[str, Any]) -> None:
+    """`Weight`: the new version's share; `Ended`: 1 by `outcome`; `TimeToRollback`: since the first shift."""
+    who = {"function": detail["function"], "alias": detail["alias"]}
+    share = {"SHIFTED": detail.get("weight", 0), "ROLLED_BACK": 0, "SUCCEEDED": 1}.get(status)
+    if share is not None:
+        emit("Weight", MetricUnit.Percent, 100 * share, who)
+    if status not in NO_ENDINGS:
+        emit("Ended", MetricUnit.Count, 1, {**who, "outcome": status})
+    if "seconds" in detail:
+        emit("TimeToRollback", MetricUnit.Seconds, detail["seconds"], who)
+
+
+def emit(name: str, unit: MetricUnit, value: float, dimensions: dict[str, str]) -> None:
+    with single_metric(name=name, unit=unit, value=value, namespace=SOURCE, default_dimensions=dimensions):
+        """Leaving the block writes the line."""

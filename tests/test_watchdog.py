@@ -1,0 +1,311 @@
+"""The deployer died: its split is rolled back when the watchdog's message arrives, and nothing else is touched."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RollbackFailed, RolloutInterrupted
+from deployer.aws import CallFailed
+from tests.machine import deliver, deliver_all, watch
+from tests.world import WORDS, Killed, World
+
+STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
+EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}
+UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
+DESCRIPTIONS = ["", WORDS, "a" * 256, "🚀" * 128, "[rollout of the new checkout]", " two\nlines "]
+
+
+class ReadOnly(World):
+    """A world in which every write meets the fault `refused`."""
+
+    refused = ""
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        self.down = (self.refused if name == "UpdateAlias" else "", 0.0, math.inf)
+        return super().call(name, apply)
+
+
+def killed(time: float, world: World | None = None, words: str = WORDS) -> World:
+    """A world whose deployer was killed at that time; the first weight is 0.33, the second 0.67 from 30 s on."""
+    world = world or World(rate=0)
+    world.alias.description = words
+    world.at(time, world.kill)
+    with pytest.raises(Killed):
+        world.deploy(**STEPS)
+    world.dead = False
+    return world
+
+
+def split(weights: dict[str, float]) -> dict[str, Any]:
+    return {"RoutingConfig": {"AdditionalVersionWeights": weights}}
+
+
+def assert_nothing_is_done(world: World) -> None:
+    """When the message arrives; also the description and the revision stay."""
+    (_, body), before, told = world.messages[0], world.alias.answer(), len(world.told)
+    world.advance(1000)
+    assert deliver(world, body) == 1
+    assert world.alias.answer() == before
+    assert len(world.told) == told
+
+
+# The message.
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("denied", InvalidRollout),
+        ("throttled", RolloutInterrupted),
+        ("broken", RolloutInterrupted),
+        ("unsent", RolloutInterrupted),
+        ("lost", RolloutInterrupted),
+    ],
+)
+def test_no_message_no_rollout(fault: str, error: type[DeployError]) -> None:
+    world = World()
+    world.faults = {"SendMessage": fault}
+    with pytest.raises(error, match=r"The watchdog could not be set, so nothing was started\. AWS says") as failed:
+        world.deploy(**STEPS)
+    assert type(failed.value) is error
+    assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
+    assert world.moves == [] and world.writes == 0
+    assert [event["status"] for event in world.told] == [error.__name__]
+    if fault == "lost":  # it was sent all the same
+        assert_nothing_is_done(world)
+
+
+@pytest.mark.parametrize("budget", [900.0, 899.4, 500.0, 290.0])
+@pytest.mark.parametrize("late", [0, 3])
+def test_the_message_is_due_when_the_invocation_has_surely_ended(late: int, budget: float) -> None:
+    world = World(budget=budget, rate=0)
+    world.states["8"] = ["Pending"] * late + ["Active"]
+    world.deploy(**STEPS)
+    ((due, _),) = world.messages  # the queue takes no delay of more than 900 s: FakeQueue asserts it
+    assert budget <= due <= budget + 1.1
+
+
+def test_the_message_holds_what_a_rollback_needs_and_no_payload() -> None:
+    world = killed(40)
+    message = json.loads(world.messages[0][1])
+    assert set(message) == {"function-name", "alias-name", "new-version", "weights", "progress"}
+    assert message["progress"] == {"id": "0123456789ab", "original": "7", "words": WORDS}
+
+
+def test_the_longest_rollout_s_message_fits_into_the_queue() -> None:
+    world = World(rate=0)
+    world.alias.description = "🚀" * 128
+    weights = [(number + 0.123456789012345) / 1001 for number in range(999)] + [1]
+    world.deploy(weights=weights, interval=0)
+    assert len(world.messages[0][1].encode()) < 256 * 1024
+
+
+# It arrives after a kill.
+
+
+@pytest.mark.parametrize("words", DESCRIPTIONS)
+@pytest.mark.parametrize("time", [5, 40, 85])
+def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_exactly(time: float, words: str) -> None:
+    world = killed(time, words=words)
+    assert world.alias.routing
+    assert deliver_all(world) == 1
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, words)
+    told = world.told[-2:]
+    assert [event["status"] for event in told] == ["ROLLED_BACK", "RolloutInterrupted"]
+    assert told[1]["reason"] == "Its deployer died before it had ended. It was rolled back."
+    for event in told:
+        assert (event["rollout"], event["function"], event["alias"]) == ("0123456789ab", "checkout", "live")
+        assert event["where"] == "Alias 'live' of 'checkout' is on version 7."
+
+
+def test_a_deployer_killed_before_its_first_shift_has_left_nothing() -> None:
+    world = World(rate=0)
+    world.faults = {3: "killed"}
+    with pytest.raises(Killed):
+        world.deploy(**STEPS)
+    world.dead = False
+    assert_nothing_is_done(world)
+
+
+def test_a_message_that_is_delivered_twice_is_effective_once() -> None:
+    world = killed(40)
+    deliver_all(world)
+    assert_nothing_is_done(world)
+
+
+def test_a_write_that_was_on_its_way_when_the_deployer_died_is_undone_too() -> None:
+    world = World(rate=0)
+    world.faults = {3: "late"}
+    world.at(2, world.kill)
+    with pytest.raises(Killed):
+        world.deploy(**STEPS)
+    world.dead = False
+    assert world.alias.routing == {}
+    world.advance(30)
+    assert world.alias.routing == {"8": 0.33}
+    deliver_all(world)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+# It arrives after a rollout that ended as it should.
+
+
+def test_after_a_good_end_the_message_does_nothing() -> None:
+    world = World(rate=0)
+    world.deploy(**STEPS)
+    assert_nothing_is_done(world)
+    assert world.alias.version == "8"
+
+
+def test_after_a_rollback_the_message_does_nothing() -> None:
+    world = World(errors={"8": 1.0})
+    with pytest.raises(HealthCheckFailed):
+        world.deploy(**STEPS)
+    assert_nothing_is_done(world)
+
+
+def test_after_a_rollback_that_failed_the_watchdog_goes_on() -> None:
+    world = World(rate=0)
+    world.down = ("throttled", 40, 900)
+    with pytest.raises(RollbackFailed):
+        world.deploy(**STEPS)
+    assert world.alias.routing == {"8": 0.67}
+    assert deliver_all(world) == 1
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+@pytest.mark.parametrize("first_is", ["killed", "ended"])
+def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(first_is: str) -> None:
+    world = World(rate=0)
+    if first_is == "killed":
+        killed(40, world)
+        world.update_alias(**UNSPLIT, Description=WORDS)  # an operator has had enough
+    else:
+        world.down = ("broken", 40, 80)
+        with pytest.raises(DeployError):
+            world.deploy(**STEPS)
+    due, body = world.messages[0]
+    world.advance(due - world.time - 45)
+    world.at(due, lambda: watch(world, body))  # the second one is in the midst of its second step
+    world.deploy("bbbbbbbbbbbb", **STEPS)
+    assert world.history[-4:] == [0.33, 0.67, 1.0, "8"]
+    assert world.alias.description == WORDS
+
+
+# Others have touched the alias before it arrives.
+
+
+@pytest.mark.parametrize(
+    ("request_", "version", "routing"),
+    [
+        ({**UNSPLIT}, "7", {}),
+        ({**UNSPLIT, "FunctionVersion": "8"}, "8", {}),
+        ({**UNSPLIT, "FunctionVersion": "9"}, "9", {}),
+        ({"FunctionVersion": "9"}, "9", {}),  # our weight beside their version is ours
+        (split({"9": 0.5}), "7", {"9": 0.5}),
+        (split({"8": 0.5}), "7", {"8": 0.5}),
+        ({**split({"8": 0.5}), "FunctionVersion": "9"}, "9", {"8": 0.5}),
+    ],
+)
+@pytest.mark.parametrize("words", [*DESCRIPTIONS, None])
+def test_what_somebody_else_made_of_the_alias_stays_and_only_what_is_ours_is_taken_out(
+    words: str | None, request_: dict[str, Any], version: str, routing: dict[str, float]
+) -> None:
+    """With the stamp left standing as `update-alias` leaves it; with words of their own where `words` is None."""
+    world = killed(40, words=WORDS if words is None else words)
+    world.update_alias(**request_, **({} if words is not None else {"Description": "Mine"}))
+    theirs = world.alias.answer()
+    assert deliver_all(world) == 1
+    if words is None and routing == world.alias.routing:
+        assert world.alias.answer() == theirs
+    elif words is not None:
+        assert (world.alias.version, world.alias.routing, world.alias.description) == (version, routing, words)
+        endings = {"7": "RolloutInterrupted", "8": "SUCCEEDED", "9": "AliasChanged"}
+        assert world.told[-1]["status"] == ("AliasChanged" if routing else endings[version])
+
+
+@pytest.mark.parametrize("words", ["", "Mine", "b" * 256])
+def test_words_that_somebody_edited_beside_the_stamp_are_kept(words: str) -> None:
+    world = killed(40)
+    stamp = world.alias.description.removeprefix(WORDS)
+    room = 256 - len(stamp)
+    world.update_alias(Description=(words[:room] + stamp).strip())
+    deliver_all(world)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, words[:room])
+
+
+def test_somebody_who_comes_in_the_midst_of_the_watchdog_s_work_is_respected() -> None:
+    world = killed(40)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.at(due + 0.07, lambda: world.update_alias(FunctionVersion="9", Description="Mine", **UNSPLIT))
+    watch(world, body)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("9", {}, "Mine")
+    assert world.told[-1]["status"] == "AliasChanged"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.07])
+def test_a_deleted_alias_is_no_error(after: float) -> None:
+    """AWS says the same of a deleted function."""
+    world = killed(40)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.at(due + after, lambda: setattr(world.alias, "name", "gone"))
+    watch(world, body)
+    assert len(world.moves) == 2  # the two shifts
+
+
+# It cannot do what it should.
+
+
+@pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "unsent", "lost"])
+def test_what_cannot_be_read_is_raised_so_that_the_message_comes_again(fault: str) -> None:
+    world = killed(40)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.down = (fault, world.time, world.time + 900)
+    with pytest.raises((DeployError, *CallFailed)):
+        watch(world, body)
+    assert deliver(world, body) > 1
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+@pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "unsent"])
+@pytest.mark.parametrize("request_", [None, {"FunctionVersion": "9"}, {"FunctionVersion": "8", **UNSPLIT}])
+def test_what_cannot_be_written_is_raised_so_that_the_message_comes_again(
+    request_: dict[str, Any] | None, fault: str
+) -> None:
+    """Also where only our weight or our stamp is left to be taken out."""
+    world = ReadOnly(rate=0)
+    killed(40, world)
+    if request_:
+        world.update_alias(**request_)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.refused = fault
+    with pytest.raises((DeployError, *CallFailed)):
+        watch(world, body)
+    world.refused = ""
+    assert deliver(world, body) == 1
+    version = (request_ or {}).get("FunctionVersion", "7")
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (version, {}, WORDS)
+
+
+@pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "late", "unsent", "denied", "killed", "killed after"])
+@pytest.mark.parametrize("number", range(5))
+def test_the_watchdog_itself_is_struck_at_any_call(number: int, fault: str) -> None:
+    world = killed(40)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.faults = {len(world.numbered) + number: fault}
+    try:
+        deliver(world, body)
+    except Killed:
+        world.dead = False
+        world.advance(360)
+        deliver(world, body)
+    world.advance(60)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
