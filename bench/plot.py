@@ -1,0 +1,118 @@
+"""docs/bench.svg: users' failed calls of bad releases, and the healthy ones rolled back; readable in dark and light."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import log10
+
+from bench.cells import CANARY, MAIN, QUICK, SLIGHT, Cell
+from bench.figures import Figure, figures
+from bench.policies import TITLES
+from bench.tables import COLUMNS
+from bench.trials import Outcomes
+
+BAD = (Cell(0, 1), Cell(0, 1, plan=QUICK), MAIN, Cell(0, 0.05, plan=CANARY), SLIGHT, Cell(0.1, 0.2))
+HEALTHY = (
+    Cell(0, 0),
+    Cell(0, 0, plan=QUICK),
+    Cell(0.001, 0.001),
+    Cell(0.01, 0.01),
+    Cell(0.1, 0.1),
+    Cell(0.05, 0),
+)
+
+#: Colours that show on white and on black, and a mark each, so that colour alone tells nothing.
+LOOKS = {
+    "any": ("#2f81f7", "circle"),
+    "baseline": ("#a371f7", "triangle"),
+    "sample": ("#8b949e", "cross"),
+    "codedeploy": ("#e0782f", "square"),
+    "flagger": ("#2da44e", "diamond"),
+    "oracle": ("#bf3989", "ring"),
+}
+
+STYLE = """\
+text { font: 12px system-ui, sans-serif; fill: #1f2328 }
+.small { font-size: 11px; fill: #59636e }
+.page { fill: #ffffff }
+.grid { stroke: #8b949e; stroke-opacity: 0.35 }
+@media (prefers-color-scheme: dark) { .page { fill: #0d1117 } text { fill: #e6edf3 } .small { fill: #9198a1 } }"""
+
+WIDTH, PANEL, LEFT, TOP, LINE, GAP = 880, 380, 30, 84, 10, 24
+RIGHT = LEFT + PANEL + 70
+BLOCK = LINE * len(COLUMNS) + GAP
+BOTTOM = TOP + BLOCK * len(BAD)
+
+NOTE = "10 calls/s where nothing is said; minutes published 60 s late; the line through a mark is its 95 % interval"
+
+#: From a value to a place on the axis, from 0 to 1.
+Scale = Callable[[float], float]
+
+
+def draw(found: Mapping[Cell, Outcomes]) -> str:
+    failed = {(cell, name): figures(found[cell][name]).failed for cell in BAD for name in COLUMNS}
+    back = {(cell, name): figures(found[cell][name]).back for cell in HEALTHY for name in COLUMNS}
+    most = 10 ** len(str(int(max(figure.value for figure in failed.values()))))
+    decades = [10**power for power in range(len(str(most)))]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {BOTTOM + 48}" role="img" aria-labelledby="t">',
+        '<title id="t">Users\' failed calls of bad releases, and healthy releases rolled back, by policy</title>',
+        f"<style>\n{STYLE}\n</style>",
+        '<rect class="page" width="100%" height="100%" rx="6"/>',
+        *_legend(),
+        _text(LEFT, 58, "Bad releases: users' failed calls, a release (log scale)"),
+        *_panel(LEFT, BAD, failed, lambda calls: log10(max(calls, 1)) / log10(most), {at: f"{at:,}" for at in decades}),
+        _text(RIGHT, 58, "Healthy releases: rolled back"),
+        *_panel(RIGHT, HEALTHY, back, float, {at / 4: f"{25 * at} %" for at in range(5)}),
+        _text(LEFT, BOTTOM + 40, NOTE, "small"),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _legend() -> Iterator[str]:
+    x = LEFT + 6.0
+    for name in COLUMNS:
+        title = TITLES[name].replace("`", "")
+        yield _mark(name, x, 20)
+        yield _text(x + 10, 24, title)
+        x += 44 + 6.8 * len(title)
+
+
+def _panel(
+    left: float, cells: Iterable[Cell], told: Mapping[tuple[Cell, str], Figure], scale: Scale, axis: Mapping[float, str]
+) -> Iterator[str]:
+    for value, label in axis.items():
+        x = left + PANEL * scale(value)
+        yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 18}" y2="{BOTTOM}"/>'
+        yield _text(x, BOTTOM + 16, label, "small", "middle")
+    for block, cell in enumerate(cells):
+        top = TOP + block * BLOCK
+        yield _text(left, top - 4, _label(cell))
+        for row, name in enumerate(COLUMNS):
+            value, low, high = (left + PANEL * scale(each) for each in told[cell, name])
+            y, colour = top + 6 + row * LINE, LOOKS[name][0]
+            yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
+            yield _mark(name, value, y)
+
+
+def _label(cell: Cell) -> str:
+    rate = "" if cell.rate == 10 else f", {cell.rate:g} calls/s"
+    return f"{cell.errors}{rate}, {cell.plan.name}"
+
+
+def _mark(name: str, x: float, y: float) -> str:
+    colour, kind = LOOKS[name]
+    if kind == "square":
+        return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7" fill="{colour}"/>'
+    if kind == "triangle":
+        return f'<path d="M{x - 4.5:.1f} {y + 4}h9l-4.5 -8.5z" fill="{colour}"/>'
+    if kind == "cross":
+        return f'<path d="M{x - 4:.1f} {y - 4}l8 8m0 -8l-8 8" fill="none" stroke="{colour}" stroke-width="2.5"/>'
+    if kind == "diamond":
+        return f'<path d="M{x - 5:.1f} {y}l5 -5 5 5 -5 5z" fill="{colour}"/>'
+    fill = f'fill="none" stroke="{colour}" stroke-width="2"' if kind == "ring" else f'fill="{colour}"'
+    return f'<circle cx="{x:.1f}" cy="{y}" r="4" {fill}/>'
+
+
+def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{x:.1f}" y="{y}" text-anchor="{anchor}">{words}</text>'

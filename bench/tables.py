@@ -1,0 +1,87 @@
+"""What the bench writes into docs/bench.md, between the markers, and docs/bench.csv with every figure."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from bench.cells import BAD, HEALTHY, Cell
+from bench.checks import goals, percent
+from bench.figures import Figure, Figures, figures
+from bench.policies import POLICIES, TITLES
+from bench.trials import Outcomes
+
+BEGIN, END = "<!-- written by python -m bench -->", "<!-- end -->"
+_BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
+
+#: The policies that have a column.
+COLUMNS = [name for name in POLICIES if name != "codedeploy-at-once"]
+
+_HEADER = ["errors", "calls/s", "late by", "rollout", *(TITLES[name] for name in COLUMNS)]
+
+
+def renewed(page: str, found: Mapping[Cell, Outcomes], seed: int) -> str:
+    """The page with what was found."""
+    new, count = _BETWEEN.subn(lambda _: f"{BEGIN}\n{section(found, seed)}\n{END}", page)
+    if count != 1:
+        raise ValueError(f"The page needs one place for the figures, between {BEGIN} and {END}.")
+    return new
+
+
+def section(found: Mapping[Cell, Outcomes], seed: int) -> str:
+    trials = len(found[HEALTHY[0]]["any"])
+    return "\n".join(
+        [
+            f"{trials} trials a cell, seed {seed}. In brackets, and after ±: 95 % intervals.",
+            "\n### Healthy releases: the share rolled back\n",
+            *table(HEALTHY, found, lambda told: percent(told.back)),
+            "\n### Bad releases: users' failed calls, and when the alias was back\n",
+            *table(BAD, found, _bad),
+            "\n### The goals\n",
+            *(f"- {goal}" for goal in goals(found)),
+        ]
+    )
+
+
+def table(cells: Iterable[Cell], found: Mapping[Cell, Outcomes], tell: Callable[[Figures], str]) -> Iterator[str]:
+    yield _row(_HEADER)
+    yield _row("---" for _ in _HEADER)
+    for cell in cells:
+        world = [cell.errors, f"{cell.rate:,g}", f"{cell.delay:g} s", cell.plan.name]
+        yield _row([*world, *(tell(figures(found[cell][name])) for name in COLUMNS)])
+
+
+def _row(entries: Iterable[str]) -> str:
+    return f"| {' | '.join(entries)} |"
+
+
+def _bad(told: Figures) -> str:
+    """Failed calls; below them when the alias was back, or how many got through."""
+    entry = f"{amount(told.failed)}<br>"
+    if told.through.value:
+        entry += f"**through: {percent(told.through)}**"
+    elif told.seconds:
+        entry += f"{amount(told.seconds)} s"
+    return entry
+
+
+def amount(figure: Figure) -> str:
+    """A mean and half its interval, as precise as the interval is narrow."""
+    half = (figure.high - figure.low) / 2
+    decimals = 0 if half >= 2 or not half else 1 if half >= 0.1 else 2
+    return f"{figure.value:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def everything(found: Mapping[Cell, Outcomes]) -> str:
+    """Every figure of every policy in every cell, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    estimates = [f"{name}{end}" for name in ("rolled-back", "failed-calls", "seconds") for end in ("", "-low", "-high")]
+    writer.writerow(["original", "new", "rate", "delay", "rollout", "policy", "trials", *estimates])
+    for cell, outcomes in found.items():
+        for name, of_policy in outcomes.items():
+            told = figures(of_policy)
+            ends = [f"{each:.6g}" for figure in (told.back, told.failed, told.seconds or ()) for each in figure]
+            ends += [""] * (len(estimates) - len(ends))
+            writer.writerow([cell.original, cell.new, cell.rate, cell.delay, cell.plan.name, name, told.trials, *ends])
+    return text.getvalue()
