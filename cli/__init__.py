@@ -1,0 +1,15 @@
+"""What a person runs in a terminal: `python -m cli rollout …` and `python -m cli watch …`; not part of the artifact.
+
+Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as the rollout has ended.
+
+    PURE (values in, values out)    endings   how a rollout ended, and the exit status that tells it
+                                    request   what was typed becomes a payload, checked as the deployer checks it
+                                    lines     what the deployer's log says
+                                    state     what is known of a rollout, from stamp, log and metrics
+                                    words     the same in words
+                                    remedies  what AWS refused, in one sentence with a remedy
+    reads AWS                       eyes
+    sends the one Invoke            start     nothing else here ever writes to AWS
+    drives                          watch
+    shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
+"""

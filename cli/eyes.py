@@ -1,0 +1,153 @@
+"""Reads AWS: the alias, the deployer's log, and the metrics. Writes nothing; ends a watch only where all is in vain."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from cli import lines, remedies, state
+from cli.lines import Line
+from cli.remedies import CannotSee
+from cli.state import State
+from decisions.claim import Snapshot
+from decisions.rollout import Rollout
+from deployer import aws
+from deployer.metrics import Metrics, NotSeen
+
+#: The stack's outputs that name log groups.
+LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
+
+#: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money for each.
+METRICS_EVERY = 15.0
+#: How far back the log is read at first, and how late a line may come to be published.
+LOG_BACK, LOG_LATE = 6 * 3600.0, 60.0
+#: How far back calls are counted for a rollout whose beginning is not known.
+UNKNOWN_START = 900.0
+#: For how long AWS may give no answer before the watch ends.
+PATIENCE = 300.0
+
+_MOST_PAGES = 50
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
+_CONFIG = Config(connect_timeout=5, read_timeout=15, retries=_RETRIES)
+_ONCE = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 1})
+
+
+class Clients:
+    """AWS's clients; tests pass fakes of the same names."""
+
+    def __init__(self, make: Any) -> None:
+        """`make` is boto3's `client`. Raises `NoRegionError`, `ProfileNotFound`."""
+        names = ("lambda", "cloudwatch", "logs", "cloudformation")
+        self.lambda_, self.cloudwatch, self.logs, self.cloudformation = (make(name, config=_CONFIG) for name in names)
+        self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
+        self.region = str(self.lambda_.meta.region_name)
+
+
+class Eyes:
+    """On one alias; `stack` is the deployer's."""
+
+    def __init__(self, clients: Any, function: str, alias: str, stack: str) -> None:
+        self._clients, self._function, self._alias, self._stack = clients, function, alias, stack
+        self._groups: list[str] | None = None
+        self._heard_until = 0.0
+        self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
+        self._counted, self._answered = 0.0, 0.0
+
+    def alias(self) -> Snapshot:
+        """Raises the API's own error."""
+        return Snapshot(self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias))
+
+    def look(self, known: State, now: float) -> State:
+        """Everything once more. Raises `CannotSee`."""
+        before, known = known, self._see(known, now)
+        if known.rollout or known.plan:
+            known = self._hear(known, now)
+        known = state.conclude(known, now)
+        news = known.end or known.verdict != before.verdict  # the table shall not lag behind the words
+        if known.new and (news or now - self._counted >= METRICS_EVERY):
+            known = self._count(known, now)
+        return known
+
+    def lines(self, since: float, rollout: str = "", request: str = "") -> list[Line]:
+        """What the log says of the alias from then on, and was not told before. Raises the API's own error."""
+        wanted = lines.pattern(self._function, self._alias, rollout, request)
+        found: list[Any] = []
+        for group in self._log_groups():
+            asked: dict[str, Any] = {"logGroupName": group, "startTime": int(since * 1000), "filterPattern": wanted}
+            found += self._events(asked)
+        new = [event for event in found if event["eventId"] not in self._heard]
+        self._heard |= {event["eventId"] for event in new}
+        return lines.read(new)
+
+    def _events(self, asked: dict[str, Any]) -> list[Any]:
+        found: list[Any] = []
+        with suppress(self._clients.logs.exceptions.ResourceNotFoundException):  # what never logged may have no log
+            for _ in range(_MOST_PAGES):
+                page = self._clients.logs.filter_log_events(**asked)
+                found += page["events"]
+                if not page.get("nextToken"):
+                    break
+                asked["nextToken"] = page["nextToken"]
+        return found
+
+    def _see(self, known: State, now: float) -> State:
+        try:
+            found = self.alias()
+        except aws.CallFailed as error:
+            if aws.code(error) == "ResourceNotFoundException" and known.where:
+                return state.see(known, None, now)
+            doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
+            if remedies.hopeless(error) or now - (self._answered or now) > PATIENCE:
+                raise CannotSee(remedies.sentence(error, doing)) from error
+            self._answered = self._answered or now
+            return known
+        self._answered = now
+        return state.see(known, found, now)
+
+    def _hear(self, known: State, now: float) -> State:
+        since = max(known.since - LOG_BACK if not known.plan else known.since - LOG_LATE, self._heard_until - LOG_LATE)
+        request = known.plan.request if known.plan else ""
+        try:
+            told = self.lines(since, known.rollout, request)
+        except aws.CallFailed as error:
+            # What is throttled is not said: the next look makes up for it.
+            return replace(known, deaf=self._deaf(error)) if remedies.hopeless(error) else known
+        self._heard_until = now
+        heard = state.hear(replace(known, deaf=""), told)
+        if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
+            self._heard.clear()
+            self._heard_until = 0.0
+        return heard
+
+    def _count(self, known: State, now: float) -> State:
+        self._counted = now
+        event = {"function-name": self._function, "alias-name": self._alias, "new-version": known.new}
+        here = f"arn:aws:lambda:{self._clients.region}:{'0' * 12}:function:SimpleDeployFunction"
+        rollout = Rollout.from_event({**event, "weights": [1], "interval": 0, "health-check": False}, here)
+        try:
+            look = Metrics(self._clients.cloudwatch, rollout, known.original).look(known.since, now)
+        except NotSeen as unseen:
+            return replace(known, blind=str(unseen))
+        except aws.CallFailed as error:
+            allow = "allow cloudwatch:GetMetricData. " if aws.denied(error) else ""
+            return replace(known, blind=f"{allow}AWS says {aws.words(error)}")
+        return state.count(known, look)
+
+    def _log_groups(self) -> list[str]:
+        """From the stack's outputs; a stack of before the watchdog has fewer."""
+        if self._groups is None:
+            (stack,) = self._clients.cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+            self._groups = [outputs[name] for name in LOG_GROUPS if name in outputs]
+        return self._groups
+
+    def _deaf(self, error: Exception) -> str:
+        """Why the log cannot be read, and the remedy."""
+        if aws.denied(error):
+            action = "logs:FilterLogEvents" if self._groups else "cloudformation:DescribeStacks"
+            return f"access to it is denied: allow {action}."
+        if isinstance(error, ClientError) and aws.code(error) == "ValidationError":
+            return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
+        return f"it could not be read: AWS says {aws.words(error)}"

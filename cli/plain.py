@@ -1,0 +1,54 @@
+"""Where the output is no terminal: a line a change, with the time, never redrawn. Its words are those of `words`."""
+
+from collections.abc import Iterator
+from typing import TextIO
+
+from cli import words
+from cli.state import State
+from decisions.evidence import Counts
+
+
+class Plain:
+    """Prints what is new since the state before."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._before: tuple[State | None, float] = (None, 0.0)
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, state: State, now: float) -> None:
+        for line in changes(*self._before, state, now):
+            print(f"{words.clock(now)}  {line}", file=self._out, flush=True)
+        self._before = (state, now)
+
+
+def changes(before: State | None, then: float, state: State, now: float) -> Iterator[str]:
+    """What is to be told of the state, after the one of `then`; None is before the first."""
+    old = before or State(state.function, state.alias, state.since, state.give_up, state.plan)
+    if state.rollout != old.rollout:
+        yield f"rollout {state.rollout} on {state.function}:{state.alias}  {words.versions(state)}".rstrip()
+    elif state.execution != old.execution:
+        yield f"handed over to {state.execution}"
+    if (state.step, state.weight) != (old.step, old.weight):
+        left = words.left(state, now)
+        yield f"weight {words.share(state.weight)}  step {state.step} of {state.steps}{left and f'  {left}'}"
+    phase = words.phase(state, now)
+    if not phase.startswith("step") and phase and (before is None or phase != words.phase(before, then)):
+        yield phase
+    if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
+        yield f"calls since {words.clock(state.since)}  " + "; ".join(
+            f"version {version}: {counts}"
+            for version, counts in zip((state.original, state.new), state.counts, strict=True)
+        )
+    seen, shown = words.verdict(state), words.verdict(old)
+    if seen and (shown is None or seen[1:] != shown[1:]):
+        yield f"look {seen[1]}  {seen[2]}"
+    yield from (line for line in words.silence(state) if line not in words.silence(old))
+    if state.end:
+        yield " ".join(filter(None, (f"{state.end.name}:", state.end.reason, state.end.where)))
+        yield from (f"warning: {warning}" for warning in state.end.warnings)

@@ -1,0 +1,110 @@
+"""In a terminal: one panel that is drawn anew at every look, by rich. Its words are those of `words`."""
+
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cli import words
+from cli.endings import Status
+from cli.state import State
+from decisions.evidence import Counts
+
+_WIDTH = 100
+_COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}
+_SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
+
+
+class Screen:
+    """A context: the cursor comes back when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> "Screen":
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._live.stop()
+
+    def show(self, state: State, now: float) -> None:
+        self._live.update(panel(state, now), refresh=True)
+
+
+def panel(state: State, now: float) -> Panel:
+    title = Text("  ".join(filter(None, (f"{state.function}:{state.alias}", words.versions(state)))), style="bold")
+    colour = _COLOURS.get(state.end.status, "red") if state.end else "cyan"
+    parts: list[RenderableType] = []
+    if state.rollout or state.plan:
+        parts = [_progress(state, now, colour), Text(), _calls(state), Text(), _look(state)]
+    elif not state.end:
+        parts = [Text(words.phase(state, now))]
+    parts += [Text(line, style="yellow") for line in words.silence(state)]
+    parts += [*([Text()] if parts else []), *_ending(state, colour)]
+    rollout = f" rollout {state.rollout} " if state.rollout else None
+    return Panel(
+        Group(*parts),
+        title=title,
+        title_align="left",
+        subtitle=rollout,
+        subtitle_align="right",
+        border_style=colour,
+        width=_WIDTH,
+        padding=(1, 2),
+    )
+
+
+def _progress(state: State, now: float, colour: str) -> RenderableType:
+    line = Table.grid(padding=(0, 2), expand=True)
+    line.add_column(ratio=1)
+    line.add_column(justify="right", min_width=5)
+    weight = 1.0 if state.end and state.end.status is Status.DEPLOYED else state.weight
+    if state.end and state.end.status is Status.ROLLED_BACK:
+        weight = 0.0
+    line.add_row(
+        ProgressBar(1.0, weight, complete_style=colour, finished_style=colour), Text(words.share(weight), style="bold")
+    )
+    told = "   ".join(filter(None, (words.phase(state, now), words.left(state, now))))
+    return Group(line, Text(told)) if told else line
+
+
+def _calls(state: State) -> RenderableType:
+    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim")
+    since = f"since {words.clock(state.since)} UTC" if state.new else ""
+    for heading in (since, "invocations", "errors", "error rate"):
+        table.add_column(heading, justify="left" if heading == since else "right", min_width=11)
+    old, new = state.counts or (None, None)
+    for version, kind, counts in ((state.original, "original", old), (state.new, "new", new)):
+        table.add_row(*_row(f"version {version}, {kind}" if version else kind, counts, kind == "new"))
+    return table
+
+
+def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
+    if not counts or counts == Counts():  # none is published: that is not nought
+        return [Text(name), *(Text("–", style="dim") for _ in range(3))]
+    bad = "bold red" if judged and counts.errors else ""
+    told = (f"{counts.invocations:,}", f"{counts.errors:,}", words.rate(counts) or "–")
+    return [Text(name), Text(told[0]), Text(told[1], style=bad), Text(told[2], style=bad)]
+
+
+def _look(state: State) -> RenderableType:
+    told = words.verdict(state)
+    if told is None:
+        return Text("no look yet", style="dim")
+    when, what, why = told
+    colour = {"failed": "bold red", "could not be made": "yellow"}.get(what, "green")
+    return Text.assemble((f"look {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")
+
+
+def _ending(state: State, colour: str) -> list[RenderableType]:
+    if not state.end:
+        return [Text("Ctrl-C stops watching, not the rollout.", style="dim")]
+    end = state.end
+    lines: list[RenderableType] = [Text(f"{_SIGNS.get(end.status, '✘')} {words.ending(state)}", style=f"bold {colour}")]
+    lines += [Text(why) for why in (words.because(state),) if why]
+    return [*lines, Text(end.where), *(Text(f"Warning: {warning}", style="yellow") for warning in end.warnings)]

@@ -1,0 +1,49 @@
+"""Starts a rollout: the one Invoke, which is all that is ever written to AWS here. What cannot go well is not sent."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from cli import remedies
+from cli.eyes import Eyes
+from cli.remedies import CannotSee, NotSent
+from cli.state import LONGEST_START, Plan, State
+from decisions import errors
+from decisions.rollout import Rollout
+from deployer import aws
+
+#: How far back rollouts are looked for that are not the one to be started, in seconds.
+_BEFORE = 600.0
+
+
+def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
+    """Send it. Raises `NotSent`, `AliasBusy`, or `CannotSee` when it may have been sent."""
+    function, alias = rollout.function_name, rollout.alias_name
+    try:
+        found = eyes.alias()
+    except aws.CallFailed as error:
+        raise NotSent(remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))) from error
+    if found.routing and not found.abandoned(datetime.fromtimestamp(now, UTC)):
+        busy = errors.AliasBusy(found.busy())
+        busy.where = "Nothing was sent."
+        raise busy
+    before = {found.stamp.rollout_id} if found.stamp else set()
+    with suppress(*aws.CallFailed):  # whether the log can be read is told later
+        before |= {line.rollout for line in eyes.lines(now - _BEFORE)}
+    request = _invoke(clients, rollout)
+    plan = Plan(rollout.new_version, rollout.interval, rollout.settle, request, frozenset(before))
+    return State(function, alias, since=now, give_up=now + LONGEST_START, plan=plan)
+
+
+def _invoke(clients: Any, rollout: Rollout) -> str:
+    """The invocation's id, which stands in every line that it logs."""
+    payload = json.dumps(dict(rollout.event)).encode()
+    try:
+        answer = clients.once.invoke(FunctionName="SimpleDeployFunction", InvocationType="Event", Payload=payload)
+    except aws.CallFailed as error:
+        told = remedies.sentence(error, remedies.invoking(clients.region))
+        if aws.refused(error) or remedies.hopeless(error):
+            raise NotSent(told) from error
+        raise CannotSee(f"{told} Whether the rollout has begun is not known: 'make watch' tells.") from error
+    return str(answer["ResponseMetadata"].get("RequestId", ""))

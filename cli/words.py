@@ -1,0 +1,112 @@
+"""PURE. What is known of a rollout in words: the terminal's screen and the plain lines say the same."""
+
+from datetime import UTC, datetime
+
+from cli.endings import Status
+from cli.state import State
+from decisions.evidence import Counts
+
+#: What a look's verdict means; the deployer's own names stand in its log.
+_VERDICTS = {"PENDING": "nothing wrong so far", "SUCCEEDED": "nothing wrong so far", "FAILED": "failed"}
+
+STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
+WATCH = "make watch FUNCTION={} ALIAS={}"
+
+
+def clock(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
+
+
+def lasting(seconds: float) -> str:
+    """Such as "45 s", "3 min 20 s", "2 h 5 min" or "3 days 4 h"."""
+    whole = round(seconds)
+    for large, small, name, rest in ((86400, 3600, "day", "h"), (3600, 60, "h", "min"), (60, 1, "min", "s")):
+        if whole >= large:
+            many, part = whole // large, whole % large // small
+            plural = "s" if name == "day" and many > 1 else ""
+            return f"{many} {name}{plural}" + (f" {part} {rest}" if part else "")
+    return f"{whole} s"
+
+
+def share(weight: float) -> str:
+    return f"{weight * 100:.4g} %"
+
+
+def rate(counts: Counts) -> str:
+    """The error rate; empty where none can be told."""
+    told = 0 <= counts.errors <= counts.invocations and counts.invocations
+    return f"{counts.errors / counts.invocations * 100:.2f} %" if told else ""
+
+
+def versions(state: State) -> str:
+    return f"version {state.original} → {state.new}" if state.new else ""
+
+
+def phase(state: State, now: float) -> str:
+    """Where it stands, in one line."""
+    if state.end:
+        return ""
+    if not state.rollout and not state.plan:
+        return f"No rollout runs on this alias: it {state.where}. Waiting for one until {clock(state.give_up)} UTC …"
+    if state.gone is not None:
+        return f"The alias {state.where}. Waiting for the log to say how it ended …"
+    if not state.step:
+        handed = "Handed over to the state machine" if state.execution else "Accepted"
+        return f"{handed}; waiting for the first shift …"
+    if state.until and now > state.until + 60:
+        return "Its deployer seems to have died: waiting for the watchdog to roll it back …"
+    if state.settling(now):
+        most = f", at most {lasting(state.plan.settle)}" if state.plan else ""
+        return f"settling: until calls at full weight are published{most}"
+    return f"step {state.step} of {state.steps}"
+
+
+def left(state: State, now: float) -> str:
+    """The time left; empty where there is nothing to tell."""
+    if state.end or not state.step or state.gone is not None or state.settling(now):
+        return ""
+    seconds = state.left(now)
+    return "time left: known after the next shift" if seconds is None else f"about {lasting(seconds)} left"
+
+
+def verdict(state: State) -> tuple[float, str, str] | None:
+    """The last look: when, what came out, and why."""
+    if state.unseen:
+        return state.unseen[0], "could not be made", state.unseen[1]
+    if state.verdict is None:
+        return None
+    when, status, reason = state.verdict
+    return when, _VERDICTS.get(status, status), reason
+
+
+def ending(state: State) -> str:
+    """What it came to, and after how long, where its beginning is known."""
+    if state.end is None:
+        return ""
+    return state.end.name + (f" after {lasting(state.end.at - state.since)}" if state.began else "")
+
+
+def because(state: State) -> str:
+    """Why it ended, without what the last look has said already."""
+    if state.end is None or state.end.status is Status.DEPLOYED:
+        return ""
+    return state.end.reason.removeprefix(state.verdict[2] if state.verdict else "").strip()
+
+
+def silence(state: State) -> list[str]:
+    """What cannot be told, and why."""
+    return [
+        text for text in (state.blind and f"No metrics: {state.blind}", state.deaf and f"No log: {state.deaf}") if text
+    ]
+
+
+def stopped(state: State) -> str:
+    """For who has pressed Ctrl-C."""
+    names = state.function, state.alias
+    if not state.rollout and not state.plan:
+        return "Stopped watching; no rollout had begun."
+    return (
+        "Stopped watching; the rollout goes on.\n"
+        f"Watch it again:  {WATCH.format(*names)}\n"
+        f"Stop it:         {STOP.format(*names)}"
+    )
