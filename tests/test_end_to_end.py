@@ -242,10 +242,14 @@ def test_the_commands_of_the_recipes_do_what_they_say(cloud: Cloud, users: Users
     page = (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
     stop, promote, plan, start = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     _put_back(cloud)
-    assert cloud.run(plan).returncode == 0
-    planned = json.loads((tmp_path / "out.json").read_text())["rollout"]
-    assert (planned["status"], planned["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
-    assert planned["plan"]["steps"][0]["calls"] > 0, "the users' calls of the last hour are counted"
+
+    def planned() -> Any:
+        assert cloud.run(plan).returncode == 0
+        return json.loads((tmp_path / "out.json").read_text())["rollout"]
+
+    # The users' calls of the last hour are counted, once their minute is published.
+    told = _until(planned, lambda rollout: rollout["plan"]["steps"][0]["calls"] > 0)
+    assert (told["status"], told["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
     for command, ends, version in ((stop, "AliasChanged", ORIGINAL), (promote, "SUCCEEDED", HEALTHY)):
         _put_back(cloud)
         assert json.loads(cloud.run(start).stdout)["StatusCode"] == 202
