@@ -159,10 +159,16 @@ class Run:
         return {**self.alias.seen.answer, "rollout": {**rollout, "warnings": progress.warnings}}
 
 
-def tell_ending(error: errors.DeployError, means: aws.Means, run: Run | None, **who: Any) -> None:
-    """Tell that it ended with this error, which then says where the alias is; `who` it was, where there is no run."""
+def tell_ending(error: errors.DeployError, means: aws.Means, run: Run | None, who: Any, attempt: int = 0) -> None:
+    """Tell that it ended with this error, which then says where the alias is; `who` it was, where there is no run.
+
+    That a rollback failed is told once: a later `attempt` at it, from 1, is only logged.
+    """
     if run:
         error.where = run.alias.where()
+    if attempt and isinstance(error, errors.RollbackFailed):
+        logger.error("STILL_SPLIT", extra={"attempt": attempt, "reason": error.reason, "where": error.where})
+    elif run:
         run.tell(type(error).__name__, reason=error.reason, where=error.where)
     else:
         tell(means, type(error).__name__, **who, reason=error.reason, where=error.where)

@@ -37,7 +37,7 @@ def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> di
         run = preflight.find(rollout, means, rollout_id)
         return without_shift(run, event, request_id) or with_shifts(run)
     except errors.DeployError as error:
-        tell_ending(error, means, run, **who)
+        tell_ending(error, means, run, who)
         raise
 
 

@@ -54,22 +54,25 @@ def handler(event: Any, context: LambdaContext) -> None:
 
 def watch(event: Any, means: aws.Means) -> None:
     """Do what the message asks for; what is none of ours is left alone."""
-    match _message(event):
+    message, attempt = _message(event)
+    match message:
         case {"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": str(execution)}}:
-            rescue_execution(execution, means)
+            rescue_execution(execution, means, attempt)
         case {"detail-type": "Scheduled Event"}:
             rescue_executions(means)
         case {"progress": {"id": str(), "original": str(), "words": str()}} as state:
-            rescue(state, means)
+            rescue(state, means, attempt)
         case _:
             logger.warning("NOT_OURS")
 
 
-def _message(event: Any) -> Any:
+def _message(event: Any) -> tuple[Any, int]:
+    """The message, and how often it was delivered before."""
     try:
-        return json.loads(event["Records"][0]["body"])
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return None
+        record = event["Records"][0]
+        return json.loads(record["body"]), int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) - 1
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return None, 0
 
 
 def rescue_executions(means: aws.Means) -> None:
@@ -92,7 +95,7 @@ def rescue_executions(means: aws.Means) -> None:
         raise failure
 
 
-def rescue_execution(execution: str, means: aws.Means) -> None:
+def rescue_execution(execution: str, means: aws.Means, attempt: int = 0) -> None:
     """Roll back what an execution left, by the state that its last task got, if CalculateWeights had ended."""
     request: dict[str, Any] = {"executionArn": execution, "reverseOrder": True, "maxResults": 100}
     for _ in range(_MOST_PAGES):
@@ -108,14 +111,14 @@ def rescue_execution(execution: str, means: aws.Means) -> None:
                 return  # its input is the payload: nothing of ours
             state = json.loads(entered.get("input", "null"))
             if isinstance(state, dict) and "progress" in state:
-                rescue(state, means)
+                rescue(state, means, attempt)
                 return
         if not page.get("nextToken"):
             return
         request["nextToken"] = page["nextToken"]
 
 
-def rescue(state: Any, means: aws.Means) -> None:
+def rescue(state: Any, means: aws.Means, attempt: int = 0) -> None:
     """Roll back the split of that rollout, if it is there, and tell."""
     known = {key: state[key] for key in _TARGET if key in state}
     try:
@@ -139,7 +142,7 @@ def rescue(state: Any, means: aws.Means) -> None:
     try:
         run.give_back(ending)
     except errors.DeployError as error:
-        tell_ending(error, means, run)
+        tell_ending(error, means, run, {}, attempt)
         if isinstance(error, errors.RollbackFailed):
             raise
     if alias.marked:

@@ -46,7 +46,7 @@ def task(event: Any, means: aws.Means) -> State:
     if verb == "CalculateWeights":
         return calculate_weights(state, means, aws.id_of(event["execution"]))
     if verb == "Rollback":
-        return rollback(state, means, aws.id_of(event["execution"]))
+        return rollback(state, means, aws.id_of(event["execution"]), event.get("attempt", 0))
     run = resumed(state, means)
     try:
         if state["status"] == "ALREADY_DEPLOYED":
@@ -75,7 +75,7 @@ def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
             preflight.smoke_test(run)
             run.undo_abandoned()
     except errors.DeployError as error:
-        tell_ending(error, means, run, **who)
+        tell_ending(error, means, run, who)
         raise
     if run.steps.looks.longest > run.check.every:
         run.progress.warnings.append(f"In the course of a step looks come up to {run.steps.looks.longest:.0f} s apart.")
@@ -94,8 +94,11 @@ def health_check(run: Run) -> State:
     return {**saved(run, verdict.status), "reason": verdict.reason}
 
 
-def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
-    """Give the alias back, and tell `Fail` the error's name and cause. Raises `RollbackFailed`, which is retried."""
+def rollback(state: Any, means: aws.Means, rollout_id: str, attempt: int) -> State:
+    """Give the alias back, and tell `Fail` the error's name and cause.
+
+    Raises `RollbackFailed`, which is retried; `attempt` counts the retries.
+    """
     error, run = caught(state), None
     error.where = "The alias was not moved."
     if "progress" in state:  # CalculateWeights has ended well: the alias may have been touched
@@ -106,7 +109,7 @@ def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
             error = given_back
     name = type(error).__name__
     if run or state["Error"] != name:
-        tell_ending(error, means, run, rollout=rollout_id)
+        tell_ending(error, means, run, {"rollout": rollout_id}, attempt)
     else:
         error.where = ""  # CalculateWeights has told it, and where the alias is
     if isinstance(error, errors.RollbackFailed):

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RollbackFailed, RolloutInterrupted
+from deployer import watchdog
 from deployer.aws import CallFailed
 from tests.machine import deliver, deliver_all, watch
-from tests.world import WORDS, Killed, World
+from tests.world import WORDS, FakeClients, Killed, World
 
 STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
 EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}
@@ -309,3 +310,16 @@ def test_the_watchdog_itself_is_struck_at_any_call(number: int, fault: str) -> N
         deliver(world, body)
     world.advance(60)
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+def test_a_rollback_that_fails_again_and_again_is_told_once() -> None:
+    world = ReadOnly(rate=0)
+    killed(40, world)
+    due, body = world.messages[0]
+    world.advance(due - world.time)
+    world.refused = "denied"
+    for count in ("1", "2", "3"):
+        record = {"body": body, "attributes": {"ApproximateReceiveCount": count}}
+        with pytest.raises(RollbackFailed):
+            watchdog.watch({"Records": [record]}, FakeClients(world, budget=60))
+    assert [event["status"] for event in world.told].count("RollbackFailed") == 1
