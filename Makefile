@@ -33,7 +33,8 @@ record: $(TOOLS) ## record both in a terminal, on this machine alone; writes doc
 	@$(BIN)/python -m docs.record
 
 # They mostly wait, for the local AWS: so they run beside the others.
-WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_dead_deployers.py)
+WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_dead_deployers.py \
+	tests/test_alias_contract.py)
 
 test: $(TOOLS) lint ## run all tests
 	@log=$$(mktemp) && { $(BIN)/python -m pytest $(WAITING) > "$$log" 2>&1 & waiting=$$!; \

@@ -1,6 +1,7 @@
 """Starts and ends AWS on this machine, installs the deployer into it, and sets up a function to deploy."""
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -70,7 +71,8 @@ class Cloud:
     def install(self) -> str:
         """`./install.sh`, as on AWS; returns what it printed, raises `RuntimeError` with it when it fails."""
         self.client("s3").create_bucket(Bucket=BUCKET)
-        done = self.run(f"BUCKET_NAME={BUCKET} ./install.sh")
+        with _alone_in(ROOT):  # what is built is in the project's folder, for everybody
+            done = self.run(f"BUCKET_NAME={BUCKET} ./install.sh")
         if done.returncode:
             raise RuntimeError(f"./install.sh failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -135,6 +137,17 @@ class Cloud:
         lines = sorted(events, key=lambda event: event["timestamp"])
         told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
         return [line for line in told if line.get("alias") == alias and "message" in line]  # others are metrics
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other process is in a block like this one for the same folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
