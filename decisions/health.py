@@ -81,11 +81,9 @@ def _errors(check: HealthCheck, seen: Evidence, original: str, new: str) -> Said
     against = f"fails more often than version {original}"
     if check.errors != "baseline":
         against = f"fails more than {check.errors * 100:g} % of its calls"
-    weight = evidence(check, seen)
-    return (
-        weight >= ENOUGH,
-        f"{reason} Evidence that it {against}: {_plain(weight):,} of the {_plain(ENOUGH):g} it takes.",
-    )
+    strong = evidence(check, seen)
+    number = f"{_plain(strong):,.0f}" if strong > 0 else f"{_plain(strong):.2g}"
+    return strong >= ENOUGH, f"{reason} Evidence that it {against}: {number} of the {_plain(ENOUGH):.0f} it takes."
 
 
 def _metrics(check: HealthCheck, seen: Evidence) -> Iterator[Said]:
