@@ -31,7 +31,11 @@ def _objects(value: Any) -> list[Any] | None:
 
 def _dimensions(value: Any) -> dict[str, str] | None:
     sound = isinstance(value, Mapping) and len(value) <= 30
-    return dict(value) if sound and all(isinstance(text, str) and text for text in value.values()) else None
+    return (
+        dict(value)
+        if sound and all(isinstance(each, str) and each for pair in value.items() for each in pair)
+        else None
+    )
 
 
 def _object(value: Any) -> Any:

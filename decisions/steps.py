@@ -70,7 +70,8 @@ class Steps:
         planned = progress.started + progress.held + progress.step * interval
         progress.step_end = max(planned, now + SHORTEST * interval)
         progress.next_look = min(now + self.looks.gap(0), progress.step_end)
-        progress.looks_of_step, progress.good, progress.settling, progress.again = 0, 0, False, False
+        progress.looks_of_step, progress.good = 0, 0
+        progress.settling, progress.again, progress.judged = False, False, False
         progress.evidence.next_step()
 
     def looked(self, status: Status, reason: str, ended: bool, now: float) -> Status:

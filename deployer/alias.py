@@ -111,7 +111,7 @@ class Alias:
         patience = self._clock.left() - aws.CALL_SECONDS if want.rolling_back else min(PATIENCE, self._clock.spare())
         give_up = self._clock.time() + patience
         for attempt in count():
-            revision = self.seen.revision
+            revision, began = self.seen.revision, self._clock.time()
             try:
                 self._update(want)
                 return
@@ -121,7 +121,9 @@ class Alias:
                     self._check(want)
                     if self.seen.revision != revision and self._claim.holds(self.seen, want):
                         return
-                if (aws.refused(error) and not want.rolling_back) or self._clock.time() >= give_up:
+                # What is left must do for one more try as slow as this one, and for telling where the alias is.
+                slow = self._clock.left() < 2 * (self._clock.time() - began) + aws.CALL_SECONDS
+                if slow or (aws.refused(error) and not want.rolling_back) or self._clock.time() >= give_up:
                     raise self._failure(want, what, aws.words(error)) from error
             self._clock.pause(attempt)
 

@@ -31,9 +31,9 @@ class Metrics:
     def __init__(self, cloudwatch: Any, rollout: Rollout, original: str) -> None:
         """`cloudwatch` is boto3's client, or a fake."""
         self._cloudwatch, function, check = cloudwatch, rollout.function_name, rollout.health_check
-        alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
+        self._alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
         self._queries = [
-            _query(f"{metric.lower()}_{who}", "AWS/Lambda", metric, {**alias, "ExecutedVersion": version}, "Sum")
+            _query(f"{metric.lower()}_{who}", "AWS/Lambda", metric, {**self._alias, "ExecutedVersion": version}, "Sum")
             for who, version in (("original", original), ("new", rollout.new_version))
             for metric in ("Invocations", "Errors")
         ]
@@ -47,10 +47,20 @@ class Metrics:
 
         Raises `NotSeen`, or the API's own error.
         """
-        alarms = self._states()
-        request: dict[str, Any] = {"MetricDataQueries": self._queries}
+        alarms, found = self._states(), self._found(self._queries, since, now)
+        highest = {name: max(found[name].values()) for name in self._limits if found[name]}
+        return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms)
+
+    def calls(self, since: float, now: float) -> float:
+        """All calls of the alias, whichever version they were for. Raises as `look` does."""
+        query = _query("calls", "AWS/Lambda", "Invocations", self._alias, "Sum")
+        return sum(self._found([query], since, now)["calls"].values())
+
+    def _found(self, queries: list[Any], since: float, now: float) -> dict[str, dict[int, float]]:
+        """By the query's id: values by the minute's start."""
+        request: dict[str, Any] = {"MetricDataQueries": queries}
         request |= {"StartTime": _utc(since // MINUTE * MINUTE), "EndTime": _utc(now + MINUTE)}
-        status = {query["Id"]: "absent" for query in self._queries}
+        status = {query["Id"]: "absent" for query in queries}
         found: dict[str, dict[int, float]] = defaultdict(dict)
         for _ in range(_MOST_PAGES):
             page = self._cloudwatch.get_metric_data(**request)
@@ -67,8 +77,7 @@ class Metrics:
             raise Hopeless("It is forbidden: allow the deployer the action cloudwatch:GetMetricData.")
         if unseen:
             raise NotSeen(f"CloudWatch answered {unseen}.")
-        highest = {name: max(found[name].values()) for name in self._limits if found[name]}
-        return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms)
+        return found
 
     def _states(self) -> dict[str, str]:
         """The alarms' states, metric and composite ones."""

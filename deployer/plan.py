@@ -37,14 +37,12 @@ def plan(run: Run, driver: str) -> dict[str, Any]:
 
 
 def _calls_a_minute(run: Run) -> float | None:
-    """Of the alias, whichever of both versions was called; None when CloudWatch could not be asked."""
+    """Of the alias, whichever version was called; None when CloudWatch could not be asked."""
     now = run.clock.time()
     try:
-        look = run.metrics.look(now - _MINUTES * MINUTE, now)
+        return run.metrics.calls(now - _MINUTES * MINUTE, now) / _MINUTES
     except (NotSeen, *aws.CallFailed):
         return None
-    minutes = [*look.original.values(), *look.new.values()]
-    return sum(counts.invocations for counts in minutes) / _MINUTES
 
 
 def _too_few(run: Run, calls: float) -> Iterator[str]:

@@ -72,7 +72,8 @@ def check_version(run: Run, needed: float) -> None:
         if state != "Pending":
             raise InvalidRollout(f"{name} is {state} ({why}): publish a version that becomes Active.")
         if clock.spare() - _POLL < needed:
-            raise RolloutInterrupted(f"{name} is still Pending ({why}), and the rollout would not fit any more.")
+            wait = f"aws lambda wait published-version-active --function-name {function} --qualifier {number}"
+            raise RolloutInterrupted(f"{name} is still Pending ({why}): run '{wait}', and start again.")
         clock.sleep(_POLL)
 
 
@@ -96,6 +97,7 @@ def smoke_test(run: Run) -> None:
     request = {"FunctionName": function, "Qualifier": number, "Payload": as_json(run.check.smoke_test)}
     try:
         answer = run.means.once.invoke(**request)
+        told = answer["Payload"].read().decode("utf-8", "replace")
     except ReadTimeoutError as error:
         raise HealthCheckFailed(f"{failed}: {name} gave no answer within {SMOKE_SECONDS:g} s.") from error
     except aws.CallFailed as error:
@@ -108,7 +110,6 @@ def smoke_test(run: Run) -> None:
             raise InvalidRollout(f"{untested}. AWS says {aws.words(error)}") from error
         raise RolloutInterrupted(f"{untested}. AWS says {aws.words(error)}") from error
     if "FunctionError" in answer:
-        told = answer["Payload"].read().decode("utf-8", "replace")
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             own = json.loads(told)
             told = f"{own.get('errorType', 'error')}: {own['errorMessage']}"

@@ -86,7 +86,7 @@ class Run:
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
         progress.evidence.add(look, now, progress.shifted)
-        progress.looks, progress.judged = progress.looks + 1, covers(look, progress.shifted, now)
+        progress.looks, progress.judged = progress.looks + 1, progress.judged or covers(look, progress.shifted, now)
         verdict = judge(self.check, progress.evidence, progress.original, self.rollout.new_version)
         progress.reason = verdict.reason
         return verdict

@@ -28,14 +28,21 @@ def tell(means: aws.Means, status: str, /, **detail: Any) -> None:
     if "function" in detail and "alias" in detail:
         measure(status, detail)
     entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps({"status": status, **detail})}
+    for _ in range(1 if status in NO_ENDINGS else 2):  # an ending is worth a second try
+        why = _send(means, entry)
+        if not why:
+            return
+    logger.warning("NOT_TOLD", extra={"reason": f"The event {status} could not be sent: {why}"})
+
+
+def _send(means: aws.Means, entry: dict[str, str]) -> str:
+    """Why it could not be sent; empty when it was."""
     try:
         answer = means.events.put_events(Entries=[entry])
-        unsaid = "EventBridge did not say why."
-        why = answer["Entries"][0].get("ErrorMessage", unsaid) if answer["FailedEntryCount"] else ""
     except aws.CallFailed as error:
-        why = aws.words(error)
-    if why:
-        logger.warning("NOT_TOLD", extra={"reason": f"The event {status} could not be sent: {why}"})
+        return aws.words(error)
+    unsaid = "EventBridge did not say why."
+    return str(answer["Entries"][0].get("ErrorMessage", unsaid)) if answer["FailedEntryCount"] else ""
 
 
 def measure(status: str, detail: dict[str, Any]) -> None:

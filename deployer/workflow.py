@@ -7,7 +7,7 @@ normalised payload, the sample's keys (`weights`, `current-weight`, `status`), a
 import contextlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
@@ -120,11 +120,16 @@ def rollback(state: Any, means: aws.Means, rollout_id: str, attempt: int) -> Sta
 def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
     """The rollout as an earlier task left it; `maybe_sent` says that the next shift may have been sent, too."""
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
-    progress = Progress(**state["progress"])
-    progress.evidence = Evidence(**state["progress"]["evidence"])
+    progress = _known(Progress, state["progress"])
+    progress.evidence = _known(Evidence, state["progress"]["evidence"])
     alias = Alias(means, rollout, progress.id, Snapshot(state["alias"]))
     alias.resume(progress.original, progress.words, progress.step, maybe_sent)
     return Run(rollout, means, alias, progress, most_looks(len(rollout.weights)))
+
+
+def _known(kind: Any, state: State) -> Any:
+    """From the state, also one of another release: what this one does not know is left out."""
+    return kind(**{field.name: state[field.name] for field in fields(kind) if field.name in state})
 
 
 def saved(run: Run, status: str) -> State:

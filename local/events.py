@@ -19,7 +19,7 @@ from moto.events.utils import EventTemplateParser
 from local import delivery
 from local.sandbox import ACCOUNT, REGION
 
-SERVICE = "events.amazonaws.com"
+SERVICE = delivery.EVENTS
 
 #: AWS wants "1 minute" and "2 minutes"; moto takes any.
 RATE = re.compile(r"rate\((?:1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minute|hour|day)s)\)$")

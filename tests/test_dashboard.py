@@ -40,7 +40,7 @@ def searched() -> set[tuple[str, str, frozenset[str]]]:
     widgets = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
     asked = [metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]]
     found = [re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked]
-    return {(m[1].split(",")[0], m[2], frozenset(m[1].split(",")[1:])) for m in found if m}
+    return {(m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m}
 
 
 def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,9 @@ def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(resour
 def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
     """The role's own statements, of one policy or of all; those of our managed policies and of others that name it."""
     properties = _properties(resources, role)
-    policies = [each["PolicyDocument"] for each in properties["Policies"] if policy in ("", each["PolicyName"])]
+    # The one under a condition counts as well.
+    own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
+    policies = [each["PolicyDocument"] for each in own if policy in ("", each["PolicyName"])]
     if not policy:
         ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
         policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
@@ -209,7 +211,10 @@ def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_ask
     assert resources["SmokeTestPolicy"]["Condition"] == "SmokeTests"
     (statement,) = resources["SmokeTestPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Resource"]["Fn::Sub"].endswith(":function:${SmokeTestFunctions}:*")
-    assert resources["OnFailurePolicy"]["Condition"] == "OnFailure"
+    conditional = [
+        each["Fn::If"] for each in _properties(resources, "SimpleDeployFunctionRole")["Policies"] if "Fn::If" in each
+    ]
+    assert [(condition, policy["PolicyName"]) for condition, policy, _ in conditional] == [("OnFailure", "OnFailure")]
 
 
 def test_the_queue_is_encrypted_and_refuses_other_senders(resources: dict[str, Any]) -> None:

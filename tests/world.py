@@ -380,15 +380,14 @@ class FakeCloudWatch:
         if metric["Namespace"] != "AWS/Lambda" or metric["MetricName"] not in ("Invocations", "Errors"):
             seen = {m: v for m, v in (other or {}).items() if start <= m < end and self._world.published(m)}
             return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": [*seen], "Values": [*seen.values()]}
-        version = dimensions.pop("ExecutedVersion")
+        version = dimensions.pop("ExecutedVersion", None)  # without it: all of the alias's calls
         assert (query["MetricStat"]["Period"], query["MetricStat"]["Stat"]) == (60, "Sum")
         assert dimensions == {"FunctionName": "checkout", "Resource": "checkout:live"}
         which = {"Invocations": 0, "Errors": 1}[metric["MetricName"]]
-        points = {
-            minute: float(counts[which])
-            for (executed, minute), counts in self._world.counts.items()
-            if executed == version and start <= minute < end and self._world.published(minute)
-        }
+        points: dict[datetime, float] = defaultdict(float)
+        for (executed, minute), counts in self._world.counts.items():
+            if version in (None, executed) and start <= minute < end and self._world.published(minute):
+                points[minute] += counts[which]
         newest_first = sorted(points, reverse=True)
         values = [points[minute] for minute in newest_first]
         return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": newest_first, "Values": values}
