@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import moto.cloudformation.models as cloudformation
+import moto.cloudformation.parsing as parsing
 from moto.awslambda.models import LambdaFunction, LambdaStorage
 from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
@@ -37,6 +38,7 @@ def apply() -> None:
     _keep_log_group()
     _read_sam_templates()
     cloudformation.Stack.stack_resources = property(_stack_resources)
+    parsing.clean_json = _clean_json
     for part in (alarms, destinations, events, executions, metrics, queues, resources, stepfunctions):
         part.apply()
 
@@ -99,6 +101,16 @@ def _keep_log_group() -> None:
         return function
 
     LambdaFunction.create_from_cloudformation_json = classmethod(with_log_group)
+
+
+_moto_clean = parsing.clean_json
+
+
+def _clean_json(value: Any, resources: Any) -> Any:
+    """As moto's, without what is `AWS::NoValue` in a list, which moto keeps as None."""
+    if isinstance(value, list):
+        return [each for each in (_clean_json(one, resources) for one in value) if each is not None]
+    return _moto_clean(value, resources)
 
 
 def _stack_resources(self: Any) -> list[Any]:
