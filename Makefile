@@ -19,14 +19,19 @@ local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
 	@$(BIN)/python -m local.up
 
 # make hands on what stands on its command line in the environment, whatever quotes it holds.
+# A misspelt variable would be passed over without a word.
+VARIABLES := FUNCTION ALIAS VERSION STEPS INTERVAL TYPE WEIGHTS HEALTH PAYLOAD STACK WAIT PYTHON
+UNKNOWN = $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+KNOWN = $(if $(UNKNOWN),{ echo "$(UNKNOWN): no such variable; there are $(VARIABLES)." >&2; exit 2; },:)
+
 rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD=]
-	@$(BIN)/python -m cli rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+	@$(KNOWN); $(BIN)/python -m cli rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
 		$${VERSION:+--version "$$VERSION"} $${STEPS:+--steps "$$STEPS"} $${INTERVAL:+--interval "$$INTERVAL"} \
 		$${TYPE:+--type "$$TYPE"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${HEALTH:+--health "$$HEALTH"} \
 		$${PAYLOAD:+--payload "$$PAYLOAD"} $${STACK:+--stack "$$STACK"}
 
 watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it: FUNCTION= ALIAS= [WAIT=]
-	@$(BIN)/python -m cli watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+	@$(KNOWN); $(BIN)/python -m cli watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
 		$${WAIT:+--wait "$$WAIT"} $${STACK:+--stack "$$STACK"}
 
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg

@@ -99,7 +99,9 @@ class Eyes:
             if aws.code(error) == "ResourceNotFoundException" and known.where:
                 return state.see(known, None, now)
             doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
-            if remedies.hopeless(error) or now - (self._answered or now) > PATIENCE:
+            # Not to know whether a rollout runs is not to know that none does.
+            unknown = not known.where and not known.plan and now >= known.give_up
+            if unknown or remedies.hopeless(error) or now - (self._answered or now) > PATIENCE:
                 raise CannotSee(remedies.sentence(error, doing)) from error
             self._answered = self._answered or now
             return known

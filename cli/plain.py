@@ -41,7 +41,7 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     if not phase.startswith("step") and phase and (before is None or phase != words.phase(before, then)):
         yield phase
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
-        yield f"calls since {words.clock(state.since)}  " + "; ".join(
+        yield f"calls since {words.clock(state.since // 60 * 60)}  " + "; ".join(
             f"version {version}: {counts}"
             for version, counts in zip((state.original, state.new), state.counts, strict=True)
         )

@@ -51,10 +51,10 @@ class Metrics:
         highest = {name: max(found[name].values()) for name in self._limits if found[name]}
         return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms)
 
-    def calls(self, since: float, now: float) -> float:
-        """All calls of the alias, whichever version they were for. Raises as `look` does."""
+    def calls(self, since: float, now: float) -> list[float]:
+        """All calls of the alias, whichever version they were for, by the minute. Raises as `look` does."""
         query = _query("calls", "AWS/Lambda", "Invocations", self._alias, "Sum")
-        return sum(self._found([query], since, now)["calls"].values())
+        return list(self._found([query], since, now)["calls"].values())
 
     def _found(self, queries: list[Any], since: float, now: float) -> dict[str, dict[int, float]]:
         """By the query's id: values by the minute's start."""
@@ -74,7 +74,7 @@ class Metrics:
             raise NotSeen("CloudWatch did not come to the end of its answer.")
         unseen = {name: told for name, told in status.items() if told != "Complete"}
         if "Forbidden" in unseen.values():
-            raise Hopeless("It is forbidden: allow the deployer the action cloudwatch:GetMetricData.")
+            raise Hopeless("CloudWatch could not be read: allow the deployer the action cloudwatch:GetMetricData.")
         if unseen:
             raise NotSeen(f"CloudWatch answered {unseen}.")
         return found
@@ -88,7 +88,7 @@ class Metrics:
         states = {alarm["AlarmName"]: alarm["StateValue"] for kind in kinds for alarm in told.get(f"{kind}s", ())}
         absent = [name for name in self._alarms if name not in states]
         if absent:
-            raise Hopeless(f"There is no alarm {', '.join(absent)} here: check 'health-check.alarms'.")
+            raise Hopeless(f"CloudWatch has no alarm named {', '.join(absent)} here: check 'health-check.alarms'.")
         return {name: states[name] for name in self._alarms}
 
 

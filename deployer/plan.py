@@ -40,9 +40,15 @@ def _calls_a_minute(run: Run) -> float | None:
     """Of the alias, whichever version was called; None when CloudWatch could not be asked."""
     now = run.clock.time()
     try:
-        return run.metrics.calls(now - _MINUTES * MINUTE, now) / _MINUTES
+        minutes = run.metrics.calls(now - _MINUTES * MINUTE, now)
     except (NotSeen, *aws.CallFailed):
         return None
+    called = sum(1 for calls in minutes if calls)
+    if 0 < called < _MINUTES // 2:
+        run.progress.warnings.append(
+            f"Only {called} of the last {_MINUTES} minutes had calls: the plan counts with all."
+        )
+    return sum(minutes) / _MINUTES
 
 
 def _too_few(run: Run, calls: float) -> Iterator[str]:
@@ -54,7 +60,8 @@ def _too_few(run: Run, calls: float) -> Iterator[str]:
     elif few:
         a_minute = calls * few[0]
         at = f"{few[0] * 100:g} % of {calls:.3g} calls a minute: {a_minute:.2g} a minute"
-        yield f"{at}; {FEW} calls need {FEW / a_minute:.0f} minutes, a step lasts {rollout.interval / MINUTE:.3g}."
+        lasts = f"a step lasts {rollout.interval:g} s"
+        yield f"{at}; {FEW} calls, to judge by, need {FEW / a_minute:.0f} minutes, and {lasts}."
 
 
 def _fails_on(run: Run) -> Iterator[str]:

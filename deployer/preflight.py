@@ -124,7 +124,7 @@ def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permissi
         try:
             return call()
         except Hopeless as error:
-            raise InvalidRollout(f"{unread}: {error}") from error
+            raise InvalidRollout(str(error)) from error
         except (NotSeen, *aws.CallFailed) as error:
             denied = aws.denied(error)
             if denied:

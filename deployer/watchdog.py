@@ -131,7 +131,9 @@ def rescue(state: Any, means: aws.Means, attempt: int = 0) -> None:
             return
         raise
     run = Run(rollout, means, alias, progress)
-    ending: Exception = errors.RolloutInterrupted("Its deployer died before it had ended.")
+    ending: Exception = errors.RolloutInterrupted(
+        "The deployer died, or its execution was stopped, before the rollout had ended."
+    )
     try:
         progress.step = alias.rescue(progress.original, progress.words)
         if not progress.step:

@@ -78,7 +78,7 @@ def test_a_rollout_is_started_once_and_followed_to_its_good_end(aws: Aws) -> Non
         "Accepted; waiting for the first shift …",
         f"rollout {ID} on checkout:live  version 7 → 8",
         "weight 50 %  step 1 of 2  about 59 s left",
-        "calls since 12:00:08  version 7: 0 errors in 100 invocations; version 8: 0 errors in 50 invocations",
+        "calls since 12:00:00  version 7: 0 errors in 100 invocations; version 8: 0 errors in 50 invocations",
         f"look nothing wrong so far  {WHY}",
         "weight 100 %  step 2 of 2  about 29 s left",
         "settling: until calls at full weight are published, at most 2 min",
@@ -323,7 +323,7 @@ def test_a_description_that_somebody_replaced_is_no_end(aws: Aws) -> None:
 
 
 def test_the_watchdog_s_rollback_is_an_end_of_the_rollout(aws: Aws) -> None:
-    died = "Its deployer died before it had ended. It was rolled back."
+    died = "The deployer died, or its execution was stopped, before the rollout had ended. It was rolled back."
     runs(aws, (970, lambda: aws.end("RolloutInterrupted", "7", "watchdog", reason=died)))
     ran = Ran(ROLLOUT, aws)
     assert ran.status == Status.ROLLED_BACK and ran.seconds == pytest.approx(970, abs=3)
@@ -374,6 +374,14 @@ def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:
     ran = Ran(f"{WATCH} --wait 60", good(Aws(Clock())))
     assert ran.status == Status.DEPLOYED
     assert "No rollout runs on this alias: it is on version 7. Waiting for one until 12:01:07 UTC …" in ran.out
+
+
+@pytest.mark.parametrize("wait", ["", " --wait 20"])
+def test_watch_does_not_say_that_nothing_runs_where_aws_did_not_answer(aws: Aws, wait: str) -> None:
+    aws.faults["get_alias"] = refusal("ServiceException", status=503)
+    ran = Ran(WATCH + wait, aws)
+    assert ran.status == Status.NOT_SEEN and "ServiceException" in ran.err
+    assert "NOTHING_RUNS" not in ran.out and ran.err.count("\n") == 1
 
 
 def test_an_alias_that_is_deleted_under_way_is_left_to_the_log(aws: Aws) -> None:

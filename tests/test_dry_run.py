@@ -54,7 +54,10 @@ def test_a_plan_comes_true() -> None:
 def test_steps_with_too_few_calls_are_told_in_numbers() -> None:
     told = planned(an_hour(rate=0.5), "the loop", steps=10, interval=60)
     (warning,) = told["warnings"]
-    assert warning == "10 % of 29.4 calls a minute: 2.9 a minute; 100 calls need 34 minutes, a step lasts 1."
+    assert (
+        warning
+        == "10 % of 29.4 calls a minute: 2.9 a minute; 100 calls, to judge by, need 34 minutes, and a step lasts 60 s."
+    )
 
 
 def test_an_alias_that_nobody_calls_is_told() -> None:

@@ -301,7 +301,7 @@ def test_an_error_in_an_incomplete_answer_is_found_by_the_next_look() -> None:
 
 def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
     world = World()
-    with pytest.raises(InvalidRollout, match=r"could not be read: It is forbidden: allow .* cloudwatch:GetMetricData"):
+    with pytest.raises(InvalidRollout, match=r"CloudWatch could not be read: allow .* cloudwatch:GetMetricData"):
         deploy(world, lambda number, answer: told(answer, "Forbidden"), steps=2, interval=60)
     assert world.writes == 0 and world.calls.count("GetMetricData") == 1
 

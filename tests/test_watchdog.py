@@ -116,7 +116,10 @@ def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_ex
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, words)
     told = world.told[-2:]
     assert [event["status"] for event in told] == ["ROLLED_BACK", "RolloutInterrupted"]
-    assert told[1]["reason"] == "Its deployer died before it had ended. It was rolled back."
+    assert (
+        told[1]["reason"]
+        == "The deployer died, or its execution was stopped, before the rollout had ended. It was rolled back."
+    )
     for event in told:
         assert (event["rollout"], event["function"], event["alias"]) == ("0123456789ab", "checkout", "live")
         assert event["where"] == "Alias 'live' of 'checkout' is on version 7."
