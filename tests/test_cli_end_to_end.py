@@ -33,7 +33,7 @@ def _blocks() -> list[str]:
 
 def _payload(alias: str, version: str) -> str:
     target = {"function-name": FUNCTION, "alias-name": alias, "new-version": version}
-    return shlex.quote(json.dumps({**target, "steps": 3, "interval": 5}))
+    return shlex.quote(json.dumps({**target, "steps": 3, "interval": 10}))
 
 
 def _watch(alias: str) -> str:
@@ -68,7 +68,7 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
             "watch": pool.submit(run, _blocks()[1]),
             "bad": pool.submit(run, f"{bad} --steps 3 --interval 5"),
             "invoked": pool.submit(run, _watch(INVOKED)),
-            "stopped": pool.submit(show, _watch(INVOKED), " of 3"),  # whichever step it sees first
+            "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new"),
             "executed": pool.submit(show, _watch(EXECUTED)),
         }
         time.sleep(3)  # they wait for a rollout
