@@ -7,6 +7,7 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Mapping
@@ -62,6 +63,14 @@ class Screen:
         return tuple("\n".join(self._lines).rstrip("\n").split("\n"))
 
 
+#: Runs a command that heeds Ctrl-C, also where this process was told to ignore it, as what a shell runs beside is.
+_HEEDING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp("bash", ["bash", "-c", sys.argv[1]])
+"""
+
+
 def recorded(command: str, environment: Mapping[str, str], ctrl_c: str = "never") -> tuple[list[Frame], int]:
     """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those words."""
     start, screen, frames, written, pressed = time.monotonic(), Screen(), list[Frame](), b"", False
@@ -70,7 +79,7 @@ def recorded(command: str, environment: Mapping[str, str], ctrl_c: str = "never"
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
         # Opened by the session's leader it is its controlling terminal: Ctrl-C arrives.
-        ["bash", "-c", f"exec <{os.ttyname(slave)}; exec {command}"],
+        [sys.executable, "-c", _HEEDING, f"exec <{os.ttyname(slave)}; exec {command}"],
         cwd=ROOT,
         env={**environment, "TERM": "xterm-256color"},
         stdin=slave,
