@@ -11,7 +11,7 @@ from cli import lines, remedies, state
 from cli.lines import Line
 from cli.remedies import CannotSee
 from cli.state import State
-from decisions.claim import Snapshot
+from decisions.ownership import Snapshot
 from decisions.rollout import Rollout
 from deployer import aws
 from deployer.metrics import Metrics, NotSeen

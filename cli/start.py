@@ -24,8 +24,8 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
         found = eyes.alias()
     except aws.CallFailed as error:
         raise NotSent(remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))) from error
-    if found.routing and not found.abandoned(datetime.fromtimestamp(now, UTC)):
-        busy = errors.AliasBusy(found.busy())
+    if found.routing and not abandoned(found, datetime.fromtimestamp(now, UTC)):
+        busy = errors.AliasBusy(found.busy)
         busy.where = "Nothing was sent."
         raise busy
     before = {found.stamp.rollout_id} if found.stamp else set()

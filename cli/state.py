@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.endings import End, Status, status_of
 from cli.lines import Line, about
-from decisions.claim import GRACE, Snapshot
+from decisions.ownership import GRACE, Snapshot
 from decisions.evidence import Counts, Look
 
 #: Seconds that the log is waited for, after the alias has shown an end: CloudWatch publishes lines late.

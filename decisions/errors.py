@@ -12,22 +12,18 @@ The class name is public: `errorType` in the CLI, `ErrorEquals` in a state machi
     ├── AliasChanged              somebody else moved the alias             theirs is left, ours taken out
     └── RollbackFailed            we could not undo                         the command for a human is in the message
 
-Before the first shift "rolled back" is "untouched". Whatever is raised ends by saying where the
-alias is: `reason` is what happened, `where` is that last sentence, filled in by the driver.
+Before the first shift "rolled back" is "untouched". Whatever a caller gets ends by saying where the alias
+is: `reason` is what happened, `where` is that last sentence, which `Ending` adds.
 """
 
 
 class DeployError(Exception):
     """The base of the tree; never raised itself."""
 
-    where = "The alias was neither read nor changed."
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(f"{reason} {where}".strip())
         self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.reason} {self.where}".strip()
+        self.where = where
 
 
 class InvalidRollout(DeployError):
@@ -60,3 +56,11 @@ class AliasChanged(DeployError):
 
 class RollbackFailed(DeployError):
     """When the alias could not be given back to the original version."""
+
+
+def named(name: str) -> type[DeployError] | None:
+    """The class of the tree with that name; None where there is none."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, DeployError):
+        return kind
+    return None

@@ -54,6 +54,12 @@ def write(words: str, stamp: Stamp | None) -> str:
     return f"{shortened(words, room)} {stamp}" if words else str(stamp)
 
 
+def is_shortened(description: str, words: str) -> bool:
+    """Whether the `words` of this description are what was left of longer ones."""
+    units = len(description.encode("utf-16-le", "surrogatepass")) // 2
+    return words.endswith("…") and units >= LONGEST_DESCRIPTION - 1
+
+
 def shortened(words: str, room: int) -> str:
     """At most `room` units: as AWS counts, characters beyond the basic plane are two. None is cut in half."""
     units = words.encode("utf-16-le", "surrogatepass")

@@ -1,75 +1,154 @@
 """The only writer of the alias. Every write carries the `RevisionId` last seen, the routing and the stamp.
 
-A write whose answer is lost, or that somebody else's write came before (412), is settled by reading
-the alias back: it holds what we meant; or it is still ours, and we write again; or somebody else moved
-it, and then we take out what is ours and leave the rest. It never takes the alias from anybody.
+It reads, writes and retries; whose the alias is it asks `ownership.judge`, after every read. A write whose
+answer is lost, or that somebody else's write came before (412), is settled by reading the alias back. It never
+takes the alias from anybody: what is somebody else's is left, and only what is ours is taken out.
 """
 
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
-from typing import NoReturn
 
-from decisions import errors, stamp
-from decisions.claim import Claim, PromotedByHand, Snapshot, Want
+from decisions import errors, ownership, stamp
+from decisions.ending import PromotedByHand
+from decisions.ownership import Finding, Hold, Snapshot, Want, Whose
 from decisions.rollout import Rollout
 from deployer import aws
 
 #: Seconds for which a shift or a finalize is tried again before the rollout turns back.
 PATIENCE = 30.0
 
+#: Seconds after which an answer is too old to say where the alias is now.
+FRESH = 5.0
+
+_CHANGED = "Somebody else moved the alias during the rollout, so it was left to them."
+_DELETED = "Somebody deleted the alias."
+
 
 class Alias:
     """One rollout's hold on the alias, from its original version to the new one, or back."""
 
-    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None) -> None:
+    def __init__(
+        self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None
+    ) -> None:
         """Reads the alias, unless it was `seen`; raises the API's own error."""
-        self._client, self._clock = means.lambda_, means.clock
+        self._client = means.lambda_
+        self._clock = means.clock
         self._name = {"FunctionName": rollout.function_name, "Name": rollout.alias_name}
         self._who = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
-        self.seen = seen or self._read()
-        self.words = self.seen.words
-        self._claim = Claim(rollout_id, self.seen.version, rollout.new_version)
         self._weights = rollout.weights
         self._stamp: stamp.Stamp | None = None  # of the last shift
-        self._superseded: set[str] = set()  # revisions that were replaced: an answer that shows one is stale
-        self._sent = False  # a shift was sent and may have taken effect
+        self.seen = seen or self._read()
+        self.seen_at = self._clock.time()
         self._unsure = False  # the fate of the last write is not known
-        self.marked = False  # what is ours could not be taken out of what is somebody else's now
+        self._answered = True  # AWS answered the last write, and did as it was asked
+        self.sent_at = 0.0  # when the last write was sent
+        self.words = self.seen.words
+        self.hold = Hold(rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision)
 
-    def resume(self, original: str, words: str, step: int, maybe_sent: bool) -> None:
-        """Go on after `step` shifts of an earlier invocation; with `maybe_sent` the next one may have taken effect."""
-        self._claim.original, self._claim.held = original, step > 0
-        self._claim.weights = self._weights[max(0, step - 1) : step + maybe_sent]
-        self.words, self._stamp = words, self.seen.stamp
-        self._sent, self._unsure = step > 0 or maybe_sent, True
+    # Where it stands.
 
-    def shift(self, step: int, until: datetime) -> None:
-        """UpdateWeight, to the weight of that step, from 1. Raises `InvalidRollout` when AWS refuses the first one."""
-        claim, weight = self._claim, self._weights[step - 1]
-        claim.weights += (weight,)
-        self._stamp = stamp.Stamp(claim.rollout_id, claim.new_version, weight, step, len(self._weights), until)
-        self._bring(Want({claim.new_version: weight}, stamp=self._stamp), f"shifted to {weight:g}")
-        claim.weights, claim.held, self._sent = (weight,), True, True
+    @property
+    def may_be_split(self) -> bool:
+        """Whether a shift of ours may have taken effect."""
+        return bool(self.hold.weights)
 
-    def finalize(self) -> None:
-        """Put the alias on the new version alone, with the user's own description."""
-        self._bring(Want({}, version=self._claim.new_version), "put on the new version")
+    @property
+    def by_ourselves(self) -> bool:
+        """Whether the alias is where the last write was to put it because that write did it."""
+        return self._answered
 
-    def undo_abandoned(self) -> None:
-        """Roll back the split that preflight found abandoned."""
-        self._bring(Want({}), "taken back from an abandoned rollout")
+    @property
+    def told(self) -> str:
+        """One sentence: where the alias is, as it was last told."""
+        return f"{self._who} {self.seen.state}."
 
-    def roll_back(self) -> bool:
-        """Give the alias back to the original version; False when it was never taken from it.
+    def where(self) -> str:
+        """The same, read again unless it has just been told; or that it could not be read."""
+        if self._unsure or self._clock.time() - self.seen_at > FRESH:
+            try:
+                self.read_again()
+            except aws.CallFailed as error:
+                last = f"when last seen it {self.seen.state}."
+                return f"{self._who} could not be read ({aws.code(error)}); {last}"
+        return self.told
+
+    def judged(self, want: Want) -> Finding:
+        """Whose the alias is, as it was last seen."""
+        return ownership.judge(self.hold, want, self.seen, self._clock.now())
+
+    def read_again(self) -> None:
+        """Raises the API's own error."""
+        found = self._read()
+        if found.revision not in self.hold.superseded:
+            self._take(found)
+
+    # The verbs.
+
+    def resume(self, hold: Hold, words: str) -> None:
+        """Go on where an earlier invocation was, or where a deployer died; `words` are the user's own."""
+        self.hold = replace(hold, revision=self.seen.revision)
+        self.words = words
+        self._stamp = self.seen.stamp
+        self._take(self.seen)
+        self._unsure = True
+
+    def shift(self, step: int, until: datetime, spare: float) -> None:
+        """UpdateWeight, to the weight of that step, from 1, within `spare` seconds.
+
+        Raises `InvalidRollout` when AWS refuses the first one.
+        """
+        before = self.hold
+        weight = self._weights[step - 1]
+        mark = stamp.Stamp(
+            before.rollout_id, before.new_version, weight, step, len(self._weights), until
+        )
+        self._stamp = mark
+        self.hold = before.sending(weight)
+        want = Want({before.new_version: weight}, stamp=mark)
+        try:
+            self._bring(want, min(PATIENCE, spare))
+        except _Refused as refused:
+            if refused.unsent:
+                self.hold = replace(self.hold, weights=before.weights)
+            if not self.may_be_split:
+                raise errors.InvalidRollout(
+                    f"AWS refuses to split the alias: {refused.why}"
+                ) from refused
+            raise errors.RolloutInterrupted(
+                f"The alias could not be shifted to {weight:g}: {refused.why}"
+            ) from refused
+        self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
+
+    def finalize(self, spare: float) -> None:
+        """Put the alias on the new version alone, with the user's own description, within `spare` seconds."""
+        try:
+            self._bring(Want({}, version=self.hold.new_version), min(PATIENCE, spare))
+        except _Refused as refused:
+            raise errors.RolloutInterrupted(
+                f"The alias could not be put on the new version: {refused.why}"
+            ) from refused
+
+    def roll_back(self, patience: float | None = None) -> bool:
+        """Rollback: give the alias back to the original version; False when it was never taken from it.
 
         After a shift whose fate is unknown it writes in any case: the new `RevisionId` keeps a request
-        that is still on its way from splitting the alias later.
+        that is still on its way from splitting the alias later. It tries on for so many seconds of `patience`,
+        or for as long as the invocation lasts.
         """
-        if self._sent:
-            self._bring(Want({}, rolling_back=True), "rolled back")
-        return self._sent
+        if not self.may_be_split:
+            return False
+        if patience is None:
+            patience = self._clock.left() - aws.CALL_SECONDS
+        try:
+            self._bring(Want({}, rolling_back=True), patience)
+        except _Refused as refused:
+            raise errors.RollbackFailed(
+                f"The alias could not be rolled back: {refused.why} Run: {self._command()}"
+            ) from refused
+        return True
 
     def confirm(self) -> None:
         """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's own error."""
@@ -78,117 +157,134 @@ class Alias:
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
-    def where(self) -> str:
-        """One sentence: where the alias is now, or that it could not be read."""
-        if self._unsure:
+    def take_out(self) -> bool:
+        """Take our weight and our stamp out of what the alias is now; whether nothing of ours is left."""
+        for attempt in range(4):
+            finding = self.judged(Want({}))
+            if not finding.something_of_ours:
+                return True
+            routing = self.seen.routing
+            if finding.our_weight:
+                routing = {}
             try:
-                self._take(self._read())
-            except aws.CallFailed as error:
-                return f"{self._who} could not be read ({aws.code(error)}); when last seen it {self.seen.state}."
-        return self.told
+                self._update(Want(routing))
+            except aws.CallFailed:
+                self._clock.pause(attempt)
+                with suppress(*aws.CallFailed):
+                    self.read_again()
+        return not self.judged(Want({})).something_of_ours
 
-    @property
-    def told(self) -> str:
-        """The same as it was last told."""
-        return f"{self._who} {self.seen.state}."
+    # Reading, writing, retrying.
 
-    def rescue(self, original: str, words: str) -> int:
-        """Take hold of what a dead deployer of this rollout left; the step it had reached, 0 when nothing is there."""
-        mark = self.seen.stamp
-        if mark is None or not self._claim.has_our_stamp(self.seen):
-            return 0
-        self.resume(original, words, mark.step, maybe_sent=False)
-        self._take(self.seen)
-        if self.seen.version != original or (self.seen.routing and not self._claim.has_our_weight(self.seen)):
-            self._yield()
-        return mark.step
-
-    def _bring(self, want: Want, what: str) -> None:
-        """Write until the alias holds what we want, or patience ends; a rollback's lasts as long as the invocation.
+    def _bring(self, want: Want, patience: float) -> None:
+        """Write until the alias holds what we want, or patience ends. Raises `_Refused`, or as `_check` does.
 
         A refusal is final, except that a rollback tries on: permissions may come back, a split would stay.
         """
-        patience = self._clock.left() - aws.CALL_SECONDS if want.rolling_back else min(PATIENCE, self._clock.spare())
         give_up = self._clock.time() + patience
+        unsent = True
         for attempt in count():
-            revision, began = self.seen.revision, self._clock.time()
+            before = self.seen.revision
+            began = self._clock.time()
             try:
                 self._update(want)
                 return
             except aws.CallFailed as error:
-                self._sent |= want.stamp is not None and not aws.refused(error)
+                refused = aws.refused(error)
+                unsent = unsent and refused
                 with suppress(*aws.CallFailed):  # not read: write again
-                    self._check(want)
-                    if self.seen.revision != revision and self._claim.holds(self.seen, want):
+                    finding = self._check(want)
+                    if finding.whose is Whose.AS_WANTED and self.seen.revision != before:
                         return
                 # What is left must do for one more try as slow as this one, and for telling where the alias is.
-                slow = self._clock.left() < 2 * (self._clock.time() - began) + aws.CALL_SECONDS
-                if slow or (aws.refused(error) and not want.rolling_back) or self._clock.time() >= give_up:
-                    raise self._failure(want, what, aws.words(error)) from error
+                took = self._clock.time() - began
+                slow = self._clock.left() < 2 * took + aws.CALL_SECONDS
+                final = refused and not want.rolling_back
+                if slow or final or self._clock.time() >= give_up:
+                    raise _Refused(aws.words(error), unsent) from error
             self._clock.pause(attempt)
 
-    def _failure(self, want: Want, what: str, why: str) -> errors.DeployError:
-        """What to raise when the alias could not be written."""
-        failed = f"The alias could not be {what}: {why}"
-        if want.rolling_back:
-            target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
-            original = f"--routing-config AdditionalVersionWeights={{}} --description {shlex.quote(self.words)}"
-            return errors.RollbackFailed(f"{failed} Run: aws lambda update-alias {target} {original}")
-        if want.stamp and not self._sent:
-            return errors.InvalidRollout(f"AWS refuses to split the alias: {why}")
-        return errors.RolloutInterrupted(failed)
-
-    def _update(self, want: Want) -> None:
-        request = {**self._name, "RevisionId": self.seen.revision, "Description": stamp.write(self.words, want.stamp)}
-        if want.version:
-            request["FunctionVersion"] = want.version
-        routing = {"AdditionalVersionWeights": want.routing}
-        self._unsure = True
-        self._take(Snapshot(self._client.update_alias(**request, RoutingConfig=routing)))
-
-    def _read(self) -> Snapshot:
-        return Snapshot(self._client.get_alias(**self._name))
-
-    def _take(self, found: Snapshot) -> None:
-        """Take what was answered for what is."""
-        if found.revision != self.seen.revision:
-            self._superseded.add(self.seen.revision)
-        self.seen, self._unsure = found, False
-        if found.words != stamp.read(stamp.write(self.words, found.stamp))[0]:
-            self.words = found.words  # somebody edited them while the stamp stood: keep theirs
-
-    def _check(self, want: Want) -> None:
-        """Read the alias: it is what we want, or still ours; otherwise yield to whoever moved it."""
+    def _check(self, want: Want) -> Finding:
+        """Read the alias: as we want it, or still ours; otherwise yield it to whoever moved it, and raise."""
         try:
             found = self._read()
         except aws.CallFailed as error:
             if aws.code(error) != "ResourceNotFoundException":
                 raise
             self._unsure = True
-            raise errors.AliasChanged("Somebody deleted the alias.") from error
-        if found.revision in self._superseded:
-            return
-        touched = found.revision != self.seen.revision
+            raise errors.AliasChanged(_DELETED) from error
+        finding = self._judge(want, found)
+        if finding.whose is Whose.STALE:
+            return finding
         self._take(found)
-        if touched and not self._claim.holds(found, want) and not self._claim.is_ours(found, want):
-            self._yield()
-
-    def _yield(self) -> NoReturn:
-        """Somebody else moved the alias: take out our weight and our stamp, and leave the rest to them."""
-        claim = self._claim
-        if self.seen.routing and not claim.held and not claim.has_our_stamp(self.seen):
-            raise errors.AliasBusy(self.seen.busy())
-        for attempt in range(4):
-            our_weight = claim.has_our_weight(self.seen)
-            if not our_weight and not claim.has_our_stamp(self.seen):
-                break
-            try:
-                self._update(Want({} if our_weight else self.seen.routing))
-            except aws.CallFailed:
-                self._clock.pause(attempt)
-                with suppress(*aws.CallFailed):
-                    self._take(self._read())
-        self.marked = claim.has_our_weight(self.seen) or claim.has_our_stamp(self.seen)
-        if self.seen.version == claim.new_version and not self.seen.routing:
+        match finding.whose:
+            case Whose.AS_WANTED | Whose.OURS:
+                return finding
+            case Whose.BUSY | Whose.ABANDONED:
+                raise errors.AliasBusy(found.busy)
+        self.take_out()
+        if Whose.PROMOTED in (finding.whose, self.judged(want).whose):
             raise PromotedByHand
-        raise errors.AliasChanged("Somebody else moved the alias during the rollout, so it was left to them.")
+        raise errors.AliasChanged(_CHANGED)
+
+    def _judge(self, want: Want, found: Snapshot) -> Finding:
+        provisioned = False
+        if found.version == self.hold.new_version and found.routing.keys() == {self.hold.original}:
+            provisioned = self._provisioned()
+        return ownership.judge(self.hold, want, found, self._clock.now(), provisioned)
+
+    def _provisioned(self) -> bool:
+        """Whether the alias has provisioned concurrency, which moves with it, and takes its time."""
+        request = {"FunctionName": self._name["FunctionName"], "Qualifier": self._name["Name"]}
+        try:
+            self._client.get_provisioned_concurrency_config(**request)
+        except aws.CallFailed as error:
+            if aws.code(error) == "ProvisionedConcurrencyConfigNotFoundException":
+                return False
+            raise
+        return True
+
+    def _update(self, want: Want) -> None:
+        request = {
+            **self._name,
+            "RevisionId": self.seen.revision,
+            "Description": stamp.write(self.words, want.stamp),
+            "RoutingConfig": {"AdditionalVersionWeights": want.routing},
+        }
+        if want.version:
+            request["FunctionVersion"] = want.version
+        self._unsure = True
+        self._answered = False
+        self.sent_at = self._clock.time()
+        answer = self._client.update_alias(**request)
+        self._answered = True
+        self._take(Snapshot(answer))
+
+    def _read(self) -> Snapshot:
+        return Snapshot(self._client.get_alias(**self._name))
+
+    def _take(self, found: Snapshot) -> None:
+        """Take what was answered for what is."""
+        self.seen = found
+        self.seen_at = self._clock.time()
+        self._unsure = False
+        self.hold = self.hold.saw(found.revision)
+        if found.words != stamp.read(stamp.write(self.words, found.stamp))[0]:
+            self.words = found.words  # somebody edited them while the stamp stood: keep theirs
+
+    def _command(self) -> str:
+        """What a human runs to do what we could not."""
+        target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
+        original = f"--description {shlex.quote(self.words)}"
+        return (
+            f"aws lambda update-alias {target} --routing-config AdditionalVersionWeights={{}} {original}"
+        )
+
+
+class _Refused(Exception):
+    """When a write did not come about: why; `unsent` says that it surely has no effect, now or later."""
+
+    def __init__(self, why: str, unsent: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.unsent = unsent

@@ -7,7 +7,7 @@ rollback after it still end before Lambda kills the invocation.
 import os
 from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -36,6 +36,7 @@ _CLIENTS = {
     "once": ("lambda", _ONCE),  # for a smoke test: one attempt, with the time that a test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
+    "scheduler": ("scheduler", _CONFIG),
     "sqs": ("sqs", _CONFIG),
     "events": ("events", _QUICK),
 }
@@ -43,13 +44,38 @@ _CLIENTS = {
 _client: Any = cache(boto3.client)
 
 
+class Settings(NamedTuple):
+    """What the template tells its functions; empty where it is not one of that function's."""
+
+    state_machine: str = ""
+    lease_group: str = ""
+    lease_queue: str = ""
+    lease_role: str = ""
+    lease_dead_letters: str = ""
+    watchdog_queue: str = ""
+
+
+#: Each setting's environment variable.
+VARIABLES = Settings(
+    state_machine="DEPLOY_STATE_MACHINE_ARN",
+    lease_group="LEASE_GROUP",
+    lease_queue="LEASE_QUEUE_ARN",
+    lease_role="LEASE_ROLE_ARN",
+    lease_dead_letters="LEASE_DEAD_LETTER_ARN",
+    watchdog_queue="WATCHDOG_QUEUE_URL",
+)
+
+
 class Means:
-    """What a deployer works with: AWS's clients, the clock, and its own ARN. Tests pass fakes of the same names."""
+    """What a deployer works with: AWS's clients, the clock, its settings and its own ARN.
+
+    Tests pass fakes of the same names.
+    """
 
     def __init__(self, context: LambdaContext) -> None:
         self.clock = Clock(context.get_remaining_time_in_millis)
         self.here = context.invoked_function_arn
-        self.watchdog_queue = os.environ.get("WATCHDOG_QUEUE_URL", "")
+        self.settings = Settings(*(os.environ.get(variable, "") for variable in VARIABLES))
 
     def __getattr__(self, name: str) -> Any:
         """A client, made when first asked for and kept for the sandbox's life."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from decisions import ending
+from decisions.ending import Ending
 from decisions.evidence import MINUTE
 from deployer import aws
 from deployer.metrics import NotSeen
@@ -15,8 +17,8 @@ _MINUTES = 60
 FEW = 100
 
 
-def plan(run: Run, driver: str) -> dict[str, Any]:
-    """The contract's result, with `plan`: times in seconds from the first shift; `calls` of the new version."""
+def plan(run: Run, driver: str) -> Ending:
+    """The ending whose result has the `plan`: times in seconds from the first shift; `calls` of the new version."""
     rollout, progress = run.rollout, run.progress
     calls = _calls_a_minute(run)
     steps = []
@@ -26,14 +28,17 @@ def plan(run: Run, driver: str) -> dict[str, Any]:
         if calls is not None:
             step["calls"] = round(calls * weight * rollout.interval / MINUTE)
         steps.append(step)
-    if run.alias.seen.routing:
-        progress.warnings.append("A rollout that had died has left the alias split: it would be rolled back first.")
     if calls is not None:
         progress.warnings += _too_few(run, calls)
-    planned = run.result("PLANNED")
-    how = {"driver": driver, "seconds": rollout.seconds, "longest-gap": run.steps.looks.longest, "steps": steps}
-    planned["rollout"]["plan"] = {**how, "calls-a-minute": calls, "fails-on": list(_fails_on(run))}
-    return planned
+    planned = {
+        "driver": driver,
+        "seconds": rollout.seconds,
+        "longest-gap": run.steps.looks.longest,
+        "steps": steps,
+        "calls-a-minute": calls,
+        "fails-on": list(_fails_on(run)),
+    }
+    return Ending(ending.PLANNED, more={"plan": planned})
 
 
 def _calls_a_minute(run: Run) -> float | None:

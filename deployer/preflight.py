@@ -8,18 +8,29 @@ goes here.
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
+from decisions import ending
 from decisions.checks import SMOKE_SECONDS
-from decisions.errors import AliasBusy, HealthCheckFailed, InvalidRollout, RolloutInterrupted
+from decisions.ending import Ending, PromotedByHand
+from decisions.errors import (
+    AliasBusy,
+    AliasChanged,
+    HealthCheckFailed,
+    InvalidRollout,
+    RollbackFailed,
+    RolloutInterrupted,
+)
+from decisions.ownership import Want, Whose, left_by
 from decisions.payload import as_json
 from decisions.rollout import Rollout
 from decisions.stamp import shortened
 from decisions.steps import Progress
 from deployer import aws
-from deployer.alias import Alias
+from deployer.alias import PATIENCE, Alias
 from deployer.clock import Clock
 from deployer.metrics import Hopeless, NotSeen
 from deployer.run import Run
@@ -49,8 +60,8 @@ def check(run: Run, needed: float) -> None:
     found = run.alias.seen
     if found.version == "$LATEST":
         raise InvalidRollout("The alias is on $LATEST, which cannot be split: put it on a published version first.")
-    if found.routing and not found.abandoned(run.clock.now()):
-        raise AliasBusy(found.busy())
+    if run.alias.judged(Want({})).whose is Whose.BUSY:
+        raise AliasBusy(found.busy)
     if not run.deployed:
         check_version(run, needed)
         check_metrics(run)
@@ -86,6 +97,71 @@ def check_metrics(run: Run) -> None:
         evidence.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
         muted = "was in ALARM before the start: it cannot judge the new version until it has left ALARM"
         run.progress.warnings += [f"Alarm {name} {muted}." for name in evidence.muted]
+
+
+def warn_of_abandoned(run: Run) -> None:
+    if run.alias.seen.routing:
+        run.progress.warnings.append(
+            "A rollout that had died has left the alias split: it would be rolled back first."
+        )
+
+
+def settled(run: Run) -> Ending | None:
+    """Undo what a dead rollout left; how it ends where the alias stands on the new version."""
+    if run.rollout.dry_run or not run.alias.seen.routing:
+        return Ending(ending.ALREADY_DEPLOYED) if run.deployed else None
+    undo_abandoned(run)
+    if run.deployed:
+        return Ending(ending.ALREADY_DEPLOYED)
+    found = run.alias.seen
+    if found.version == run.rollout.new_version and not found.routing:
+        return Ending(ending.ALREADY_DEPLOYED, warning=ending.PROMOTED)
+    match run.alias.judged(Want({})).whose:
+        case Whose.BUSY | Whose.ABANDONED:
+            raise AliasBusy(found.busy)
+        case Whose.THEIRS:
+            raise AliasChanged("Somebody else moved the alias before the first shift.")
+    return None
+
+
+def undo_abandoned(run: Run) -> None:
+    """Roll back the split that a dead rollout left, and tell that rollout's ending."""
+    dead = _run_of_the_dead(run)
+    cause = RolloutInterrupted(
+        f"The deployer died. Rollout {run.progress.id} found what it had left."
+    )
+    try:
+        dead.alias.roll_back(PATIENCE)
+        if dead.alias.by_ourselves:
+            dead.tell("ROLLED_BACK", reason=cause.reason)
+            dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
+            run.progress.warnings.append(
+                "A rollout that had died had left the alias split: rolled back first."
+            )
+    except RollbackFailed as failed:
+        raise RolloutInterrupted(
+            f"A rollout that had died has left the alias split. {failed.reason}"
+        ) from failed
+    except (PromotedByHand, AliasChanged):
+        pass  # somebody else came first: what they made of it is read below
+    _ask(run.clock, run.alias.read_again, "The alias", "check 'alias-name'", _FOR_LAMBDA)
+    run.log_as_own()
+
+
+def _run_of_the_dead(run: Run) -> Run:
+    """Of the rollout whose stamp is on the alias, as far as that tells it."""
+    found = run.alias.seen
+    hold = left_by(found)
+    mark = found.stamp
+    assert mark is not None
+    weights = (mark.weight,) * mark.steps
+    rollout = replace(
+        run.rollout, new_version=mark.new_version, weights=weights, health_check=None
+    )
+    alias = Alias(run.means, rollout, mark.rollout_id, found)
+    alias.resume(hold, found.words)
+    progress = Progress(mark.rollout_id, found.version, found.words, started=0.0, step=mark.step)
+    return Run(rollout, run.means, alias, progress)
 
 
 def smoke_test(run: Run) -> None:

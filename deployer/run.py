@@ -1,11 +1,12 @@
 """One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow` state by state."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from decisions import errors
-from decisions.claim import PromotedByHand
+from decisions import ending, errors
+from decisions.ending import Ending, PromotedByHand
 from decisions.evidence import covers
 from decisions.health import Status, Verdict, judge
 from decisions.rollout import Rollout
@@ -15,20 +16,35 @@ from deployer.alias import Alias
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
-PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
+#: Seconds after which somebody is looked for who has moved the alias, or replaced its whole description.
+GLANCE = 30.0
+
+#: Whether the lease had run out at that time.
+RanOut = Callable[[float], bool]
 
 
 class Run:
     """A rollout, what it works with, and its progress."""
 
-    def __init__(self, rollout: Rollout, means: aws.Means, alias: Alias, progress: Progress, most: int = 0) -> None:
+    def __init__(
+        self,
+        rollout: Rollout,
+        means: aws.Means,
+        alias: Alias,
+        progress: Progress,
+        most: int = 0,
+    ) -> None:
         """`most` limits the looks of a step; 0 does not."""
-        self.rollout, self.alias, self.progress = rollout, alias, progress
-        self.means, self.clock = means, means.clock
+        self.rollout = rollout
+        self.means = means
+        self.clock = means.clock
+        self.alias = alias
+        self.progress = progress
         self.steps = Steps(rollout, progress, most)
-        self.check, self.checked = self.steps.check, self.steps.checked
+        self.check = self.steps.check
+        self.checked = self.steps.checked
         self.metrics = Metrics(means.cloudwatch, rollout, progress.original)
-        logger.append_keys(rollout=progress.id, function=rollout.function_name, alias=rollout.alias_name)
+        self.log_as_own()
 
     @property
     def deployed(self) -> bool:
@@ -37,24 +53,28 @@ class Run:
 
     @property
     def weight(self) -> float:
-        return self.rollout.weights[self.progress.step - 1] if self.progress.step else 0.0
+        if not self.progress.step:
+            return 0.0
+        return self.rollout.weights[self.progress.step - 1]
 
-    def tell(self, status: str, **more: Any) -> None:
-        """Tell a change of state, with who and what it is about and where the alias is, as far as is known."""
-        rollout, progress = self.rollout, self.progress
-        who = {"rollout": progress.id, "function": rollout.function_name, "alias": rollout.alias_name}
-        who |= {"original-version": progress.original, "new-version": rollout.new_version}
-        how_far = {"weight": self.weight, "step": progress.step, "steps": len(rollout.weights)}
-        tell(self.means, status, **who, **how_far, **{"where": self.alias.told, **more})
+    def log_as_own(self) -> None:
+        """From now on log lines name this rollout."""
+        logger.append_keys(
+            rollout=self.progress.id,
+            function=self.rollout.function_name,
+            alias=self.rollout.alias_name,
+        )
 
-    def update_weight(self, until: datetime) -> None:
-        """UpdateWeight; `until` is when this rollout has surely gone on or ended."""
+    # The verbs.
+
+    def update_weight(self, until: datetime, spare: float) -> None:
+        """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on or ended."""
         progress = self.progress
         if not progress.step:
             progress.started = self.clock.time()
             progress.evidence.since = progress.started // 60 * 60
             self.tell("STARTED")
-        self.alias.shift(progress.step + 1, until)
+        self.alias.shift(progress.step + 1, until, spare)
         self.steps.begin(self.clock.time())
         self.tell("SHIFTED")
 
@@ -65,17 +85,26 @@ class Run:
 
     def health_check(self) -> Verdict:
         """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it without a verdict."""
-        ended, seen = self.clock.time() >= self.progress.step_end, self._look()
-        verdict = Verdict(self.steps.looked(seen.status, seen.reason, ended, self.clock.time()), seen.reason)
+        ended = self.clock.time() >= self.progress.step_end
+        seen = self._look()
+        status = self.steps.looked(seen.status, seen.reason, ended, self.clock.time())
+        verdict = Verdict(status, seen.reason)
         if seen.numbers:
             told = {"verdict": verdict.status, "reason": verdict.reason}
             step = {"step": self.progress.step, "weight": self.weight}
             logger.info("LOOKED", extra={**told, **step, **seen.numbers})
         return verdict
 
+    def glance(self) -> None:
+        """Between looks that are far apart: see that the alias is still ours. Raises what ends the rollout."""
+        if self.clock.time() - self.alias.seen_at >= GLANCE:
+            with suppress(*aws.CallFailed):
+                self.alias.confirm()
+
     def _look(self) -> Verdict:
         """One look; UNSEEN when it could not be made."""
-        progress, now = self.progress, self.clock.time()
+        progress = self.progress
+        now = self.clock.time()
         try:
             self.alias.confirm()
             if not self.checked:
@@ -86,20 +115,54 @@ class Run:
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
         progress.evidence.add(look, now, progress.shifted)
-        progress.looks, progress.judged = progress.looks + 1, progress.judged or covers(look, progress.shifted, now)
+        progress.looks += 1
+        progress.judged = progress.judged or covers(look, progress.shifted, now)
         verdict = judge(self.check, progress.evidence, progress.original, self.rollout.new_version)
         progress.reason = verdict.reason
         return verdict
 
-    def finalize(self) -> dict[str, Any]:
-        """Finalize: the new version alone; the contract's result."""
+    def finalize(self, spare: float) -> Ending:
+        """Finalize, within `spare` seconds: the new version alone."""
+        self.alias.finalize(spare)
         self.progress.warnings += self._unjudged()
-        self.alias.finalize()
-        return self.result("SUCCEEDED")
+        return Ending(ending.SUCCEEDED, self.progress.reason, self.alias.told)
+
+    def roll_back(self, cause: BaseException, ran_out: RanOut = lambda time: False) -> Ending:
+        """Rollback, unless the alias is somebody else's by now: how the rollout ended because of `cause`."""
+        alias = self.alias
+        if isinstance(cause, PromotedByHand):
+            return ending.promoted().at(alias.where())
+        if isinstance(cause, errors.AliasBusy):
+            return ending.refused(cause).at(alias.where())
+        if isinstance(cause, errors.AliasChanged):
+            left_over = not alias.take_out()
+            if ran_out(self.clock.time()) and not alias.seen.routing:
+                return ending.lost(cause).at(alias.where())
+            return ending.moved(cause, left_over).at(alias.where())
+        try:
+            was_split = alias.roll_back()
+        except PromotedByHand:
+            return ending.promoted_instead(cause).at(alias.where())
+        except errors.AliasChanged as changed:
+            left_over = not alias.take_out()
+            return ending.moved_instead(cause, changed, left_over).at(alias.where())
+        except errors.RollbackFailed as failed:
+            return ending.moved_instead(cause, failed, left_over=True).at(alias.where())
+        if was_split and not alias.by_ourselves and ran_out(alias.sent_at):
+            return ending.lost(cause).at(alias.where())
+        ended = ending.rolled_back(cause, was_split).at(alias.where())
+        if was_split:
+            took = {}
+            if self.progress.started:
+                took["seconds"] = round(self.clock.time() - self.progress.started)
+            self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
+        return ended
 
     def _unjudged(self) -> Iterator[str]:
         """What could not be judged, though it is finalized."""
-        progress, seen, version = self.progress, self.progress.evidence, self.rollout.new_version
+        progress = self.progress
+        seen = progress.evidence
+        version = self.rollout.new_version
         if not self.checked:
             yield "The health check was switched off."
             return
@@ -112,66 +175,72 @@ class Run:
             if name not in seen.highest:
                 yield f"Not judged by {limit}: CloudWatch published no data of it. Is it named correctly?"
 
-    def undo_abandoned(self) -> None:
-        if self.alias.seen.routing:
-            self.alias.undo_abandoned()
-            self.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")
+    # Telling.
 
-    def give_back(self, error: BaseException) -> dict[str, Any]:
-        """Rollback, and raise the error; the result instead, if the alias turns out to be on the new version."""
-        if isinstance(error, errors.AliasBusy | errors.AliasChanged):
-            raise error
-        try:
-            if isinstance(error, PromotedByHand):
-                raise error
-            if self.alias.roll_back():
-                took = {"seconds": round(self.clock.time() - self.progress.started)} if self.progress.started else {}
-                self.tell("ROLLED_BACK", reason=str(getattr(error, "reason", error)), **took)
-                if isinstance(error, errors.DeployError):
-                    error.reason += " It was rolled back."
-        except PromotedByHand:
-            if isinstance(error, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
-                raise error from None  # somebody wants it all the same: respected, and not called a success
-            self.progress.warnings.append(PROMOTED)
-            return self.result("SUCCEEDED")
-        except errors.DeployError as worse:
-            worse.reason = f"{getattr(error, 'reason', error)} {worse.reason}"
-            raise worse from error
-        if isinstance(error, errors.DeployError):
-            raise error
-        raise errors.RolloutInterrupted(f"Something unexpected happened: {type(error).__name__}: {error}.") from error
+    def tell(self, status: str, **more: Any) -> None:
+        """Tell a change of state, with who and what it is about and where the alias is, as far as is known."""
+        rollout = self.rollout
+        progress = self.progress
+        detail = {
+            "rollout": progress.id,
+            "function": rollout.function_name,
+            "alias": rollout.alias_name,
+            "original-version": progress.original,
+            "new-version": rollout.new_version,
+            "weight": self.weight,
+            "step": progress.step,
+            "steps": len(rollout.weights),
+            "where": self.alias.told,
+        }
+        tell(self.means, status, **{**detail, **more})
 
-    def result(self, status: str, **more: Any) -> dict[str, Any]:
+    def tell_ending(self, ended: Ending) -> None:
+        """Tell how it ended; one that is another's to tell is only logged."""
+        if ended.silent:
+            logger.warning("NOT_OURS_TO_TELL", extra={"reason": ended.reason, "where": ended.where})
+            return
+        if ended.warning:
+            self.progress.warnings.append(ended.warning)
+        if not ended.well:
+            self.tell(ended.status, reason=ended.reason, where=ended.where)
+            return
+        more: dict[str, Any] = {}
+        if "execution-arn" in ended.more:
+            more["execution"] = ended.more["execution-arn"]
+        reason = ended.reason or self.progress.reason
+        self.tell(ended.status, reason=reason, warnings=self.progress.warnings, **more)
+
+    def result(self, ended: Ending) -> dict[str, Any]:
         """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as the payload."""
-        progress, new_version = self.progress, self.rollout.new_version
-        self.tell(status, reason=progress.reason, warnings=progress.warnings, **more)
-        rollout: Any = {"status": status, "id": progress.id, "original-version": progress.original}
-        rollout |= {
-            "new-version": new_version,
+        progress = self.progress
+        rollout: dict[str, Any] = {
+            "status": ended.status,
+            "id": progress.id,
+            "original-version": progress.original,
+            "new-version": self.rollout.new_version,
             "weights": list(self.rollout.weights),
             "started": _iso(progress.started),
         }
-        if status not in NO_ENDINGS:
-            checks: Any = {"looks": progress.looks, "unseen": progress.unseen, "judged": progress.judged}
-            for who, version in (("original", progress.original), ("new", new_version)):
-                checks[who] = {"version": version, **progress.evidence.of(who)._asdict()}
-            rollout |= {"ended": _iso(self.clock.time()), "checks": {**checks, "reason": progress.reason}}
-        return {**self.alias.seen.answer, "rollout": {**rollout, "warnings": progress.warnings}}
+        if ended.status not in NO_ENDINGS:
+            rollout["ended"] = _iso(self.clock.time())
+            rollout["checks"] = self._checks()
+        rollout["warnings"] = progress.warnings
+        return {**self.alias.seen.answer, "rollout": {**rollout, **ended.more}}
 
-
-def tell_ending(error: errors.DeployError, means: aws.Means, run: Run | None, who: Any, attempt: int = 0) -> None:
-    """Tell that it ended with this error, which then says where the alias is; `who` it was, where there is no run.
-
-    That a rollback failed is told once: a later `attempt` at it, from 1, is only logged.
-    """
-    if run:
-        error.where = run.alias.where()
-    if attempt and isinstance(error, errors.RollbackFailed):
-        logger.error("STILL_SPLIT", extra={"attempt": attempt, "reason": error.reason, "where": error.where})
-    elif run:
-        run.tell(type(error).__name__, reason=error.reason, where=error.where)
-    else:
-        tell(means, type(error).__name__, **who, reason=error.reason, where=error.where)
+    def _checks(self) -> dict[str, Any]:
+        progress = self.progress
+        versions = {"original": progress.original, "new": self.rollout.new_version}
+        counts = {
+            who: {"version": version, **progress.evidence.of(who)._asdict()}
+            for who, version in versions.items()
+        }
+        return {
+            "looks": progress.looks,
+            "unseen": progress.unseen,
+            "judged": progress.judged,
+            **counts,
+            "reason": progress.reason,
+        }
 
 
 def _utc(seconds: float) -> datetime:

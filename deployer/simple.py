@@ -1,25 +1,29 @@
 """SimpleDeployFunction: the whole rollout in one invocation, sleeping between weights.
 
-`roll_out` is the loop. `deploy` sees to it that after the first shift every way out ends in finalize or in
-a rollback, and that every error says where the alias is.
+`roll_out` is the loop. `with_shifts` sees to it that after the first shift every way out ends in finalize or in
+a rollback; `deploy` that every ending is told, and says where the alias is.
 """
 
 import json
-import os
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import errors
+from decisions import ending, errors
+from decisions.ending import Ending
 from decisions.health import Status
 from decisions.rollout import Rollout
-from deployer import aws, preflight, watchdog
+from deployer import aws, preflight
 from deployer.clock import RESERVE
+from deployer.lease import BEFORE_SHIFT, Lease
 from deployer.plan import plan
-from deployer.run import Run, tell_ending
-from deployer.tell import logger
+from deployer.run import Run
+from deployer.tell import logger, tell
+
+#: How often it is asked to start the state machine, while AWS does not answer.
+_STARTS = 4
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -30,78 +34,138 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
 
 def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> dict[str, Any]:
     """Check, roll out, then finalize or roll back; or hand over what does not fit into this invocation."""
-    run, who = None, {"rollout": rollout_id}
+    run = None
+    who = {"rollout": rollout_id}
     try:
         rollout = Rollout.from_event(event, means.here)
         who |= {"function": rollout.function_name, "alias": rollout.alias_name}
         run = preflight.find(rollout, means, rollout_id)
-        return without_shift(run, event, request_id) or with_shifts(run)
-    except errors.DeployError as error:
-        tell_ending(error, means, run, who)
-        raise
-
-
-def without_shift(run: Run, event: Any, request_id: str) -> dict[str, Any] | None:
-    """Check everything; the result where no shift is to be made here: already deployed, planned, or handed over."""
-    rollout = run.rollout
-    fits = rollout.longest <= run.clock.spare() or not rollout.hand_over
-    machine = None if fits else os.environ.get("DEPLOY_STATE_MACHINE_ARN")
-    preflight.check(run, 0 if machine else rollout.seconds)
-    if not run.deployed:
-        if machine:
-            rollout.must_fit_a_year()
+        ended = without_shift(run, event, request_id)
+        if ended is None:
+            ended = with_shifts(run)
         else:
-            rollout.must_fit(run.clock.spare(), RESERVE)
+            run.tell_ending(ended)
+    except errors.DeployError as error:
+        raise told_refusal(error, run, means, who).error() from error
+    if ended.well:
+        return run.result(ended)
+    raise ended.error()
+
+
+def told_refusal(
+    error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]
+) -> Ending:
+    """It ended before the first shift; `who` it is told of where not even the alias could be read."""
+    ended = ending.refused(error)
+    if run:
+        ended = ended.at(run.alias.where())
+        run.tell_ending(ended)
+    else:
+        ended = ended.at(ending.UNTOUCHED)
+        tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
+    return ended
+
+
+def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
+    """Check everything; how it ends where no shift is to be made here: already deployed, planned, or handed over."""
+    rollout = run.rollout
+    machine = run.means.settings.state_machine if rollout.hand_over else ""
+    preflight.check(run, 0 if machine else rollout.seconds)
+    if rollout.dry_run:
+        preflight.warn_of_abandoned(run)
+    if not run.deployed:
+        here = not machine or rollout.longest <= run.clock.spare()
+        if here:
+            rollout.must_fit(run.clock.spare(), RESERVE, bool(run.means.settings.state_machine))
+        else:
+            rollout.must_fit_a_year()
         if rollout.dry_run:
-            return plan(run, "DeployStateMachine" if machine else "SimpleDeployFunction")
-        if machine:
+            return plan(run, "SimpleDeployFunction" if here else "DeployStateMachine")
+        if not here:
             return hand_over(event, run, machine, request_id)
         preflight.smoke_test(run)
-    if not rollout.dry_run:
-        run.undo_abandoned()
-    return run.result("ALREADY_DEPLOYED") if run.deployed else None
+    return preflight.settled(run)
 
 
-def with_shifts(run: Run) -> dict[str, Any]:
-    """Roll out. After the first shift every way out ends in finalize or in a rollback."""
-    watchdog.arm(run)
+def with_shifts(run: Run) -> Ending:
+    """Roll out. After the first shift every way out ends in finalize or in a rollback: write, tell, give up the lease."""
+    lease = Lease(run.means, run.rollout, run.progress.id, run.progress.original)
+    lease.take(run.alias.words)
     try:
-        roll_out(run)
-        return run.finalize()
-    except BaseException as error:
-        return run.give_back(error)
+        roll_out(run, lease)
+        ended = finalize(run, lease)
+    except BaseException as cause:
+        ended = run.roll_back(cause, lease.ran_out)
+    run.tell_ending(ended)
+    lease.give_up(ended, run.alias.words)
+    return ended
 
 
-def roll_out(run: Run) -> None:
+def roll_out(run: Run, lease: Lease) -> None:
     """The loop: update the weight, then wait and look while the step lasts; until fully weighted."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())
     run.steps.deadline = run.clock.time() + run.clock.spare()
     while not run.steps.fully_weighted:
-        run.update_weight(until)
+        update_weight(run, lease, until)
         status = Status.PENDING
         while status is Status.PENDING:
-            wait(run)
+            wait(run, lease)
             verdict = run.health_check()
             status = verdict.status
         if status is Status.FAILED:
             raise errors.HealthCheckFailed(verdict.reason)
 
 
-def wait(run: Run) -> None:
-    run.clock.sleep(min(run.pause, run.clock.spare()))
-    if run.clock.spare() <= 0:
-        raise errors.RolloutInterrupted("Time ran out: only the reserve for a rollback was left.")
+def update_weight(run: Run, lease: Lease, until: datetime) -> None:
+    lease.renew(run.alias.words, BEFORE_SHIFT)
+    run.update_weight(until, spare(run, lease))
 
 
-def hand_over(event: Any, run: Run, machine: str, request_id: str) -> dict[str, Any]:
+def finalize(run: Run, lease: Lease) -> Ending:
+    lease.renew(run.alias.words, BEFORE_SHIFT)
+    return run.finalize(spare(run, lease))
+
+
+def spare(run: Run, lease: Lease) -> float:
+    """Seconds that a write may still take: of this invocation, and of the lease."""
+    return min(run.clock.spare(), lease.spare())
+
+
+def wait(run: Run, lease: Lease) -> None:
+    """Sleep until the next look, and move the lease on meanwhile."""
+    while True:
+        run.clock.sleep(min(run.pause, lease.pause(), run.clock.spare()))
+        if run.clock.spare() <= 0:
+            raise errors.RolloutInterrupted(
+                "Time ran out: only the reserve for a rollback was left."
+            )
+        lease.renew(run.alias.words)
+        if run.pause <= 0:
+            return
+        run.glance()
+
+
+def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
     """Start the state machine; a duplicate delivery of this invocation finds its execution started."""
-    try:
-        run.means.stepfunctions.start_execution(stateMachineArn=machine, name=request_id, input=json.dumps(event))
-    except aws.CallFailed as error:
-        if aws.code(error) != "ExecutionAlreadyExists":
-            raise errors.RolloutInterrupted(f"It could not be handed over: {aws.words(error)}") from error
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
+    request = {"stateMachineArn": machine, "name": request_id, "input": json.dumps(event)}
+    for attempt in range(_STARTS):
+        try:
+            run.means.stepfunctions.start_execution(**request)
+            break
+        except aws.CallFailed as error:
+            if aws.code(error) == "ExecutionAlreadyExists":
+                break
+            if aws.refused(error):
+                raise errors.RolloutInterrupted(
+                    f"It could not be handed over to the state machine. AWS says {aws.words(error)}"
+                ) from error
+            # Its name makes it the same execution, however often it is asked for.
+            if attempt == _STARTS - 1:
+                raise errors.RolloutInterrupted(
+                    f"AWS did not answer whether it was handed over to the state machine: {aws.words(error)} "
+                    f"Look whether it runs: aws stepfunctions describe-execution --execution-arn {execution}"
+                ) from error
+        run.clock.pause(attempt)
     run.progress.id = aws.id_of(execution)
-    handed = run.result("HANDED_OVER", execution=execution)
-    handed["rollout"]["execution-arn"] = execution
-    return handed
+    return Ending(ending.HANDED_OVER, more={"execution-arn": execution})

@@ -1,49 +1,74 @@
 """What happens when a deployer died: the split that it left is rolled back, and somebody is told.
 
-`arm` sends a message before the first shift that arrives when the invocation has surely ended. Of executions of the
-state machine that ended badly an EventBridge rule tells; a schedule looks for them, too, since that is best effort.
-Touches no split but the dead rollout's. Whatever it cannot do it raises: the queue delivers the message again.
+Its lease tells of a dead SimpleDeployFunction. Of executions of the state machine that ended badly an EventBridge
+rule tells; a schedule looks for them, too, since that is best effort. Touches no split but the dead rollout's.
+Whatever it cannot do it raises: the queue delivers the message again. That something was told is remembered in the
+message: one that says so is sent in place of the one that was delivered.
 """
 
 import json
-import math
-import os
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from decisions import errors
-from decisions.claim import PromotedByHand
+from decisions.ownership import Hold, Want
 from decisions.rollout import Rollout
 from decisions.steps import Progress
-from deployer import aws
+from deployer import aws, lease
 from deployer.alias import Alias
-from deployer.run import Run, tell_ending
+from deployer.run import Run
 from deployer.tell import logger
 
 #: Executions that ended so many seconds ago are looked for: their tasks have ended, and four schedules find each.
 SAFE, OLDEST = 180, 3600 + 180
 
-#: SQS delays a message by so many seconds at most; Lambda's longest time-out is the same.
-LONGEST_DELAY = 900
+#: Seconds after which a split without a stamp is looked at again: a deployer that lives has stamped it by then.
+STAMPED_AGAIN = 60
+
+#: Seconds after which it is tried again what could not be done.
+AGAIN = 300
 
 _BADLY = ("FAILED", "ABORTED", "TIMED_OUT")
 _MOST_PAGES = 20
 
-#: What must be known of a rollout to roll it back, beside its progress.
-_TARGET = ("function-name", "alias-name", "new-version", "weights")
+_DIED = "The deployer died, or its execution was stopped, before the rollout had ended."
+_AT_LAST = "The rollback that had failed was tried again."
 
 
-def arm(run: Run) -> None:
-    """Send the message. No message, no rollout: raises `InvalidRollout` or `RolloutInterrupted`."""
-    progress = {"id": run.progress.id, "original": run.progress.original, "words": run.alias.words}
-    message = json.dumps({**{key: run.rollout.to_event()[key] for key in _TARGET}, "progress": progress})
-    delay = min(LONGEST_DELAY, math.ceil(run.clock.left()))
-    try:
-        run.means.sqs.send_message(QueueUrl=run.means.watchdog_queue, MessageBody=message, DelaySeconds=delay)
-    except aws.CallFailed as error:
-        kind = errors.InvalidRollout if aws.refused(error) else errors.RolloutInterrupted
-        raise kind(f"The watchdog could not be set, so nothing was started. AWS says {aws.words(error)}") from error
+@dataclass(frozen=True)
+class Dead:
+    """A rollout to be looked after: what is known of it, and what was told or seen of it at earlier deliveries.
+
+    `state` holds its target and its progress. `told` is the ending's status that was told of it, and `unstamped` the
+    revision of a split without a stamp that an earlier delivery saw. With `stamped_only` such a split is not its own.
+    """
+
+    state: dict[str, Any]
+    told: str = ""
+    unstamped: str = ""
+    stamped_only: bool = False
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Those that may stand on the alias: the last one and the next, where that is known."""
+        if "hold" not in self.state:
+            return tuple(self.state["weights"])
+        step = self.state["progress"]["step"]
+        return (*self.state["hold"]["weights"], *self.state["weights"][step : step + 1])
+
+    @property
+    def message(self) -> str:
+        known = {key: self.state[key] for key in lease.TARGET}
+        names = ("id", "original", "words", "step")
+        told = self.state["progress"]
+        progress = {name: told[name] for name in names if name in told}
+        memory = {"told": self.told, "unstamped": self.unstamped}
+        if "hold" in self.state:
+            memory["hold"] = self.state["hold"]
+        return json.dumps({**known, "progress": progress, **memory})
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -54,40 +79,48 @@ def handler(event: Any, context: LambdaContext) -> None:
 
 def watch(event: Any, means: aws.Means) -> None:
     """Do what the message asks for; what is none of ours is left alone."""
-    message, attempt = _message(event)
-    match message:
-        case {"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": str(execution)}}:
-            rescue_execution(execution, means, attempt)
+    match _message(event):
+        case {
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {"executionArn": str(execution)},
+        }:
+            rescue_execution(execution, means)
         case {"detail-type": "Scheduled Event"}:
             rescue_executions(means)
-        case {"progress": {"id": str(), "original": str(), "words": str()}} as state:
-            rescue(state, means, attempt)
+        case {"progress": {"id": str(rollout_id), "original": str(), "words": str()}} as message:
+            dead = Dead(message, message.get("told", ""), message.get("unstamped", ""))
+            if lease.is_held(means, rollout_id):
+                logger.info("ALIVE", extra={"rollout": rollout_id})
+            else:
+                rescue(dead, means)
         case _:
             logger.warning("NOT_OURS")
 
 
-def _message(event: Any) -> tuple[Any, int]:
-    """The message, and how often it was delivered before."""
+def _message(event: Any) -> Any:
     try:
-        record = event["Records"][0]
-        return json.loads(record["body"]), int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) - 1
+        return json.loads(event["Records"][0]["body"])
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
-        return None, 0
+        return None
 
 
 def rescue_executions(means: aws.Means) -> None:
     """Every execution that lately ended badly, as long as there is time; one that fails keeps none from the others."""
-    now, failure = means.clock.time(), None
+    now = means.clock.now()
+    failure = None
     for status in _BADLY:
-        request: dict[str, Any] = {"stateMachineArn": os.environ["DEPLOY_STATE_MACHINE_ARN"], "statusFilter": status}
+        request = {"stateMachineArn": means.settings.state_machine, "statusFilter": status}
         for _ in range(_MOST_PAGES):
             page = means.stepfunctions.list_executions(**request)
             for execution in page["executions"]:
-                if SAFE < now - execution["stopDate"].timestamp() < OLDEST:
-                    try:
-                        rescue_execution(execution["executionArn"], means)
-                    except (errors.DeployError, *aws.CallFailed) as error:
-                        failure = error
+                ago = now - execution["stopDate"]
+                if not timedelta(seconds=SAFE) < ago < timedelta(seconds=OLDEST):
+                    continue
+                try:
+                    # It is looked for again and again: what has no stamp may be somebody's own by now.
+                    rescue_execution(execution["executionArn"], means, stamped_only=True)
+                except (errors.DeployError, *aws.CallFailed) as error:
+                    failure = error
             if not page.get("nextToken"):
                 break
             request["nextToken"] = page["nextToken"]
@@ -95,9 +128,14 @@ def rescue_executions(means: aws.Means) -> None:
         raise failure
 
 
-def rescue_execution(execution: str, means: aws.Means, attempt: int = 0) -> None:
+def rescue_execution(execution: str, means: aws.Means, stamped_only: bool = False) -> None:
     """Roll back what an execution left, by the state that its last task got, if CalculateWeights had ended."""
-    request: dict[str, Any] = {"executionArn": execution, "reverseOrder": True, "maxResults": 100}
+    request: dict[str, Any] = {
+        "executionArn": execution,
+        "reverseOrder": True,
+        "maxResults": 100,
+    }
+    told = ""
     for _ in range(_MOST_PAGES):
         try:
             page = means.stepfunctions.get_execution_history(**request)
@@ -106,46 +144,93 @@ def rescue_execution(execution: str, means: aws.Means, attempt: int = 0) -> None
                 return
             raise
         for event in page["events"]:
+            failed = event.get("executionFailedEventDetails", {}).get("error", "")
+            if errors.named(failed):  # Rollback has told it
+                told = failed
+                stamped_only = stamped_only or told not in ("RollbackFailed", "AliasChanged")
             entered = event.get("stateEnteredEventDetails", {})
             if entered.get("name") == "CalculateWeights":
                 return  # its input is the payload: nothing of ours
             state = json.loads(entered.get("input", "null"))
             if isinstance(state, dict) and "progress" in state:
-                rescue(state, means, attempt)
+                rescue(Dead(state, told, stamped_only=stamped_only), means)
                 return
         if not page.get("nextToken"):
             return
         request["nextToken"] = page["nextToken"]
 
 
-def rescue(state: Any, means: aws.Means, attempt: int = 0) -> None:
-    """Roll back the split of that rollout, if it is there, and tell."""
-    known = {key: state[key] for key in _TARGET if key in state}
+def rescue(dead: Dead, means: aws.Means) -> None:
+    """Roll back the split of that rollout, if it is there, and tell; or see to it that it is tried again."""
     try:
-        rollout = Rollout.from_event({**known, "interval": 0, "health-check": False}, means.here)
-        progress = Progress(**{name: state["progress"][name] for name in ("id", "original", "words")}, started=0)
-        alias = Alias(means, rollout, progress.id)
-    except (errors.InvalidRollout, *aws.CallFailed) as error:
-        if isinstance(error, errors.InvalidRollout) or aws.code(error) == "ResourceNotFoundException":
+        run = _run(dead, means)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        logger.warning("NOT_OURS", extra={"reason": str(error)})
+        return
+    except aws.CallFailed as error:
+        if aws.code(error) == "ResourceNotFoundException":
             logger.warning("NOT_OURS", extra={"reason": str(error)})
             return
         raise
-    run = Run(rollout, means, alias, progress)
-    ending: Exception = errors.RolloutInterrupted(
-        "The deployer died, or its execution was stopped, before the rollout had ended."
+    alias = run.alias
+    finding = alias.judged(Want({}, rolling_back=True))
+    if not finding.something_of_ours:
+        logger.info("NOTHING_TO_DO")
+        return
+    if not finding.our_stamp and dead.unstamped != alias.seen.revision:
+        # Another rollout with the same weights may live, and stamp it again within a look.
+        _try_again(replace(dead, unstamped=alias.seen.revision), means, STAMPED_AGAIN)
+        return
+    mark = alias.seen.stamp
+    if mark is not None:
+        run.progress.step = mark.step
+    ended = run.roll_back(errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED))
+    undone = not ended.left_over
+    if undone and dead.told in ("", "RollbackFailed"):
+        run.tell_ending(ended)
+    elif undone:
+        logger.info("TAKEN_OUT", extra={"where": ended.where})
+    elif dead.told:
+        raise ended.error()
+    else:
+        run.tell_ending(ended)
+        _try_again(replace(dead, told=ended.status), means, AGAIN)
+
+
+def _run(dead: Dead, means: aws.Means) -> Run:
+    """The dead rollout, with hold of all its weights. Raises what a message that is not ours leads to."""
+    state = dead.state
+    weights = tuple(float(weight) for weight in dead.weights)
+    rollout = Rollout(
+        function_name=state["function-name"],
+        alias_name=state["alias-name"],
+        new_version=state["new-version"],
+        weights=tuple(state["weights"]),
+        interval=0.0,
+        health_check=None,
+        hand_over=False,
+        dry_run=False,
+        event={},
     )
-    try:
-        progress.step = alias.rescue(progress.original, progress.words)
-        if not progress.step:
-            logger.info("NOTHING_TO_DO")
-            return
-    except (PromotedByHand, errors.AliasChanged) as moved:
-        ending = moved
-    try:
-        run.give_back(ending)
-    except errors.DeployError as error:
-        tell_ending(error, means, run, {}, attempt)
-        if isinstance(error, errors.RollbackFailed):
-            raise
-    if alias.marked:
-        raise errors.RollbackFailed("Somebody else moved the alias, and what is ours could not be taken out of it yet.")
+    told = state["progress"]
+    step = told.get("step", 0)
+    progress = Progress(told["id"], told["original"], told["words"], started=0.0, step=step)
+    alias = Alias(means, rollout, progress.id)
+    hold = Hold(
+        progress.id,
+        progress.original,
+        rollout.new_version,
+        weights,
+        shifted=not dead.stamped_only,
+    )
+    alias.resume(hold, progress.words)
+    return Run(rollout, means, alias, progress)
+
+
+def _try_again(dead: Dead, means: aws.Means, seconds: int) -> None:
+    """A message that remembers, in place of this one. Raises the API's own error: then this one comes again."""
+    means.sqs.send_message(
+        QueueUrl=means.settings.watchdog_queue,
+        MessageBody=dead.message,
+        DelaySeconds=seconds,
+    )

@@ -1,28 +1,32 @@
 """DeployStateMachine's tasks: the same rollout, one verb an invocation (statemachine/deploy.asl.json).
 
 A task may be run twice: each reads the alias first, and the stamp tells what was done. The state is the
-normalised payload, the sample's keys (`weights`, `current-weight`, `status`), and `progress`.
+normalised payload, the sample's keys (`weights`, `current-weight`, `status`), `progress`, and what we hold of
+the alias. What ends the rollout well is the contract's result, with `rollout`; what ends it badly `Error` and
+`Cause`: the state machine's choices tell them apart by these keys.
 """
 
 import contextlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import errors
-from decisions.claim import PromotedByHand, Snapshot
+from decisions import ending, errors
+from decisions.ending import Ending, PromotedByHand
 from decisions.evidence import Evidence
+from decisions.ownership import Hold, Snapshot
 from decisions.rollout import KEYS, Rollout
 from decisions.steps import Progress
 from deployer import aws, preflight
 from deployer.alias import Alias
 from deployer.plan import plan
-from deployer.run import PROMOTED, Run, tell_ending
-from deployer.tell import logger
+from deployer.run import Run
+from deployer.tell import logger, tell
 
 #: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still fit.
 MOST_EVENTS = 20_000
@@ -42,50 +46,58 @@ def handler(event: Any, context: LambdaContext) -> State:
 
 def task(event: Any, means: aws.Means) -> State:
     """Run the verb that the state machine names, on its state. What it raises is for Catch, which leads to Rollback."""
-    state, verb = event["state"], event["task"]
-    if verb == "CalculateWeights":
-        return calculate_weights(state, means, aws.id_of(event["execution"]))
-    if verb == "Rollback":
-        return rollback(state, means, aws.id_of(event["execution"]), event.get("attempt", 0))
-    run = resumed(state, means)
-    try:
-        if state["status"] == "ALREADY_DEPLOYED":
-            return run.result("ALREADY_DEPLOYED")
-        if state["status"] == "PLANNED":
-            return plan(run, "DeployStateMachine")
-        return {"UpdateWeight": update_weight, "HealthCheck": health_check, "Finalize": Run.finalize}[verb](run)
-    except PromotedByHand:  # IsFullyWeighted leads to Finalize, which finds the alias where it should be
-        state["progress"]["warnings"].append(PROMOTED)
-        return {**state, "status": "SUCCEEDED", "current-weight": 1, "wait-seconds": 0}
-    except errors.DeployError as error:
-        error.where = ""  # Rollback tells where the alias is in the end
-        raise
+    state = event["state"]
+    match event["task"]:
+        case "CalculateWeights":
+            return calculate_weights(state, means, aws.id_of(event["execution"]))
+        case "UpdateWeight":
+            return update_weight(resumed(state, means))
+        case "HealthCheck":
+            return health_check(resumed(state, means))
+        case "Finalize":
+            return finalize(resumed(state, means))
+        case "Rollback":
+            return rollback(state, means, aws.id_of(event["execution"]))
+        case verb:
+            raise ValueError(f"There is no task named {verb}.")
 
 
 def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
-    """Everything that can be refused, before the alias is touched."""
-    run, who = None, {"rollout": rollout_id}
+    """Everything that can be refused, before the alias is touched; the rollout may end here."""
+    run = None
+    who = {"rollout": rollout_id}
     try:
         rollout = Rollout.from_event(payload, means.here)
         who |= {"function": rollout.function_name, "alias": rollout.alias_name}
         run = preflight.find(rollout, means, rollout_id, most_looks(len(rollout.weights)))
-        preflight.check(run, 0)
-        rollout.must_fit_a_year()
-        if not rollout.dry_run:
-            preflight.smoke_test(run)
-            run.undo_abandoned()
+        ended = without_shift(run)
     except errors.DeployError as error:
-        tell_ending(error, means, run, who)
-        raise
-    if run.steps.looks.longest > run.check.every:
-        run.progress.warnings.append(f"In the course of a step looks come up to {run.steps.looks.longest:.0f} s apart.")
-    return saved(run, "ALREADY_DEPLOYED" if run.deployed else "PLANNED" if rollout.dry_run else "PENDING")
+        return told(ending.refused(error), run, means, who)
+    if ended is not None:
+        return told(ended, run, means, who)
+    longest = run.steps.looks.longest
+    if longest > run.check.every:
+        run.progress.warnings.append(f"In the course of a step looks come up to {longest:.0f} s apart.")
+    return saved(run, "PENDING")
+
+
+def without_shift(run: Run) -> Ending | None:
+    """Check everything; how it ends where no shift is to be made: already deployed, or planned."""
+    rollout = run.rollout
+    preflight.check(run, 0)
+    rollout.must_fit_a_year()
+    if rollout.dry_run:
+        preflight.warn_of_abandoned(run)
+        if not run.deployed:
+            return plan(run, "DeployStateMachine")
+    preflight.smoke_test(run)
+    return preflight.settled(run)
 
 
 def update_weight(run: Run) -> State:
-    run.update_weight(
-        run.clock.now() + timedelta(seconds=run.rollout.interval + run.rollout.hold + run.rollout.settle + LATE)
-    )
+    rollout = run.rollout
+    lasts = rollout.interval + rollout.hold + rollout.settle + LATE
+    run.update_weight(run.clock.now() + timedelta(seconds=lasts), run.clock.spare())
     return saved(run, "PENDING")
 
 
@@ -94,27 +106,38 @@ def health_check(run: Run) -> State:
     return {**saved(run, verdict.status), "reason": verdict.reason}
 
 
-def rollback(state: Any, means: aws.Means, rollout_id: str, attempt: int) -> State:
-    """Give the alias back, and tell `Fail` the error's name and cause.
+def finalize(run: Run) -> State:
+    ended = run.finalize(run.clock.spare())
+    run.tell_ending(ended)
+    return run.result(ended)
 
-    Raises `RollbackFailed`, which is retried; `attempt` counts the retries.
-    """
-    error, run = caught(state), None
-    error.where = "The alias was not moved."
-    if "progress" in state:  # CalculateWeights has ended well: the alias may have been touched
-        run = resumed(state, means, maybe_sent=not isinstance(error, errors.InvalidRollout))
-        try:
-            run.give_back(error)
-        except errors.DeployError as given_back:
-            error = given_back
-    name = type(error).__name__
-    if run or state["Error"] != name:
-        tell_ending(error, means, run, {"rollout": rollout_id}, attempt)
+
+def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
+    """Give the alias back, unless it is somebody else's. Raises `RollbackFailed`: the watchdog goes on."""
+    cause = caught(state)
+    who = {"rollout": rollout_id}
+    if "progress" not in state:  # CalculateWeights did not come to its end: nothing was moved
+        return told(ending.rolled_back(cause, was_split=False), None, means, who)
+    maybe_sent = not isinstance(cause, errors.InvalidRollout)
+    run = resumed(state, means, maybe_sent)
+    ended = run.roll_back(cause)
+    answer = told(ended, run, means, who)
+    if ended.status == "RollbackFailed":
+        raise ended.error()
+    return answer
+
+
+def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) -> State:
+    """Tell the ending; the execution's output, or what `Fail` takes."""
+    if run is None:
+        ended = ended.at("The alias was not moved.")
+        tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
     else:
-        error.where = ""  # CalculateWeights has told it, and where the alias is
-    if isinstance(error, errors.RollbackFailed):
-        raise error
-    return {"Error": name, "Cause": str(error)}
+        ended = ended.at(ended.where or run.alias.where())
+        run.tell_ending(ended)
+        if ended.well:
+            return run.result(ended)
+    return {"Error": ended.status, "Cause": str(ended.error())}
 
 
 def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
@@ -122,27 +145,42 @@ def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
     progress = _known(Progress, state["progress"])
     progress.evidence = _known(Evidence, state["progress"]["evidence"])
+    step = progress.step
+    weights = tuple(state["hold"]["weights"])
+    if maybe_sent:
+        weights += rollout.weights[step : step + 1]
+    hold = Hold(
+        progress.id,
+        progress.original,
+        rollout.new_version,
+        weights=weights,
+        shifted=step > 0,
+        superseded=tuple(state["hold"]["superseded"]),
+    )
     alias = Alias(means, rollout, progress.id, Snapshot(state["alias"]))
-    alias.resume(progress.original, progress.words, progress.step, maybe_sent)
+    alias.resume(hold, progress.words)
     return Run(rollout, means, alias, progress, most_looks(len(rollout.weights)))
 
 
-def _known(kind: Any, state: State) -> Any:
+def _known(kind: Callable[..., Any], state: State) -> Any:
     """From the state, also one of another release: what this one does not know is left out."""
-    return kind(**{field.name: state[field.name] for field in fields(kind) if field.name in state})
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: state[name] for name in names if name in state})
 
 
 def saved(run: Run, status: str) -> State:
     """The state for the next task."""
-    step, run.progress.words = run.progress.step, run.alias.words
+    run.progress.words = run.alias.words
+    hold = run.alias.hold
+    answer = run.alias.seen.answer
     return {
         **run.rollout.to_event(),
-        # IsFullyWeighted leads to Finalize where there is nothing to shift.
-        "current-weight": run.rollout.weights[step - 1] if step else int(run.deployed or run.rollout.dry_run),
+        "current-weight": run.weight,
         "status": status,
         "wait-seconds": math.ceil(run.pause),
         "progress": asdict(run.progress),
-        "alias": {key: value for key, value in run.alias.seen.answer.items() if key != "ResponseMetadata"},
+        "hold": {"weights": list(hold.weights), "superseded": list(hold.superseded)},
+        "alias": {key: value for key, value in answer.items() if key != "ResponseMetadata"},
     }
 
 
@@ -151,15 +189,18 @@ def most_looks(steps: int) -> int:
     return (MOST_EVENTS - OTHER_EVENTS - steps * STEP_EVENTS) // LOOK_EVENTS // steps
 
 
-def caught(state: Any) -> errors.DeployError:
+def caught(state: Any) -> Exception:
     """What led to Rollback: a verdict, or an error that was caught; those of AWS itself become `RolloutInterrupted`."""
-    told = state.get("error", state)
-    if "Error" not in told:
+    told_by = state.get("error", state)
+    if "Error" not in told_by:
         return errors.HealthCheckFailed(state["reason"])
-    name, cause = told["Error"], told.get("Cause", "")
+    name = told_by["Error"]
+    cause = told_by.get("Cause", "")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         cause = json.loads(cause)["errorMessage"]
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, errors.DeployError):
+    if name == PromotedByHand.__name__:
+        return PromotedByHand()
+    kind = errors.named(name)
+    if kind is not None:
         return kind(cause.strip())
     return errors.RolloutInterrupted(f"A task of the state machine failed: {name}: {cause}")

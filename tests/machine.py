@@ -17,10 +17,10 @@ from local.rules import Refused
 from tests.world import FakeClients, Killed, World
 
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
-NEXT = {"CalculateWeights": "IsFullyWeighted", "UpdateWeight": "Wait", "HealthCheck": "VerifyHealthCheck"}
-NEXT |= {"Finalize": "", "Rollback": "Fail"}
-#: What Lambda itself may answer, which the state machine asks again; of a sandbox that died it says `Lambda.Unknown`.
-TRANSIENT = ("Lambda.Unknown", "Lambda.TooManyRequestsException", "Lambda.ServiceException")
+NEXT = {"CalculateWeights": "IsToBeShifted", "UpdateWeight": "Wait", "HealthCheck": "VerifyHealthCheck"}
+NEXT |= {"Finalize": "", "Rollback": "VerifyRollback"}
+#: What is run again; a sandbox that died fails as `Runtime.ExitError`.
+TRANSIENT = ("Runtime.ExitError", "Lambda.TooManyRequestsException", "Lambda.ServiceException")
 #: For how long the queue hides a message that was not accepted.
 REDELIVERY = 360.0
 
@@ -42,7 +42,7 @@ def arn(name: str) -> str:
 
 
 class Machine:
-    """One execution. Rollback is tried `rollbacks` times, where the ASL tries it 41 times."""
+    """One execution. Rollback is tried `rollbacks` times, where the ASL tries it 11 times."""
 
     def __init__(self, world: World, event: Any, name: str = "run", rollbacks: int = 6) -> None:
         self.arn, self.world = arn(name), world
@@ -84,6 +84,10 @@ class Machine:
             case "VerifyHealthCheck":
                 verdicts = {"PENDING": "Wait", "SUCCEEDED": "IsFullyWeighted"}
                 return verdicts.get(state["status"], "Rollback"), state
+            case "IsToBeShifted" if "Error" not in state and "rollout" not in state:
+                return "UpdateWeight", state
+            case "IsToBeShifted" | "VerifyRollback":
+                return "Fail" if "Error" in state else "", state
             case "IsFullyWeighted":
                 return "Finalize" if state["current-weight"] == 1 else "UpdateWeight", state
         try:
@@ -100,7 +104,9 @@ class Machine:
                 return self._invoke({"task": name, "execution": self.arn, "state": state})
             except Failed as failed:
                 last = self._rollbacks if name == "Rollback" else 5
-                if attempt == last or (name != "Rollback" and failed.caught["Error"] not in TRANSIENT):
+                error = failed.caught["Error"]
+                final = error == "RollbackFailed" if name == "Rollback" else error not in TRANSIENT
+                if attempt == last or final:
                     raise
             self.world.advance(self._random.uniform(0, min(300.0, 2.0**attempt)))
             self._go_on()
@@ -118,7 +124,7 @@ class Machine:
                 raise Failed(type(error).__name__, json.dumps(told)) from None
         if world.dead:  # whatever the deployer made of it
             world.dead = False
-            raise Failed("Lambda.Unknown", "The sandbox died.")
+            raise Failed("Runtime.ExitError", "The sandbox died.")
         assert world.time - started < 120, "a task ends within its time"
         return answer
 
@@ -147,10 +153,14 @@ class FakeStepFunctions:
             if not (found := [machine for machine in self._machines if machine.arn == request["executionArn"]]):
                 raise Refused(400, "ExecutionDoesNotExist", f"Execution Does Not Exist: '{request['executionArn']}'")
             events: list[Any] = [{"type": "ExecutionStarted", "executionStartedEventDetails": {"input": "{}"}}]
-            for name, text in found[0].entered:
+            machine = found[0]
+            for name, text in machine.entered:
                 events.append({"type": "StateEntered", "stateEnteredEventDetails": {"name": name, "input": text}})
                 events += [{"type": "TaskScheduled"}] * (225 if name == "Rollback" else 3)
                 events.append({"type": "StateExited", "stateExitedEventDetails": {"name": name, "output": "{}"}})
+            if machine.status == "FAILED":
+                details = {"error": machine.error, "cause": machine.cause}
+                events.append({"type": "ExecutionFailed", "executionFailedEventDetails": details})
             return self._page("events", events[::-1], request)
 
         return self._world.call("GetExecutionHistory", apply)
@@ -193,12 +203,15 @@ def deliver(world: World, body: str, machines: Iterable[Machine] = ()) -> int:
 def deliver_all(world: World, machines: Iterable[Machine] = ()) -> int:
     """Time goes on to each message of this world and to each bad end of an execution; how often it was delivered."""
     machines, deliveries = list(machines), 0
-    for due, body in sorted(world.messages):
-        world.advance(max(0.0, due - world.time))
-        deliveries += deliver(world, body, machines)
     for machine in machines:
         if machine.status in ("FAILED", "ABORTED", "TIMED_OUT"):
             due_at = machine.stopped + timedelta(seconds=watchdog.SAFE)
-            world.advance(max(0.0, (due_at - world.now()).total_seconds()))
-            deliveries += deliver(world, machine.event, machines)
-    return deliveries
+            world.messages.append(((due_at - world.starts).total_seconds(), machine.event))
+    for _ in range(50):
+        if not world.due:
+            return deliveries
+        next_one = world.due[0]
+        world.advance(max(0.0, next_one[0] - world.time))
+        world.arrived(next_one)
+        deliveries += deliver(world, next_one[1], machines)
+    raise AssertionError("The watchdog never comes to an end.")

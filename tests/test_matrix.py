@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from decisions import errors
-from decisions.claim import Snapshot
+from decisions.ownership import Snapshot
 from deployer import workflow
 from tests.asl import LambdaFails, interpret
 from tests.machine import Machine, deliver_all

@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from jsonschema import Draft202012Validator
 
 from decisions import errors
-from decisions.claim import Snapshot
+from decisions.ownership import Snapshot
 from decisions.errors import DeployError, RolloutInterrupted
 from deployer import simple
 from deployer.aws import id_of

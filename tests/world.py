@@ -6,16 +6,17 @@ are drawn from a seeded generator, split by the alias's weights of that second.
 
 import io
 import json
+import os
 import random
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from deployer import simple, workflow
-from deployer.aws import Means
+from deployer.aws import Means, Settings
 from deployer.clock import Clock
 from local.rules import Refused, StoredAlias
 from tests.asl import Execution, interpret
@@ -24,6 +25,15 @@ HERE = "arn:aws:lambda:eu-west-1:123456789012:function:SimpleDeployFunction"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:checkout"
 MINUTE = timedelta(minutes=1)
 WORDS = "Checkout service, see the wiki"
+SETTINGS = Settings(
+    lease_group="leases",
+    lease_queue="arn:aws:sqs:eu-west-1:123456789012:leases",
+    lease_role="arn:aws:iam::123456789012:role/lease",
+    lease_dead_letters="arn:aws:sqs:eu-west-1:123456789012:dead",
+    watchdog_queue="https://sqs.test/watchdog",
+)
+#: What a deployer's lease takes. These calls have no number, so that a story's other calls keep theirs.
+OF_THE_LEASE = ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule", "SendMessage")
 
 
 class Killed(BaseException):
@@ -71,12 +81,16 @@ class World:
         self.moves: list[tuple[float, str, dict[str, float]]] = []  # when the alias went to which version and routing
         self.calls: list[str] = []  # every API call, in order
         self.looked: list[float] = []  # when CloudWatch was asked
-        self.faults: dict[int | str, str] = {}  # by the number of the call, from 0
+        self.faults: dict[int | str, str] = {}  # by the number of the call, from 0; by name, of the lease's
         self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
         self.values: dict[str, dict[datetime, float]] = {}  # of other metrics, by "name stat", minute by minute
         self.alarms: dict[str, str] = {}  # the states of CloudWatch alarms
         self.smoke: Callable[[bytes], bytes | Exception] = lambda payload: b"null"  # what version 8 answers
         self.messages: list[tuple[float, str]] = []  # to the watchdog: when it is due, and what
+        self.schedules: dict[str, Schedule] = {}  # the leases that have neither fired nor been deleted
+        self.leases: list[str] = []  # the message of every lease that was taken
+        self.lateness = 30.0  # for how long after it is due a lease fires; at most 59 s
+        self.provisioned = False  # whether the alias has provisioned concurrency
         self.told: list[dict[str, Any]] = []  # the details of the events
         self.dead = False  # the deployer that runs has been killed
         self.bus = ""  # a fault of the event bus: down, slow, refuses, fails, or fails wordlessly
@@ -152,11 +166,13 @@ class World:
     def call(self, name: str, apply: Callable[[], Any]) -> Any:
         """One API call, with the fault that is planned for it."""
         self.alive()
-        # The watchdog's message is not numbered: the state machine sends none.
-        number = name if name == "SendMessage" else len(self.calls) - self.calls.count("SendMessage")
+        numbers: list[int | str] = [len(self.numbered)]
+        if name in OF_THE_LEASE:
+            numbers = [name, f"{name} {self.calls.count(name)}"]
         self.calls.append(name)
         fault, since, until = self.down
-        fault = self.faults.get(number) or (fault if since <= self.time < until else "")
+        struck = [self.faults[number] for number in numbers if number in self.faults]
+        fault = "".join(struck[:1]) or (fault if since <= self.time < until else "")
         if fault == "killed":
             self.kill()
         self.advance(self.latency)
@@ -215,6 +231,22 @@ class World:
         return interpret(definition, event, invoke, self.advance, execution)
 
     @property
+    def due(self) -> list[tuple[float, str, str]]:
+        """What is on its way to the watchdog: when it arrives, the message, and the lease's name if it is one."""
+        fired = [
+            (each.due + self.lateness, each.message, name) for name, each in self.schedules.items()
+        ]
+        return sorted([*fired, *((time, message, "") for time, message in self.messages)])
+
+    def arrived(self, due: tuple[float, str, str]) -> None:
+        """It has arrived: a lease deletes itself."""
+        time, message, name = due
+        if name:
+            del self.schedules[name]
+        else:
+            self.messages.remove((time, message))
+
+    @property
     def history(self) -> list[Any]:
         """Where the alias went: a weight of version 8, or the version it was put on alone."""
         return [routing.get("8", routing) or version for _, version, routing in self.moves]
@@ -222,7 +254,7 @@ class World:
     @property
     def numbered(self) -> list[str]:
         """The calls that `faults` counts."""
-        return [name for name in self.calls if name != "SendMessage"]
+        return [name for name in self.calls if name not in OF_THE_LEASE]
 
     @property
     def writes(self) -> int:
@@ -236,9 +268,12 @@ class FakeClients(Means):
         self.lambda_: Any = lambda_ or FakeLambda(world)
         self.once: Any = self.lambda_
         self.stepfunctions: Any = None  # given by those who need it
+        self.scheduler: Any = FakeScheduler(world)
         self.sqs: Any = FakeQueue(world)
         self.events: Any = FakeBus(world)
-        self.watchdog_queue = "https://sqs.test/watchdog"
+        self.settings = SETTINGS._replace(
+            state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", "")
+        )
         self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
         self.clock, self.here = WorldClock(world, world.budget if budget is None else budget), HERE
 
@@ -280,6 +315,16 @@ class FakeLambda:
 
         return dict(self._world.call("GetFunctionConfiguration", apply))
 
+    def get_provisioned_concurrency_config(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            self._check_names(request["FunctionName"], request["Qualifier"], "Alias not found")
+            if not self._world.provisioned:
+                code = "ProvisionedConcurrencyConfigNotFoundException"
+                raise Refused(404, code, "No Provisioned Concurrency Config found for this function")
+            return {"Status": "READY"}
+
+        return dict(self._world.call("GetProvisionedConcurrencyConfig", apply))
+
     def invoke(self, **request: Any) -> dict[str, Any]:
         """Version 8, run once; an answer that is an `errorMessage` is a function error."""
         assert request["FunctionName"] == "checkout" and request["Qualifier"] in self._world.states
@@ -299,6 +344,76 @@ class FakeLambda:
             raise Refused(404, "ResourceNotFoundException", f"{message}: {FUNCTION}:{alias}")
 
 
+class Schedule(NamedTuple):
+    """A lease: when it is due, in seconds since the world's start, and its message."""
+
+    due: float
+    message: str
+
+
+class FakeScheduler:
+    """EventBridge Scheduler, as strict as AWS: an update resets what it leaves out, so all of it must be sent."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def create_schedule(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            name, schedule = self._read(request)
+            if name in self._world.schedules:
+                raise Refused(409, "ConflictException", f"Schedule {name} already exists.")
+            self._world.schedules[name] = schedule
+            self._world.leases.append(schedule.message)
+            return {"ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"}
+
+        return dict(self._world.call("CreateSchedule", apply))
+
+    def update_schedule(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            name, schedule = self._read(request)
+            self._must_be_there(name)
+            self._world.schedules[name] = schedule
+            return {"ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"}
+
+        return dict(self._world.call("UpdateSchedule", apply))
+
+    def delete_schedule(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            assert request.keys() == {"Name", "GroupName"} and request["GroupName"] == "leases"
+            self._must_be_there(request["Name"])
+            del self._world.schedules[request["Name"]]
+            return {}
+
+        return dict(self._world.call("DeleteSchedule", apply))
+
+    def get_schedule(self, **request: Any) -> dict[str, Any]:
+        def apply() -> dict[str, Any]:
+            assert request.keys() == {"Name", "GroupName"} and request["GroupName"] == "leases"
+            self._must_be_there(request["Name"])
+            due = self._world.schedules[request["Name"]].due
+            at = self._world.starts + timedelta(seconds=due)
+            return {"Name": request["Name"], "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})"}
+
+        return dict(self._world.call("GetSchedule", apply))
+
+    def _must_be_there(self, name: str) -> None:
+        if name not in self._world.schedules:
+            raise Refused(404, "ResourceNotFoundException", f"Schedule {name} does not exist.")
+
+    def _read(self, request: dict[str, Any]) -> tuple[str, Schedule]:
+        world, target = self._world, request["Target"]
+        assert request["GroupName"] == "leases" and request["ActionAfterCompletion"] == "DELETE"
+        assert request["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert request["ScheduleExpressionTimezone"] == "UTC"
+        assert (target["Arn"], target["RoleArn"]) == (SETTINGS.lease_queue, SETTINGS.lease_role)
+        assert target["DeadLetterConfig"] == {"Arn": SETTINGS.lease_dead_letters}
+        at = datetime.strptime(request["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)")
+        due = (at.replace(tzinfo=UTC) - world.starts).total_seconds()
+        assert at.second == 0, "Scheduler's grain is a minute"
+        assert due > world.time, "a time in the past never comes"
+        return request["Name"], Schedule(due, target["Input"])
+
+
 class FakeQueue:
     """The watchdog's queue: what is sent is kept with the time at which it is due."""
 
@@ -306,7 +421,7 @@ class FakeQueue:
         self._world = world
 
     def send_message(self, **request: Any) -> dict[str, Any]:
-        assert request["QueueUrl"] == "https://sqs.test/watchdog" and 0 <= request["DelaySeconds"] <= 900
+        assert request["QueueUrl"] == SETTINGS.watchdog_queue and 0 <= request["DelaySeconds"] <= 900
 
         def apply() -> dict[str, Any]:
             due = self._world.time + request["DelaySeconds"]

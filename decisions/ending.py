@@ -1,0 +1,111 @@
+"""How a rollout ended: a value, made here from what happened, told once, and returned or raised by a driver.
+
+No I/O. What is said at the end of a rollout is said here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from decisions import errors
+
+#: What a rollout that went well ends with. Everything else is the name of an error.
+SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED = (
+    "SUCCEEDED",
+    "ALREADY_DEPLOYED",
+    "HANDED_OVER",
+    "PLANNED",
+)
+
+PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
+UNTOUCHED = "The alias was neither read nor changed."
+LEASE_LOST = "The lease was lost: it ran out before it could be renewed, and the watchdog has the alias."
+
+
+class PromotedByHand(Exception):
+    """When somebody has put the alias on the new version alone: there is nothing left to do."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`status` is one of the above or an error's name; `where` says where the alias is now.
+
+    `more` is what the result says besides. A `silent` one is somebody else's to tell. What is `left_over` of ours
+    on the alias is the watchdog's to take out.
+    """
+
+    status: str
+    reason: str = ""
+    where: str = ""
+    rolled_back: bool = False
+    warning: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    silent: bool = False
+    left_over: bool = False
+
+    @property
+    def well(self) -> bool:
+        return errors.named(self.status) is None
+
+    def at(self, where: str) -> "Ending":
+        return replace(self, where=where)
+
+    def error(self) -> errors.DeployError:
+        """What its caller gets where it did not end well."""
+        kind = errors.named(self.status)
+        assert kind is not None, "what ended well is returned"
+        return kind(self.reason, self.where)
+
+
+def promoted() -> Ending:
+    return Ending(SUCCEEDED, warning=PROMOTED)
+
+
+def refused(error: errors.DeployError) -> Ending:
+    """Before the first shift."""
+    return Ending(type(error).__name__, error.reason)
+
+
+def moved(error: errors.DeployError, left_over: bool) -> Ending:
+    """Somebody else has the alias; `left_over` says that something of ours still stands on it."""
+    return Ending(type(error).__name__, error.reason, left_over=left_over)
+
+
+def lost(cause: BaseException) -> Ending:
+    """The lease ran out, and then the split was gone: the watchdog took it, and tells."""
+    reason = f"{reason_of(cause)} {LEASE_LOST}"
+    return Ending("RolloutInterrupted", reason, silent=True)
+
+
+def rolled_back(cause: BaseException, was_split: bool) -> Ending:
+    """After a rollback that went well; nothing was to be done where the alias never `was_split`."""
+    reason = reason_of(cause)
+    if was_split:
+        reason = f"{reason} It was rolled back."
+    return Ending(_status(cause), reason, rolled_back=was_split)
+
+
+def promoted_instead(cause: BaseException) -> Ending:
+    """It was to be rolled back, and somebody has put the alias on the new version."""
+    if isinstance(cause, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
+        # Somebody wants it all the same: that is respected, and not called a success.
+        return Ending(type(cause).__name__, cause.reason)
+    return promoted()
+
+
+def moved_instead(cause: BaseException, error: errors.DeployError, left_over: bool) -> Ending:
+    """It was to be rolled back, and could not be, or was somebody else's by then."""
+    return Ending(type(error).__name__, f"{reason_of(cause)} {error.reason}", left_over=left_over)
+
+
+def _status(cause: BaseException) -> str:
+    if isinstance(cause, errors.DeployError):
+        return type(cause).__name__
+    return "RolloutInterrupted"
+
+
+def reason_of(cause: BaseException) -> str:
+    """Why, in a sentence."""
+    if isinstance(cause, errors.DeployError):
+        return cause.reason
+    return f"Something unexpected happened: {type(cause).__name__}: {cause}."

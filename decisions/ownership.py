@@ -1,0 +1,243 @@
+"""Whose the alias is: one table, from what we hold, what we want and what was found to whose it is.
+
+Everything that the deployer promises about other people's changes is decided here, in `judge`, and nowhere
+else: what may be written over, what is somebody else's, and what of ours is to be taken out of that. No I/O,
+no clock: frozen values in, values out.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import isclose, trunc
+from typing import Any, NamedTuple
+
+from decisions.stamp import Stamp, is_shortened, read
+
+#: How long past its stamp's `until` a split counts as abandoned.
+GRACE = timedelta(seconds=60)
+
+#: So many replaced revisions are remembered: an answer that shows one of them is older than what we know.
+REMEMBERED = 10
+
+#: AWS does not say how many digits of a weight it keeps. Fewer than two would make 1 % impossible.
+_FEWEST_DIGITS, _MOST_DIGITS = 2, 6
+
+Routing = dict[str, float]
+
+
+class Whose(StrEnum):
+    """Whose the alias is. Only where it is AS_WANTED or OURS may we write anything but the removal of what is ours."""
+
+    #: Just as we want it.
+    AS_WANTED = "AS_WANTED"
+    #: Ours, or free: we may write over it.
+    OURS = "OURS"
+    #: An answer older than one that we have seen: it says nothing.
+    STALE = "STALE"
+    #: Somebody put it on the new version alone.
+    PROMOTED = "PROMOTED"
+    #: Somebody put it back on the original version alone.
+    TAKEN_BACK = "TAKEN_BACK"
+    #: The split of a rollout whose deployer has surely ended.
+    ABANDONED = "ABANDONED"
+    #: It was split before our first shift: a rollout runs on it, or somebody split it by hand.
+    BUSY = "BUSY"
+    #: Somebody else moved it after our first shift.
+    THEIRS = "THEIRS"
+    #: There is no such alias any more.
+    GONE = "GONE"
+
+
+class Snapshot:
+    """What `GetAlias` or `UpdateAlias` answered; nothing in it changes."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.version: str = answer["FunctionVersion"]
+        self.revision: str = answer["RevisionId"]
+        #: The other version's share of the calls; empty for an alias that is not split.
+        routing_config = answer.get("RoutingConfig") or {}
+        self.routing: Routing = routing_config.get("AdditionalVersionWeights") or {}
+        #: The user's part of the description, and the stamp.
+        description = answer.get("Description") or ""
+        self.words, self.stamp = read(description)
+        #: Whether the words did not fit beside the stamp.
+        self.shortened = self.stamp is not None and is_shortened(description, self.words)
+
+    @property
+    def state(self) -> str:
+        """A few words for the end of a sentence that begins with the alias."""
+        if not self.routing:
+            return f"is on version {self.version}"
+        shares = [
+            f"{weight * 100:.4g} % of its calls to version {version}"
+            for version, weight in self.routing.items()
+        ]
+        return f"is split: it sends {' and '.join(shares)}, the rest to version {self.version}"
+
+    @property
+    def busy(self) -> str:
+        """Why this split is not touched."""
+        mark = self.stamp
+        if mark is None:
+            return (
+                "The alias is split already, and not by this deployer: finish that split or take it back first."
+            )
+        return (
+            f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias: "
+            f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. "
+            f"It ends by {mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest: wait, or take the alias back."
+        )
+
+
+class Want(NamedTuple):
+    """What a write shall bring about; without `version` the alias's own version stays as it is."""
+
+    routing: Routing
+    version: str | None = None
+    stamp: Stamp | None = None
+    rolling_back: bool = False
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What a rollout holds of the alias.
+
+    `weights` are those of ours that may stand on it: as AWS's answer showed the last one, and as they were sent
+    where the answer is not known. `shifted` says that a shift of ours has taken effect: from then on an unsplit
+    alias means that somebody took it back, and a split with no stamp that somebody replaced the whole
+    description. `revision` was seen last, the `superseded` ones before it.
+    """
+
+    rollout_id: str
+    original: str
+    new_version: str
+    weights: tuple[float, ...] = ()
+    shifted: bool = False
+    revision: str = ""
+    superseded: tuple[str, ...] = field(default=())
+
+    def sending(self, weight: float) -> "Hold":
+        """That weight is on its way."""
+        return replace(self, weights=(*self.weights, weight))
+
+    def took_effect(self, weight: float) -> "Hold":
+        """The last shift stands, with that weight as AWS answered it."""
+        return replace(self, weights=(weight,), shifted=True)
+
+    def saw(self, revision: str) -> "Hold":
+        """That revision is the latest."""
+        if revision == self.revision:
+            return self
+        superseded = (*self.superseded, self.revision)[-REMEMBERED:]
+        return replace(self, revision=revision, superseded=superseded)
+
+
+class Finding(NamedTuple):
+    """Whose the alias is, and what of ours stands on it: our weight, our stamp."""
+
+    whose: Whose
+    our_weight: bool = False
+    our_stamp: bool = False
+
+    @property
+    def something_of_ours(self) -> bool:
+        return self.our_weight or self.our_stamp
+
+
+def judge(
+    hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False
+) -> Finding:
+    """Whose the alias is that was `found`; None where it is no more.
+
+    `provisioned` says that it has provisioned concurrency: then AWS itself adds the original version's weight for
+    minutes after the alias was put on the new version.
+    """
+    if found is None:
+        return Finding(Whose.GONE)
+    if found.revision in hold.superseded:
+        return Finding(Whose.STALE)
+    our_stamp = found.stamp is not None and found.stamp.rollout_id == hold.rollout_id
+    our_weight = _has_our_weight(hold, found, our_stamp)
+    whose = _whose(hold, want, found, now, provisioned, our_stamp, our_weight)
+    return Finding(whose, our_weight, our_stamp)
+
+
+def _whose(
+    hold: Hold,
+    want: Want,
+    found: Snapshot,
+    now: datetime,
+    provisioned: bool,
+    our_stamp: bool,
+    our_weight: bool,
+) -> Whose:
+    """The table; the first line that fits counts."""
+    on_original = found.version == hold.original
+    alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
+    promoted = found.version == hold.new_version and alone
+    ours_from_now_on = hold.shifted or our_stamp
+
+    if _as_wanted(hold, want, found, promoted):
+        return Whose.AS_WANTED
+    if promoted and hold.new_version != hold.original:
+        return Whose.PROMOTED
+    if on_original and found.routing and our_weight:
+        return Whose.OURS
+    if on_original and not found.routing:
+        if not ours_from_now_on:
+            return Whose.OURS
+        # Only our stamp is left, or not even that: to write it once more shuts out a shift that is on its way.
+        return Whose.OURS if want.rolling_back else Whose.TAKEN_BACK
+    if found.routing and not ours_from_now_on:
+        return Whose.ABANDONED if abandoned(found, now) else Whose.BUSY
+    return Whose.THEIRS
+
+
+def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
+    if str(found.stamp) != str(want.stamp):
+        return False
+    if want.version is not None:
+        return promoted
+    return found.version == hold.original and _same_routing(want.routing, found.routing)
+
+
+def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
+    """Under our stamp, or under none after a shift of ours; never under another rollout's."""
+    unstamped = found.stamp is None and hold.shifted
+    if not (our_stamp or unstamped):
+        return False
+    return any(_same_routing({hold.new_version: weight}, found.routing) for weight in hold.weights)
+
+
+def _same_routing(sent: Routing, found: Routing) -> bool:
+    return sent.keys() == found.keys() and all(same_weight(sent[key], found[key]) for key in sent)
+
+
+def same_weight(sent: float, found: float) -> bool:
+    """Whether AWS may show the weight `sent` like that: AWS may have kept fewer digits."""
+    if isclose(sent, found, rel_tol=1e-6):
+        return True
+    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+        cut = trunc(sent * 10**digits) / 10**digits
+        if isclose(round(sent, digits), found) or isclose(cut, found):
+            return True
+    return False
+
+
+def abandoned(found: Snapshot, now: datetime) -> bool:
+    """Whether this is a rollout's split whose deployer has surely ended without rolling it back."""
+    mark = found.stamp
+    if mark is None or list(found.routing) != [mark.new_version]:
+        return False
+    if found.shortened:  # the user's own words are known to its watchdog alone
+        return False
+    return now - GRACE > mark.until  # so, and not the other way round: a date may be the last that there is
+
+
+def left_by(found: Snapshot) -> Hold:
+    """What the dead rollout held whose stamp is on this alias."""
+    mark = found.stamp
+    assert mark is not None, "only a stamped split is abandoned"
+    weights = tuple(found.routing.values())
+    return Hold(mark.rollout_id, found.version, mark.new_version, weights, True, found.revision)

@@ -1,0 +1,134 @@
+"""The lease: a timer in EventBridge Scheduler that outlives the deployer. It fires unless it is moved on.
+
+A rollout takes its lease before the first shift, and moves it on every half minute. When its deployer dies the
+lease runs out, and its message wakes the watchdog, which rolls back. A deployer that cannot move its lease on
+goes by its own clock: `SAFE` seconds before the lease runs out it shifts no more, and rolls back by itself.
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from decisions import errors
+from decisions.ending import Ending
+from decisions.rollout import Rollout
+from deployer import aws
+from deployer.tell import logger
+
+#: It runs out on the first whole minute at least so many seconds ahead: Scheduler knows no finer times.
+AHEAD = 90.0
+
+#: Seconds after which it is moved on.
+EVERY = 30.0
+
+#: Before a shift it is moved on when it is older than so many seconds: a shift may take half a minute.
+BEFORE_SHIFT = 10.0
+
+#: So many seconds before it runs out, by its own clock, a deployer shifts no more: clocks differ.
+SAFE = 15.0
+
+#: What must be known of a rollout to roll it back, beside its progress.
+TARGET = ("function-name", "alias-name", "new-version", "weights")
+
+
+class Lease:
+    """One rollout's lease. Times are seconds since 1970."""
+
+    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, original: str) -> None:
+        self._means = means
+        self._clock = means.clock
+        self._name = {"Name": rollout_id, "GroupName": means.settings.lease_group}
+        event = rollout.to_event()
+        self._message: dict[str, Any] = {key: event[key] for key in TARGET}
+        self._progress = {"id": rollout_id, "original": original}
+        self._renewed = 0.0
+        self._unrenewed = ""  # why it could not be moved on, in AWS's words
+        self.due = 0.0
+
+    def take(self, words: str) -> None:
+        """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`. `words` are the user's own."""
+        try:
+            self._send(self._means.scheduler.create_schedule, words)
+        except aws.CallFailed as error:
+            kind = errors.InvalidRollout if aws.refused(error) else errors.RolloutInterrupted
+            raise kind(
+                f"The lease could not be taken, so nothing was started. AWS says {aws.words(error)}"
+            ) from error
+
+    def pause(self) -> float:
+        """Seconds until it is to be moved on."""
+        return max(0.0, self._renewed + EVERY - self._clock.time())
+
+    def spare(self) -> float:
+        """Seconds for which shifts may still be made."""
+        return self.due - SAFE - self._clock.time()
+
+    def ran_out(self, time: float) -> bool:
+        """Whether at that time the watchdog may have had the alias."""
+        return time >= self.due
+
+    def renew(self, words: str, older_than: float = EVERY) -> None:
+        """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted` when it runs out."""
+        # Never when it may be running out: the watchdog may have asked already, and found it as it was.
+        if self.spare() > 0 and self._clock.time() - self._renewed >= older_than:
+            try:
+                self._send(self._means.scheduler.update_schedule, words)
+            except aws.CallFailed as error:
+                self._unrenewed = f"AWS says {aws.words(error)}"
+                logger.warning("LEASE_NOT_RENEWED", extra={"reason": self._unrenewed})
+        if self.spare() <= 0:
+            raise errors.RolloutInterrupted(
+                f"The lease runs out, and could not be renewed in time. {self._unrenewed}".strip()
+            )
+
+    def give_up(self, ending: Ending, words: str) -> None:
+        """The rollout has ended, and it was told: delete it, or leave to the watchdog what is still to be done."""
+        scheduler = self._means.scheduler
+        try:
+            if ending.left_over or ending.status == "RollbackFailed":
+                self._message["told"] = ending.status
+                self._send(scheduler.update_schedule, words)
+            else:
+                scheduler.delete_schedule(**self._name)
+        except aws.CallFailed as error:  # it runs out, then, and the watchdog sees for itself
+            logger.info("LEASE_LEFT", extra={"reason": aws.words(error)})
+
+    def _send(self, call: Any, words: str) -> None:
+        """Create or update it: fields that are left out would be reset, so all are sent."""
+        now = self._clock.time()
+        due = math.ceil((now + AHEAD) / 60) * 60
+        settings = self._means.settings
+        at = datetime.fromtimestamp(due, UTC)
+        message = {**self._message, "progress": {**self._progress, "words": words}}
+        call(
+            **self._name,
+            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+            ScheduleExpressionTimezone="UTC",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={
+                "Arn": settings.lease_queue,
+                "RoleArn": settings.lease_role,
+                "Input": json.dumps(message),
+                "DeadLetterConfig": {"Arn": settings.lease_dead_letters},
+            },
+        )
+        self._renewed = now
+        self.due = float(due)
+
+
+def is_held(means: aws.Means, rollout_id: str) -> bool:
+    """Whether that rollout's lease runs out later, so that its deployer lives. Raises the API's own error."""
+    try:
+        schedule = means.scheduler.get_schedule(
+            Name=rollout_id, GroupName=means.settings.lease_group
+        )
+    except aws.CallFailed as error:
+        if aws.code(error) == "ResourceNotFoundException":
+            return False
+        raise
+    at = schedule["ScheduleExpression"].removeprefix("at(").removesuffix(")")
+    due = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    return due > means.clock.now()
