@@ -32,7 +32,8 @@ class Snapshot:
     def abandoned(self, now: datetime) -> bool:
         """Whether this is a rollout's split whose deployer has surely ended without rolling it back."""
         mark = self.stamp
-        return mark is not None and list(self.routing) == [mark.new_version] and now > mark.until + GRACE
+        # The grace is taken off the present: there is no time after a stamp's year 9999.
+        return mark is not None and list(self.routing) == [mark.new_version] and now - GRACE > mark.until
 
     def busy(self) -> str:
         """Why this split is not touched."""
