@@ -16,10 +16,11 @@ from decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 #: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in mind.
 LONGEST_INTERVAL = 364 * 86_400
 
-# API reference of UpdateAlias, "FunctionName" and "Name".
-_PLACE = r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?"
+# API reference of UpdateAlias, "FunctionName" and "Name"; a Region is as in botocore's partitions.json.
+_PARTITION = r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?"
+_REGION = r"(?:(?P<region>(?:[a-z]{2}|eusc)(?:-[a-zA-Z0-9_]+)+-[0-9]+):)?"
 _OWNER = r"(?:(?P<account>[0-9]{12}):)?"
-_FUNCTION = _PLACE + _OWNER + r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
+_FUNCTION = _PARTITION + _REGION + _OWNER + r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
 _ALIAS = r"(?![0-9]+\Z)[a-zA-Z0-9_-]{1,128}"
 _VERSION = r"[1-9][0-9]{0,9}"
 
