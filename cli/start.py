@@ -10,6 +10,7 @@ from cli.eyes import Eyes
 from cli.remedies import CannotSee, NotSent
 from cli.state import LONGEST_START, Plan, State
 from decisions import errors
+from decisions.ownership import abandoned
 from decisions.rollout import Rollout
 from deployer import aws
 
@@ -25,9 +26,7 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     except aws.CallFailed as error:
         raise NotSent(remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))) from error
     if found.routing and not abandoned(found, datetime.fromtimestamp(now, UTC)):
-        busy = errors.AliasBusy(found.busy)
-        busy.where = "Nothing was sent."
-        raise busy
+        raise errors.AliasBusy(found.busy, "Nothing was sent.")
     before = {found.stamp.rollout_id} if found.stamp else set()
     with suppress(*aws.CallFailed):  # whether the log can be read is told later
         before |= {line.rollout for line in eyes.lines(now - _BEFORE)}

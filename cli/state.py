@@ -10,8 +10,8 @@ from typing import Any
 
 from cli.endings import End, Status, status_of
 from cli.lines import Line, about
-from decisions.ownership import GRACE, Snapshot
 from decisions.evidence import Counts, Look
+from decisions.ownership import GRACE, Snapshot
 
 #: Seconds that the log is waited for, after the alias has shown an end: CloudWatch publishes lines late.
 PATIENCE = 60.0

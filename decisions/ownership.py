@@ -69,10 +69,7 @@ class Snapshot:
         """A few words for the end of a sentence that begins with the alias."""
         if not self.routing:
             return f"is on version {self.version}"
-        shares = [
-            f"{weight * 100:.4g} % of its calls to version {version}"
-            for version, weight in self.routing.items()
-        ]
+        shares = [f"{weight * 100:.4g} % of its calls to version {version}" for version, weight in self.routing.items()]
         return f"is split: it sends {' and '.join(shares)}, the rest to version {self.version}"
 
     @property
@@ -80,9 +77,7 @@ class Snapshot:
         """Why this split is not touched."""
         mark = self.stamp
         if mark is None:
-            return (
-                "The alias is split already, and not by this deployer: finish that split or take it back first."
-            )
+            return "The alias is split already, and not by this deployer: finish that split or take it back first."
         return (
             f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias: "
             f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. "
@@ -145,9 +140,7 @@ class Finding(NamedTuple):
         return self.our_weight or self.our_stamp
 
 
-def judge(
-    hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False
-) -> Finding:
+def judge(hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False) -> Finding:
     """Whose the alias is that was `found`; None where it is no more.
 
     `provisioned` says that it has provisioned concurrency: then AWS itself adds the original version's weight for

@@ -16,10 +16,11 @@ from decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 #: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in mind.
 LONGEST_INTERVAL = 364 * 86_400
 
-# API reference of UpdateAlias, "FunctionName" and "Name".
-_PLACE = r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?"
+# API reference of UpdateAlias, "FunctionName" and "Name"; a Region is as in botocore's partitions.json.
+_PARTITION = r"(?:arn:(?P<partition>aws[a-z-]*):lambda:)?"
+_REGION = r"(?:(?P<region>(?:[a-z]{2}|eusc)(?:-[a-zA-Z0-9_]+)+-[0-9]+):)?"
 _OWNER = r"(?:(?P<account>[0-9]{12}):)?"
-_FUNCTION = _PLACE + _OWNER + r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
+_FUNCTION = _PARTITION + _REGION + _OWNER + r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>[^:]*))?"
 _ALIAS = r"(?![0-9]+\Z)[a-zA-Z0-9_-]{1,128}"
 _VERSION = r"[1-9][0-9]{0,9}"
 
@@ -102,24 +103,34 @@ class Rollout:
         """The same, if every step is held for as long as it may be."""
         return self.seconds + len(self.weights) * self.hold
 
+    @property
+    def fits_a_year(self) -> bool:
+        """Whether the state machine has the time for it."""
+        return len(self.weights) * (self.interval + self.hold) <= LONGEST_INTERVAL
+
     def must_fit_a_year(self) -> None:
         """Raises `RolloutTooLong` unless the state machine can do it."""
-        if len(self.weights) * (self.interval + self.hold) > LONGEST_INTERVAL:
+        if not self.fits_a_year:
             held = f" and as often {self.hold:g} s to hold" if self.hold else ""
-            raise self._too_long(LONGEST_INTERVAL - len(self.weights) * self.hold, f"{held} are more than 364 days")
+            room = max(0.0, LONGEST_INTERVAL - len(self.weights) * self.hold)
+            raise self._too_long(room, f"{held} are more than 364 days")
 
-    def must_fit(self, spare: float, reserve: float) -> None:
-        """Raises `RolloutTooLong` unless it fits into `spare` seconds; `reserve` is only told."""
+    def must_fit(self, spare: float, reserve: float, elsewhere: bool = False) -> None:
+        """Raises `RolloutTooLong` unless it fits into `spare` seconds; `reserve` is only told.
+
+        `elsewhere` says that there is a state machine: where only the payload keeps the rollout from
+        being handed over to it, that is told as a remedy.
+        """
         if self.seconds > spare:
             smoke = f" and up to {self.smoke:g} s for the smoke test" if self.smoke else ""
             needed = f"and up to {self.settle:g} s to settle{smoke} are {self.seconds:g} s"
             left = f"{max(0, int(spare))} s are left without {reserve:g} s in reserve for a rollback"
-            raise self._too_long(
-                max(0.0, spare - self.settle - self.smoke), f" {needed}, but in this invocation {left}"
-            )
+            room = max(0.0, spare - self.settle - self.smoke)
+            elsewhere = elsewhere and not self.hand_over and self.fits_a_year
+            raise self._too_long(room, f" {needed}, but in this invocation {left}", elsewhere)
 
     def _too_long(self, room: float, why: str, elsewhere: bool = False) -> RolloutTooLong:
-        """With what would fit into `room` seconds; `elsewhere` says that the state machine could do it."""
+        """With what would fit into `room` seconds; `elsewhere`: it could be handed over."""
         steps = len(self.weights)
         fits = f"an interval of {int(room / steps)} s" if room >= steps else "no interval of a second or more"
         if self.interval:

@@ -30,9 +30,7 @@ _DELETED = "Somebody deleted the alias."
 class Alias:
     """One rollout's hold on the alias, from its original version to the new one, or back."""
 
-    def __init__(
-        self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None
-    ) -> None:
+    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None) -> None:
         """Reads the alias, unless it was `seen`; raises the API's own error."""
         self._client = means.lambda_
         self._clock = means.clock
@@ -102,9 +100,7 @@ class Alias:
         """
         before = self.hold
         weight = self._weights[step - 1]
-        mark = stamp.Stamp(
-            before.rollout_id, before.new_version, weight, step, len(self._weights), until
-        )
+        mark = stamp.Stamp(before.rollout_id, before.new_version, weight, step, len(self._weights), until)
         self._stamp = mark
         self.hold = before.sending(weight)
         want = Want({before.new_version: weight}, stamp=mark)
@@ -114,12 +110,8 @@ class Alias:
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
             if not self.may_be_split:
-                raise errors.InvalidRollout(
-                    f"AWS refuses to split the alias: {refused.why}"
-                ) from refused
-            raise errors.RolloutInterrupted(
-                f"The alias could not be shifted to {weight:g}: {refused.why}"
-            ) from refused
+                raise errors.InvalidRollout(f"AWS refuses to split the alias: {refused.why}") from refused
+            raise errors.RolloutInterrupted(f"The alias could not be shifted to {weight:g}: {refused.why}") from refused
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
     def finalize(self, spare: float) -> None:
@@ -276,9 +268,7 @@ class Alias:
         """What a human runs to do what we could not."""
         target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
         original = f"--description {shlex.quote(self.words)}"
-        return (
-            f"aws lambda update-alias {target} --routing-config AdditionalVersionWeights={{}} {original}"
-        )
+        return f"aws lambda update-alias {target} --routing-config AdditionalVersionWeights={{}} {original}"
 
 
 class _Refused(Exception):

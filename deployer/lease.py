@@ -53,9 +53,7 @@ class Lease:
             self._send(self._means.scheduler.create_schedule, words)
         except aws.CallFailed as error:
             kind = errors.InvalidRollout if aws.refused(error) else errors.RolloutInterrupted
-            raise kind(
-                f"The lease could not be taken, so nothing was started. AWS says {aws.words(error)}"
-            ) from error
+            raise kind(f"The lease could not be taken, so nothing was started. AWS says {aws.words(error)}") from error
 
     def pause(self) -> float:
         """Seconds until it is to be moved on."""
@@ -122,9 +120,7 @@ class Lease:
 def is_held(means: aws.Means, rollout_id: str) -> bool:
     """Whether that rollout's lease runs out later, so that its deployer lives. Raises the API's own error."""
     try:
-        schedule = means.scheduler.get_schedule(
-            Name=rollout_id, GroupName=means.settings.lease_group
-        )
+        schedule = means.scheduler.get_schedule(Name=rollout_id, GroupName=means.settings.lease_group)
     except aws.CallFailed as error:
         if aws.code(error) == "ResourceNotFoundException":
             return False

@@ -101,9 +101,7 @@ def check_metrics(run: Run) -> None:
 
 def warn_of_abandoned(run: Run) -> None:
     if run.alias.seen.routing:
-        run.progress.warnings.append(
-            "A rollout that had died has left the alias split: it would be rolled back first."
-        )
+        run.progress.warnings.append("A rollout that had died has left the alias split: it would be rolled back first.")
 
 
 def settled(run: Run) -> Ending | None:
@@ -127,21 +125,15 @@ def settled(run: Run) -> Ending | None:
 def undo_abandoned(run: Run) -> None:
     """Roll back the split that a dead rollout left, and tell that rollout's ending."""
     dead = _run_of_the_dead(run)
-    cause = RolloutInterrupted(
-        f"The deployer died. Rollout {run.progress.id} found what it had left."
-    )
+    cause = RolloutInterrupted(f"The deployer died. Rollout {run.progress.id} found what it had left.")
     try:
         dead.alias.roll_back(PATIENCE)
         if dead.alias.by_ourselves:
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
-            run.progress.warnings.append(
-                "A rollout that had died had left the alias split: rolled back first."
-            )
+            run.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")
     except RollbackFailed as failed:
-        raise RolloutInterrupted(
-            f"A rollout that had died has left the alias split. {failed.reason}"
-        ) from failed
+        raise RolloutInterrupted(f"A rollout that had died has left the alias split. {failed.reason}") from failed
     except (PromotedByHand, AliasChanged):
         pass  # somebody else came first: what they made of it is read below
     _ask(run.clock, run.alias.read_again, "The alias", "check 'alias-name'", _FOR_LAMBDA)
@@ -155,9 +147,7 @@ def _run_of_the_dead(run: Run) -> Run:
     mark = found.stamp
     assert mark is not None
     weights = (mark.weight,) * mark.steps
-    rollout = replace(
-        run.rollout, new_version=mark.new_version, weights=weights, health_check=None
-    )
+    rollout = replace(run.rollout, new_version=mark.new_version, weights=weights, health_check=None)
     alias = Alias(run.means, rollout, mark.rollout_id, found)
     alias.resume(hold, found.words)
     progress = Progress(mark.rollout_id, found.version, found.words, started=0.0, step=mark.step)

@@ -230,10 +230,7 @@ class Run:
     def _checks(self) -> dict[str, Any]:
         progress = self.progress
         versions = {"original": progress.original, "new": self.rollout.new_version}
-        counts = {
-            who: {"version": version, **progress.evidence.of(who)._asdict()}
-            for who, version in versions.items()
-        }
+        counts = {who: {"version": version, **progress.evidence.of(who)._asdict()} for who, version in versions.items()}
         return {
             "looks": progress.looks,
             "unseen": progress.unseen,

@@ -52,9 +52,7 @@ def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> di
     raise ended.error()
 
 
-def told_refusal(
-    error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]
-) -> Ending:
+def told_refusal(error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]) -> Ending:
     """It ended before the first shift; `who` it is told of where not even the alias could be read."""
     ended = ending.refused(error)
     if run:
@@ -136,9 +134,7 @@ def wait(run: Run, lease: Lease) -> None:
     while True:
         run.clock.sleep(min(run.pause, lease.pause(), run.clock.spare()))
         if run.clock.spare() <= 0:
-            raise errors.RolloutInterrupted(
-                "Time ran out: only the reserve for a rollback was left."
-            )
+            raise errors.RolloutInterrupted("Time ran out: only the reserve for a rollback was left.")
         lease.renew(run.alias.words)
         if run.pause <= 0:
             return

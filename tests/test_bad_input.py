@@ -1,6 +1,9 @@
 """Whatever is wrong with a payload or its target is refused with the key and the remedy, before anything is written."""
 
+import json
 import math
+import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -241,6 +244,45 @@ def test_what_is_right_is_taken_in_any_form(name: str, version: Any) -> None:
     result = world.invoke({**GOOD, "function-name": name, "new-version": version, "steps": 2.0, "interval": 10.0})
     assert result["rollout"]["new-version"] == "8"
     assert world.history == [0.5, 1.0, "8"]
+
+
+#: What AWS's own SDK knows of the partitions: the pattern of a partition's Regions, and those that there are.
+PARTITIONS = json.loads(files("botocore").joinpath("data/partitions.json").read_text())["partitions"]
+REGIONS = [
+    (partition["id"], region)
+    for partition in PARTITIONS
+    for region in partition["regions"]
+    if not region.endswith("-global")
+]
+
+
+def of_place(partition: str, region: str) -> set[str]:
+    """The names that are read from the forms in which a place may stand before the name."""
+    place = f"{region}:123456789012:function:"
+    here = f"arn:{partition}:lambda:{place}SimpleDeployFunction"
+    forms = (f"arn:{partition}:lambda:{place}checkout", f"{place}checkout")
+    events = [{**GOOD, "function-name": form} for form in forms]
+    return {Rollout.from_event(event, here).function_name for event in events}
+
+
+@pytest.mark.parametrize(("partition", "region"), REGIONS)
+def test_a_function_of_every_partition_and_region_of_aws_is_taken(partition: str, region: str) -> None:
+    assert of_place(partition, region) == {"checkout"}
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=500)
+@given(st.data())
+def test_a_region_that_aws_may_yet_open_is_taken(data: st.DataObject) -> None:
+    partition = data.draw(st.sampled_from(PARTITIONS))
+    pattern = re.compile(partition["regionRegex"].rstrip("$"), re.ASCII)
+    region = data.draw(st.from_regex(pattern, fullmatch=True))
+    assert of_place(partition["id"], region) == {"checkout"}
+
+
+def test_the_partitions_are_all_that_there_are() -> None:
+    known = {partition["id"] for partition in PARTITIONS}
+    assert known >= {"aws", "aws-cn", "aws-eusc", "aws-iso", "aws-iso-f", "aws-us-gov"}
+    assert ("aws-eusc", "eusc-de-east-1") in REGIONS
 
 
 # Any payload at all.

@@ -61,11 +61,32 @@ def assert_told_truly(world: World, message: str) -> None:
     """The last sentence says where the alias is, or that it could not be read."""
     who = "Alias 'live' of 'checkout'"
     if world.writes:
-        unread = f"{who} could not be read (" in message and f"when last seen it is on version {world.alias.version}."
-        assert message.endswith(f"{who} is on version {world.alias.version}.") or unread, message
+        told = message.endswith(f"{who} is on version {world.alias.version}.")
+        unread = f"{who} could not be read (" in message
+        last_seen = message.endswith(f"when last seen it is on version {world.alias.version}.")
+        assert told or (unread and last_seen), message
     else:
         untouched = f"{who} is on version 7.", "The alias was neither read nor changed."
         assert message.endswith(untouched), message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Alias 'live' of 'checkout' is on version 8.",
+        "Alias 'live' of 'checkout' could not be read (ServiceException).",
+        "Alias 'live' of 'checkout' could not be read (ServiceException); when last seen it is on version 8.",
+        "Alias 'live' of 'checkout' could not be read (ServiceException); when last seen it is split: it sends …",
+        "when last seen it is on version 7.",
+    ],
+)
+def test_a_last_sentence_that_is_not_true_is_noticed(told: str) -> None:
+    world = World(errors=FAILING)
+    with pytest.raises(DeployError):
+        world.deploy(steps=2, interval=60)
+    assert world.history[-1] == "7"
+    with pytest.raises(AssertionError):
+        assert_told_truly(world, told)
 
 
 def report(capsys: pytest.CaptureFixture[str], what: str, ended: Counter[str]) -> None:

@@ -7,9 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
+from decisions.rollout import Rollout
 from deployer.aws import id_of
 from tests.test_parity import DEFINITION
-from tests.world import FakeClients, World
+from tests.world import HERE, FakeClients, World
 
 MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:request-1"
@@ -86,6 +87,26 @@ def test_without_hand_over_it_is_too_long() -> None:
         _invoked(World(), {**SAMPLE, "hand-over": False})
 
 
+@pytest.mark.parametrize(
+    ("payload", "elsewhere", "offered"),
+    [
+        ({"hand-over": False}, True, True),
+        ({"hand-over": False}, False, False),  # there is no state machine
+        ({"hand-over": False, "interval": 4_000_000}, True, False),  # which could not do it either
+        ({}, True, False),  # there is nothing to leave out
+    ],
+)
+def test_to_leave_out_hand_over_is_offered_where_the_state_machine_could_do_it(
+    payload: dict[str, Any], elsewhere: bool, offered: bool
+) -> None:
+    rollout = Rollout.from_event({**SAMPLE, **payload}, HERE)
+    with pytest.raises(RolloutTooLong) as refused:
+        rollout.must_fit(840, 60, elsewhere)
+    remedy = "Make 'interval' or 'steps' smaller"
+    rest = ", or leave out 'hand-over': false." if offered else "."
+    assert refused.value.reason.endswith(remedy + rest)
+
+
 def test_without_a_state_machine_it_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEPLOY_STATE_MACHINE_ARN")
     with pytest.raises(RolloutTooLong):
@@ -95,6 +116,12 @@ def test_without_a_state_machine_it_is_too_long(monkeypatch: pytest.MonkeyPatch)
 def test_more_than_364_days_are_too_long_for_anything() -> None:
     with pytest.raises(RolloutTooLong, match="364 days"):
         _invoked(World(), {**SAMPLE, "interval": 4_000_000})
+
+
+def test_where_holding_alone_takes_too_long_no_interval_fits() -> None:
+    held = {"min-invocations": 1, "hold": 86_400}
+    with pytest.raises(RolloutTooLong, match="120 s would fit 0 times"):
+        _invoked(World(), {**SAMPLE, "steps": 1000, "health-check": held})
 
 
 def test_it_is_checked_before_it_is_handed_over() -> None:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from decisions.errors import AliasBusy
 from decisions.stamp import LONGEST_DESCRIPTION, Stamp, read, shortened, write
+from tests.world import World
 
 STAMP = Stamp("3f2a9c1b04de", "8", 0.3, 3, 10, datetime(2026, 11, 23, 1, 10, tzinfo=UTC))
 PLAIN = "[rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]"
@@ -104,3 +106,13 @@ def test_words_that_only_look_like_a_stamp_are_the_user_s(words: str) -> None:
 @pytest.mark.parametrize("words", LOOK_ALIKES)
 def test_a_stamp_is_read_behind_words_that_look_like_one(words: str) -> None:
     assert read(write(words, STAMP)) == (words, STAMP)
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:00Z", "2026-01-05T12:05:00Z"])
+def test_a_split_whose_stamp_has_not_run_out_is_busy_however_far_off_its_end_is(until: str) -> None:
+    world = World()
+    world.alias.routing = {"8": 0.3}
+    world.alias.description = PLAIN.replace("2026-11-23T01:10:00Z", until)
+    with pytest.raises(AliasBusy, match="Rollout 3f2a9c1b04de of version 8 runs on this alias"):
+        world.deploy(steps=2, interval=60)
+    assert world.moves == [] and world.writes == 0

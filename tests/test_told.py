@@ -13,8 +13,8 @@ from botocore.exceptions import ReadTimeoutError
 from jsonschema import Draft202012Validator
 
 from decisions import errors
-from decisions.ownership import Snapshot
 from decisions.errors import DeployError, RolloutInterrupted
+from decisions.ownership import Snapshot
 from deployer import simple
 from deployer.aws import id_of
 from local.cloud import ROOT
@@ -88,6 +88,7 @@ STORIES = {
     "no such alias": Story(["InvalidRollout"], {**EVENT, "alias-name": "absent"}),
     "no such version": Story(["InvalidRollout"], {**EVENT, "new-version": "99"}),
     "no answer before the start": Story(["RolloutInterrupted"], during=_set(down=("broken", 0, 40))),
+    "planned": Story(["PLANNED"], {**EVENT, "dry-run": True}),
     "too long for a year": Story(["RolloutTooLong"], {**EVENT, "interval": 12_000_000, "hand-over": False}),
 }
 
@@ -194,6 +195,13 @@ def test_a_rollback_that_failed_is_told_and_its_rescue_too() -> None:
     assert not world.told.wrong
 
 
+@pytest.mark.parametrize("driver", ["the loop", "the state machine"])
+def test_a_rollback_that_fails_for_good_is_told_as_the_schema_says(driver: str) -> None:
+    world, ended = play(driver, Story([], during=_set(down=("denied", 40, 100_000))))
+    assert ended == statuses(world)[-1] == "RollbackFailed"
+    assert not world.told.wrong
+
+
 # The schema.
 
 
@@ -211,6 +219,13 @@ def test_the_schema_names_every_status_and_every_error_of_the_tree() -> None:
     told = set(re.findall(r'\b(?:tell|result)\("([A-Z_]+)"', sources))
     assert told == {"STARTED", "SHIFTED", "ROLLED_BACK", *RESULTS}
     assert set(SCHEMA["properties"]["status"]["enum"]) == told | below(DeployError)
+
+
+def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() -> None:
+    """`HANDED_OVER` and `RollbackFailed` have stories of their own."""
+    told = {status for story in STORIES.values() for status in story.told}
+    others = {"HANDED_OVER", "RollbackFailed"}
+    assert told == set(SCHEMA["properties"]["status"]["enum"]) - others
 
 
 # The bus.

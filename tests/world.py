@@ -233,9 +233,7 @@ class World:
     @property
     def due(self) -> list[tuple[float, str, str]]:
         """What is on its way to the watchdog: when it arrives, the message, and the lease's name if it is one."""
-        fired = [
-            (each.due + self.lateness, each.message, name) for name, each in self.schedules.items()
-        ]
+        fired = [(each.due + self.lateness, each.message, name) for name, each in self.schedules.items()]
         return sorted([*fired, *((time, message, "") for time, message in self.messages)])
 
     def arrived(self, due: tuple[float, str, str]) -> None:
@@ -271,9 +269,7 @@ class FakeClients(Means):
         self.scheduler: Any = FakeScheduler(world)
         self.sqs: Any = FakeQueue(world)
         self.events: Any = FakeBus(world)
-        self.settings = SETTINGS._replace(
-            state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", "")
-        )
+        self.settings = SETTINGS._replace(state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", ""))
         self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
         self.clock, self.here = WorldClock(world, world.budget if budget is None else budget), HERE
 
