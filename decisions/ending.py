@@ -47,8 +47,8 @@ class Ending:
     def well(self) -> bool:
         return errors.named(self.status) is None
 
-    def at(self, where: str) -> "Ending":
-        return replace(self, where=where)
+    def at(self, where: str, left_over: bool = False) -> "Ending":
+        return replace(self, where=where, left_over=left_over)
 
     def error(self) -> errors.DeployError:
         """What its caller gets where it did not end well."""
@@ -62,13 +62,8 @@ def promoted() -> Ending:
 
 
 def refused(error: errors.DeployError) -> Ending:
-    """Before the first shift."""
+    """Before the first shift; or somebody else has the alias."""
     return Ending(type(error).__name__, error.reason)
-
-
-def moved(error: errors.DeployError, left_over: bool) -> Ending:
-    """Somebody else has the alias; `left_over` says that something of ours still stands on it."""
-    return Ending(type(error).__name__, error.reason, left_over=left_over)
 
 
 def lost(cause: BaseException) -> Ending:
@@ -93,9 +88,9 @@ def promoted_instead(cause: BaseException) -> Ending:
     return promoted()
 
 
-def moved_instead(cause: BaseException, error: errors.DeployError, left_over: bool) -> Ending:
+def not_rolled_back(cause: BaseException, why: errors.DeployError) -> Ending:
     """It was to be rolled back, and could not be, or was somebody else's by then."""
-    return Ending(type(error).__name__, f"{reason_of(cause)} {error.reason}", left_over=left_over)
+    return Ending(type(why).__name__, f"{reason_of(cause)} {why.reason}")
 
 
 def _status(cause: BaseException) -> str:

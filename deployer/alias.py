@@ -54,6 +54,11 @@ class Alias:
         return bool(self.hold.weights)
 
     @property
+    def left_over(self) -> bool:
+        """Whether something of ours stood on the alias when it was last seen."""
+        return self.judged(Want({})).something_of_ours
+
+    @property
     def by_ourselves(self) -> bool:
         """Whether the alias is where the last write was to put it because that write did it."""
         return self._answered
@@ -149,12 +154,12 @@ class Alias:
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
-    def take_out(self) -> bool:
-        """Take our weight and our stamp out of what the alias is now; whether nothing of ours is left."""
+    def take_out(self) -> None:
+        """Take our weight and our stamp out of what the alias is now, if AWS lets us."""
         for attempt in range(4):
             finding = self.judged(Want({}))
             if not finding.something_of_ours:
-                return True
+                return
             routing = self.seen.routing
             if finding.our_weight:
                 routing = {}
@@ -164,7 +169,6 @@ class Alias:
                 self._clock.pause(attempt)
                 with suppress(*aws.CallFailed):
                     self.read_again()
-        return not self.judged(Want({})).something_of_ours
 
     # Reading, writing, retrying.
 
@@ -175,6 +179,7 @@ class Alias:
         """
         give_up = self._clock.time() + patience
         unsent = True
+        self._yield_unless_ours(want, self._judge(want, self.seen))
         for attempt in count():
             before = self.seen.revision
             began = self._clock.time()
@@ -209,11 +214,16 @@ class Alias:
         if finding.whose is Whose.STALE:
             return finding
         self._take(found)
+        self._yield_unless_ours(want, finding)
+        return finding
+
+    def _yield_unless_ours(self, want: Want, finding: Finding) -> None:
+        """Where somebody else has the alias: take out what is ours, and raise."""
         match finding.whose:
             case Whose.AS_WANTED | Whose.OURS:
-                return finding
+                return
             case Whose.BUSY | Whose.ABANDONED:
-                raise errors.AliasBusy(found.busy)
+                raise errors.AliasBusy(self.seen.busy)
         self.take_out()
         if Whose.PROMOTED in (finding.whose, self.judged(want).whose):
             raise PromotedByHand

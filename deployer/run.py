@@ -129,34 +129,35 @@ class Run:
 
     def roll_back(self, cause: BaseException, ran_out: RanOut = lambda time: False) -> Ending:
         """Rollback, unless the alias is somebody else's by now: how the rollout ended because of `cause`."""
-        alias = self.alias
-        if isinstance(cause, PromotedByHand):
-            return ending.promoted().at(alias.where())
-        if isinstance(cause, errors.AliasBusy):
-            return ending.refused(cause).at(alias.where())
-        if isinstance(cause, errors.AliasChanged):
-            left_over = not alias.take_out()
-            if ran_out(self.clock.time()) and not alias.seen.routing:
-                return ending.lost(cause).at(alias.where())
-            return ending.moved(cause, left_over).at(alias.where())
-        try:
-            was_split = alias.roll_back()
-        except PromotedByHand:
-            return ending.promoted_instead(cause).at(alias.where())
-        except errors.AliasChanged as changed:
-            left_over = not alias.take_out()
-            return ending.moved_instead(cause, changed, left_over).at(alias.where())
-        except errors.RollbackFailed as failed:
-            return ending.moved_instead(cause, failed, left_over=True).at(alias.where())
-        if was_split and not alias.by_ourselves and ran_out(alias.sent_at):
-            return ending.lost(cause).at(alias.where())
-        ended = ending.rolled_back(cause, was_split).at(alias.where())
-        if was_split:
+        ended = self._rolled_back(cause, ran_out)
+        where = self.alias.where()
+        if ended.rolled_back:
             took = {}
             if self.progress.started:
                 took["seconds"] = round(self.clock.time() - self.progress.started)
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
-        return ended
+        return ended.at(where, self.alias.left_over)
+
+    def _rolled_back(self, cause: BaseException, ran_out: RanOut) -> Ending:
+        alias = self.alias
+        if isinstance(cause, PromotedByHand):
+            return ending.promoted()
+        if isinstance(cause, errors.AliasBusy):
+            return ending.refused(cause)
+        if isinstance(cause, errors.AliasChanged):
+            alias.take_out()
+            if ran_out(self.clock.time()) and not alias.seen.routing:
+                return ending.lost(cause)
+            return ending.refused(cause)
+        try:
+            was_split = alias.roll_back()
+        except PromotedByHand:
+            return ending.promoted_instead(cause)
+        except (errors.AliasChanged, errors.RollbackFailed) as why:
+            return ending.not_rolled_back(cause, why)
+        if was_split and not alias.by_ourselves and ran_out(alias.sent_at):
+            return ending.lost(cause)
+        return ending.rolled_back(cause, was_split)
 
     def _unjudged(self) -> Iterator[str]:
         """What could not be judged, though it is finalized."""

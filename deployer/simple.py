@@ -86,7 +86,7 @@ def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
 
 
 def with_shifts(run: Run) -> Ending:
-    """Roll out. After the first shift every way out ends in finalize or in a rollback: write, tell, give up the lease."""
+    """Roll out. After the first shift every way out ends in finalize or in a rollback: write, tell, end the lease."""
     lease = Lease(run.means, run.rollout, run.progress.id, run.progress.original)
     lease.take(run.alias.words)
     try:

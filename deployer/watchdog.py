@@ -174,7 +174,8 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         raise
     alias = run.alias
     finding = alias.judged(Want({}, rolling_back=True))
-    if not finding.something_of_ours:
+    on_original = alias.seen.version == alias.hold.original
+    if not (finding.our_stamp or (finding.our_weight and on_original)):
         logger.info("NOTHING_TO_DO")
         return
     if not finding.our_stamp and dead.unstamped != alias.seen.revision:
@@ -191,7 +192,7 @@ def rescue(dead: Dead, means: aws.Means) -> None:
     elif undone:
         logger.info("TAKEN_OUT", extra={"where": ended.where})
     elif dead.told:
-        raise ended.error()
+        raise errors.RollbackFailed(f"Something of ours still stands on the alias. {ended.where}")
     else:
         run.tell_ending(ended)
         _try_again(replace(dead, told=ended.status), means, AGAIN)

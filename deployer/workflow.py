@@ -35,6 +35,8 @@ MOST_EVENTS = 20_000
 STEP_EVENTS, LOOK_EVENTS, OTHER_EVENTS = 7, 9, 300
 #: Seconds past its planned end after which a step's split counts as abandoned: the tasks' retries fit into it.
 LATE = 1800
+#: A rollback that failed is tried again so often, after pauses of at most so many seconds.
+MOST_ROLLBACKS, LONGEST_PAUSE = 40, 300
 
 State = dict[str, Any]
 
@@ -72,7 +74,8 @@ def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
         run = preflight.find(rollout, means, rollout_id, most_looks(len(rollout.weights)))
         ended = without_shift(run)
     except errors.DeployError as error:
-        return told(ending.refused(error), run, means, who)
+        where = run.alias.where() if run else ending.UNTOUCHED
+        return told(ending.refused(error).at(where), run, means, who)
     if ended is not None:
         return told(ended, run, means, who)
     longest = run.steps.looks.longest
@@ -113,30 +116,37 @@ def finalize(run: Run) -> State:
 
 
 def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
-    """Give the alias back, unless it is somebody else's. Raises `RollbackFailed`: the watchdog goes on."""
+    """Give the alias back, unless it is somebody else's; where that fails, the state to try it again with."""
     cause = caught(state)
-    who = {"rollout": rollout_id}
     if "progress" not in state:  # CalculateWeights did not come to its end: nothing was moved
-        return told(ending.rolled_back(cause, was_split=False), None, means, who)
+        ended = ending.rolled_back(cause, was_split=False).at("The alias was not moved.")
+        return told(ended, None, means, {"rollout": rollout_id})
     maybe_sent = not isinstance(cause, errors.InvalidRollout)
     run = resumed(state, means, maybe_sent)
     ended = run.roll_back(cause)
-    answer = told(ended, run, means, who)
-    if ended.status == "RollbackFailed":
-        raise ended.error()
-    return answer
+    if ended.status != "RollbackFailed":
+        return told(ended, run, means, {})
+    attempt = state.get("rollbacks", 0) + 1
+    if attempt == 1:
+        run.tell_ending(ended)
+    if attempt > MOST_ROLLBACKS:  # it has been told: the watchdog goes on
+        return failed(ended)
+    wait = min(2**attempt, LONGEST_PAUSE)
+    return {**state, "status": ended.status, "rollbacks": attempt, "wait-seconds": wait}
 
 
 def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) -> State:
-    """Tell the ending; the execution's output, or what `Fail` takes."""
+    """Tell the ending; the execution's output, or what `Fail` takes. `who` it is told of where there is no run."""
     if run is None:
-        ended = ended.at("The alias was not moved.")
         tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
-    else:
-        ended = ended.at(ended.where or run.alias.where())
-        run.tell_ending(ended)
-        if ended.well:
-            return run.result(ended)
+        return failed(ended)
+    run.tell_ending(ended)
+    if ended.well:
+        return run.result(ended)
+    return failed(ended)
+
+
+def failed(ended: Ending) -> State:
     return {"Error": ended.status, "Cause": str(ended.error())}
 
 

@@ -50,10 +50,12 @@ def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, st
 def condition(choice: dict[str, Any]) -> str:
     """A choice in words, such as `status = PENDING`."""
     (operator, value), *others = [(key, choice[key]) for key in choice if key not in ("Variable", "Next", "Comment")]
+    variable = re.sub(r"^\$|\.|\['|'\]", " ", choice.get("Variable", "")).strip()
+    if (operator, value) == ("IsPresent", True) and not others:
+        return f"there is {variable}"
     comparison = _COMPARISON.fullmatch(operator)
     if others or comparison is None:
         raise ValueError(f"docs/picture.py does not know how to put {operator} into words.")
-    variable = re.sub(r"^\$|\.|\['|'\]", " ", choice["Variable"]).strip()
     return f"{variable} {_SIGNS[comparison[1]]} {value}"
 
 

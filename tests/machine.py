@@ -42,7 +42,7 @@ def arn(name: str) -> str:
 
 
 class Machine:
-    """One execution. Rollback is tried `rollbacks` times, where the ASL tries it 11 times."""
+    """One execution. Rollback is tried `rollbacks` times, where the ASL tries it 41 times."""
 
     def __init__(self, world: World, event: Any, name: str = "run", rollbacks: int = 6) -> None:
         self.arn, self.world = arn(name), world
@@ -84,10 +84,17 @@ class Machine:
             case "VerifyHealthCheck":
                 verdicts = {"PENDING": "Wait", "SUCCEEDED": "IsFullyWeighted"}
                 return verdicts.get(state["status"], "Rollback"), state
-            case "IsToBeShifted" if "Error" not in state and "rollout" not in state:
+            case "IsToBeShifted" | "VerifyRollback" if "Error" in state:
+                return "Fail", state
+            case "IsToBeShifted" | "VerifyRollback" if "rollout" in state:
+                return "", state
+            case "IsToBeShifted":
                 return "UpdateWeight", state
-            case "IsToBeShifted" | "VerifyRollback":
-                return "Fail" if "Error" in state else "", state
+            case "VerifyRollback":
+                return "WaitToRollBack", state
+            case "WaitToRollBack":
+                self.world.advance(state["wait-seconds"])
+                return "Rollback", state
             case "IsFullyWeighted":
                 return "Finalize" if state["current-weight"] == 1 else "UpdateWeight", state
         try:
@@ -104,8 +111,7 @@ class Machine:
                 return self._invoke({"task": name, "execution": self.arn, "state": state})
             except Failed as failed:
                 last = self._rollbacks if name == "Rollback" else 5
-                error = failed.caught["Error"]
-                final = error == "RollbackFailed" if name == "Rollback" else error not in TRANSIENT
+                final = name != "Rollback" and failed.caught["Error"] not in TRANSIENT
                 if attempt == last or final:
                     raise
             self.world.advance(self._random.uniform(0, min(300.0, 2.0**attempt)))
@@ -181,6 +187,14 @@ class FakeStepFunctions:
         return {key: items[begin:end]} | ({"nextToken": str(end)} if end < len(items) else {})
 
 
+def arrival(world: World) -> str:
+    """Time goes on until the next message reaches the watchdog: that message."""
+    next_one = world.due[0]
+    world.advance(max(0.0, next_one[0] - world.time))
+    world.arrived(next_one)
+    return next_one[1]
+
+
 def watch(world: World, body: str, machines: Iterable[Machine] = (), unreadable: Iterable[str] = ()) -> None:
     """The queue delivers a message once."""
     clients = FakeClients(world, budget=120)
@@ -210,8 +224,5 @@ def deliver_all(world: World, machines: Iterable[Machine] = ()) -> int:
     for _ in range(50):
         if not world.due:
             return deliveries
-        next_one = world.due[0]
-        world.advance(max(0.0, next_one[0] - world.time))
-        world.arrived(next_one)
-        deliveries += deliver(world, next_one[1], machines)
+        deliveries += deliver(world, arrival(world), machines)
     raise AssertionError("The watchdog never comes to an end.")

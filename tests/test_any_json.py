@@ -90,7 +90,13 @@ def test_the_loop_refuses_any_json(event: Any) -> None:
 @given(JSON | NEARLY_EVENT | NEARLY_STATE)
 def test_calculate_weights_refuses_any_json(state: Any) -> None:
     task = {"task": "CalculateWeights", "execution": arn("run"), "state": state}
-    assert_refused(lambda means: workflow.task(task, means))
+
+    def run(means: FakeClients) -> None:
+        answer = workflow.task(task, means)
+        assert answer.keys() == {"Error", "Cause"}, "what `Fail` takes, and nothing else"
+        raise getattr(errors, answer["Error"])(answer["Cause"])
+
+    assert_refused(run)
 
 
 @many

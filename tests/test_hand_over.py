@@ -35,7 +35,9 @@ class FakeStepFunctions:
     def start_execution(self, **request: Any) -> dict[str, Any]:
         code = self._code or ("ExecutionAlreadyExists" if request["name"] in self.started else "")
         if code:
-            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "StartExecution")
+            answer: Any = {"Error": {"Code": code, "Message": "no"}}
+            answer["ResponseMetadata"] = {"HTTPStatusCode": 400}
+            raise ClientError(answer, "StartExecution")
         assert request["stateMachineArn"] == MACHINE
         self.started[request["name"]] = json.loads(request["input"])
         return {"executionArn": EXECUTION}

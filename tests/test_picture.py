@@ -37,7 +37,7 @@ def targets(value: Any) -> Iterator[str]:
         for key, item in value.items():
             if key in ("Next", "Default"):
                 yield item
-            elif key == "End" or (key, item) == ("Type", "Fail"):
+            elif key == "End" or (key, item) in (("Type", "Fail"), ("Type", "Succeed")):
                 yield "[*]"
             else:
                 yield from targets(item)
@@ -109,10 +109,10 @@ def test_a_page_without_a_place_for_the_picture_is_no_page_up_to_date() -> None:
     "state",
     [
         {"Type": "Parallel", "Branches": [], "Next": "Finalize"},
-        {"Type": "Choice", "Choices": [{"Variable": "$.a", "IsPresent": True, "Next": "Finalize"}]},
+        {"Type": "Choice", "Choices": [{"Variable": "$.a", "IsString": True, "Next": "Finalize"}]},
         {"Type": "Choice", "Choices": [{"And": [], "Next": "Finalize"}]},
     ],
-    ids=["Parallel", "IsPresent", "And"],
+    ids=["Parallel", "IsString", "And"],
 )
 def test_what_cannot_be_drawn_is_refused(state: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="does not know how to"):

@@ -86,7 +86,7 @@ def test_a_refused_payload_that_names_a_running_rollout_does_not_end_it() -> Non
 
 def test_an_execution_whose_rollback_failed_is_rolled_back_by_a_history_of_many_pages() -> None:
     world = World(rate=0)
-    world.down = ("denied", 40, 2_500)
+    world.down = ("denied", 40, 20_000)
     machine = Machine(world, EVENT).run()
     assert (machine.error, world.alias.routing) == ("RollbackFailed", {"8": 0.67})
     assert deliver_all(world, [machine]) > 1

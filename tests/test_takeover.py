@@ -333,6 +333,7 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
     clean = World()
     deploy(clean)
     world = World()
+    world.provisioned = True
     world.faults = {len(clean.numbered) - 1: fault}
     note = world._note
 

@@ -14,8 +14,8 @@ from tests.world import WORDS, World
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
-#: A shift or a look needs a call or two of the API, 0.05 s each in this world.
-FAST = 0.2
+#: A shift and a look need up to five calls of the API, the lease's among them, 0.05 s each in this world.
+FAST = 0.3
 
 
 class TimedWorld(World):
@@ -89,8 +89,8 @@ def test_one_getmetricdata_and_one_getalias_a_look() -> None:
     # One more of each comes before the first shift.
     assert world.calls.count("GetMetricData") == world.calls.count("GetAlias") == checks["looks"] + 1
     assert world.numbered[:4] == ["GetAlias", "GetFunctionConfiguration", "GetMetricData", "UpdateAlias"]
-    # The watchdog's message is the last call before the first shift.
-    assert world.calls.index("SendMessage") == 3 and world.calls.count("SendMessage") == 1
+    # The lease is the last call before the first shift.
+    assert world.calls.index("CreateSchedule") == 3 and world.calls.count("CreateSchedule") == 1
 
 
 @pytest.mark.parametrize("second", range(0, 60, 7))

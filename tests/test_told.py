@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from jsonschema import Draft202012Validator
 
-from decisions import errors
+from decisions import ending, errors
 from decisions.errors import DeployError, RolloutInterrupted
 from decisions.ownership import Snapshot
 from deployer import simple
@@ -216,9 +216,11 @@ def test_the_schema_names_every_status_and_every_error_of_the_tree() -> None:
 
     house = Path(simple.__file__).parent
     sources = "\n".join(path.read_text() for path in house.glob("*.py"))
-    told = set(re.findall(r'\b(?:tell|result)\("([A-Z_]+)"', sources))
-    assert told == {"STARTED", "SHIFTED", "ROLLED_BACK", *RESULTS}
-    assert set(SCHEMA["properties"]["status"]["enum"]) == told | below(DeployError)
+    told = set(re.findall(r'\btell\("([A-Z_]+)"', sources))
+    assert told == {"STARTED", "SHIFTED", "ROLLED_BACK"}
+    endings = set(re.findall(r"\bending\.([A-Z_]+)", sources)) - {"UNTOUCHED", "PROMOTED"}
+    assert endings | {ending.SUCCEEDED} == RESULTS
+    assert set(SCHEMA["properties"]["status"]["enum"]) == told | RESULTS | below(DeployError)
 
 
 def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() -> None:
