@@ -22,7 +22,7 @@ from deployer import workflow
 from tests.asl import LambdaFails, interpret
 from tests.machine import Machine, deliver_all
 from tests.test_parity import DEFINITION
-from tests.world import WORDS, FakeClients, Killed, World
+from tests.world import OF_THE_LEASE, WORDS, FakeClients, Killed, World
 
 EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 30}
 SEED = 1  # of the users' calls
@@ -156,19 +156,24 @@ def struck(case: Case) -> tuple[WatchedWorld, Machine]:
     elif what == "killed asleep":
         world.at(case.time, world.kill)
     elif calls and case.call is not None:
-        for name, number in islice(_numbered(case), case.call, case.call + calls):
-            world.faults["SendMessage" if name == "SendMessage" else number] = what
+        for number in islice(_numbered(case), case.call, case.call + calls):
+            world.faults[number] = what
     else:
         world.down = (what, case.time, case.time + seconds)
     return world, machine
 
 
-def _numbered(case: Case) -> Iterator[tuple[str, int]]:
-    """The undisturbed rollout's calls, with the numbers that the world's faults go by; and some after them."""
+def _numbered(case: Case) -> Iterator[int | str]:
+    """What the world's faults call the undisturbed rollout's calls, and some after them."""
     number = 0
+    of_the_lease: Counter[str] = Counter()
     for name in [*(name for _, _, name in undisturbed(case.driver, case.story)), *["more"] * 4]:
-        yield name, number
-        number += name != "SendMessage"
+        if name in OF_THE_LEASE:
+            yield f"{name} {of_the_lease[name]}"
+            of_the_lease[name] += 1
+        else:
+            yield number
+            number += 1
 
 
 _undisturbed: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
@@ -214,7 +219,7 @@ def play(case: Case) -> Outcome:
     what, since, until = world.down
     world.dead, world.down = False, ("", 0.0, 0.0)
     if until == ENDLESS:  # it answers again
-        dues = [due for due, _ in world.messages] or [world.time + 180]
+        dues = [due for due, _, _ in world.due] or [world.time + 180]
         world.down = (what, since, max(*dues, world.time) + AFTERWARDS) if what == "denied" else ("", 0.0, 0.0)
     split = bool(world.alias.routing)
     deliveries = deliver_all(world, [machine] if case.driver == "machine" else [])
@@ -225,7 +230,7 @@ def _told_wrongly(world: WatchedWorld, ended: Ended) -> Iterator[str]:
     """What an error says, at the time at which it says so."""
     if not ended.message:
         return
-    if ended.status == "Lambda.Unknown":  # the function itself could never run again
+    if ended.status == "Runtime.ExitError":  # the function itself could never run again
         return
     kind = getattr(errors, ended.status, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.DeployError)):
@@ -313,7 +318,7 @@ def test_the_interpreted_asl_goes_the_same_ways(number: int) -> None:
             answer = None
         if interpreted.dead:
             interpreted.dead = False
-            raise LambdaFails("Lambda.Unknown")
+            raise LambdaFails("Runtime.ExitError")
         return json.loads(json.dumps(answer))
 
     execution = interpret(DEFINITION, interpreted.event, invoke, interpreted.advance)
