@@ -1,4 +1,5 @@
-"""How a rollout ended: a value, made here from what happened, told once, and returned or raised by a driver.
+"""How a rollout ended: a value, made here from what happened, told once, and returned or raised by
+a driver.
 
 No I/O. What is said at the end of a rollout is said here.
 """
@@ -19,7 +20,9 @@ SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED = (
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
 UNTOUCHED = "The alias was neither read nor changed."
-LEASE_LOST = "The lease was lost: it ran out before it could be renewed, and the watchdog has the alias."
+LEASE_LOST = (
+    "The lease was lost: it ran out before it could be renewed, and the watchdog has the alias."
+)
 
 
 class PromotedByHand(Exception):
@@ -30,8 +33,8 @@ class PromotedByHand(Exception):
 class Ending:
     """`status` is one of the above or an error's name; `where` says where the alias is now.
 
-    `more` is what the result says besides. A `silent` one is somebody else's to tell. What is `left_over` of ours
-    on the alias is the watchdog's to take out.
+    `more` is what the result says besides. A `silent` one is somebody else's to tell. What is
+    `left_over` of ours on the alias is the watchdog's to take out.
     """
 
     status: str

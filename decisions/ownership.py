@@ -1,8 +1,8 @@
 """Whose the alias is: one table, from what we hold, what we want and what was found to whose it is.
 
-Everything that the deployer promises about other people's changes is decided here, in `judge`, and nowhere
-else: what may be written over, what is somebody else's, and what of ours is to be taken out of that. No I/O,
-no clock: frozen values in, values out.
+Everything that the deployer promises about other people's changes is decided here, in `judge`, and
+nowhere else: what may be written over, what is somebody else's, and what of ours is to be taken out
+of that. No I/O, no clock: frozen values in, values out.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,8 @@ from decisions.stamp import Stamp, is_shortened, read
 #: How long past its stamp's `until` a split counts as abandoned.
 GRACE = timedelta(seconds=60)
 
-#: So many replaced revisions are remembered: an answer that shows one of them is older than what we know.
+#: So many replaced revisions are remembered: an answer that shows one of them is older than what we
+#: know.
 REMEMBERED = 10
 
 #: AWS does not say how many digits of a weight it keeps. Fewer than two would make 1 % impossible.
@@ -26,7 +27,8 @@ Routing = dict[str, float]
 
 
 class Whose(StrEnum):
-    """Whose the alias is. Only where it is AS_WANTED or OURS may we write anything but the removal of what is ours."""
+    """Whose the alias is. Only where it is AS_WANTED or OURS may we write anything but the
+    removal of what is ours."""
 
     #: Just as we want it.
     AS_WANTED = "AS_WANTED"
@@ -69,7 +71,10 @@ class Snapshot:
         """A few words for the end of a sentence that begins with the alias."""
         if not self.routing:
             return f"is on version {self.version}"
-        shares = [f"{weight * 100:.4g} % of its calls to version {version}" for version, weight in self.routing.items()]
+        shares = [
+            f"{weight * 100:.4g} % of its calls to version {version}"
+            for version, weight in self.routing.items()
+        ]
         return f"is split: it sends {' and '.join(shares)}, the rest to version {self.version}"
 
     @property
@@ -77,11 +82,15 @@ class Snapshot:
         """Why this split is not touched."""
         mark = self.stamp
         if mark is None:
-            return "The alias is split already, and not by this deployer: finish that split or take it back first."
+            return (
+                "The alias is split already, and not by this deployer: "
+                "finish that split or take it back first."
+            )
         return (
             f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias: "
             f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. "
-            f"It ends by {mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest: wait, or take the alias back."
+            f"It ends by {mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest: "
+            "wait, or take the alias back."
         )
 
 
@@ -98,10 +107,11 @@ class Want(NamedTuple):
 class Hold:
     """What a rollout holds of the alias.
 
-    `weights` are those of ours that may stand on it: as AWS's answer showed the last one, and as they were sent
-    where the answer is not known. `shifted` says that a shift of ours has taken effect: from then on an unsplit
-    alias means that somebody took it back, and a split with no stamp that somebody replaced the whole
-    description. `revision` was seen last, the `superseded` ones before it.
+    `weights` are those of ours that may stand on it: as AWS's answer showed the last one, and as
+    they were sent where the answer is not known. `shifted` says that a shift of ours has taken
+    effect: from then on an unsplit alias means that somebody took it back, and a split with no
+    stamp that somebody replaced the whole description. `revision` was seen last, the `superseded`
+    ones before it.
     """
 
     rollout_id: str
@@ -140,11 +150,13 @@ class Finding(NamedTuple):
         return self.our_weight or self.our_stamp
 
 
-def judge(hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False) -> Finding:
+def judge(
+    hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False
+) -> Finding:
     """Whose the alias is that was `found`; None where it is no more.
 
-    `provisioned` says that it has provisioned concurrency: then AWS itself adds the original version's weight for
-    minutes after the alias was put on the new version.
+    `provisioned` says that it has provisioned concurrency: then AWS itself adds the original
+    version's weight for minutes after the alias was put on the new version.
     """
     if found is None:
         return Finding(Whose.GONE)
@@ -180,7 +192,8 @@ def _whose(
     if on_original and not found.routing:
         if not ours_from_now_on:
             return Whose.OURS
-        # Only our stamp is left, or not even that: to write it once more shuts out a shift that is on its way.
+        # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
+        # on its way.
         return Whose.OURS if want.rolling_back else Whose.TAKEN_BACK
     if found.routing and not ours_from_now_on:
         return Whose.ABANDONED if abandoned(found, now) else Whose.BUSY
@@ -225,7 +238,8 @@ def abandoned(found: Snapshot, now: datetime) -> bool:
         return False
     if found.shortened:  # the user's own words are known to its watchdog alone
         return False
-    return now - GRACE > mark.until  # so, and not the other way round: a date may be the last that there is
+    # So, and not the other way round: a date may be the last that there is.
+    return now - GRACE > mark.until
 
 
 def left_by(found: Snapshot) -> Hold:

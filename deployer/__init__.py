@@ -17,7 +17,7 @@ Who may do what:
     checks before the first write     preflight; plan says what would be done
     knows the time                    clock, and nobody else
     tells                             tell: log, events, metrics
-    comes after the dead              watchdog
+    outlives a dead deployer          lease; the watchdog comes when it runs out
     calls AWS                         aws makes `Means`, the clients and the clock; they are passed in
     carries the verbs                 run
     drives                            simple in a loop, workflow state by state

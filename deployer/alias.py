@@ -1,8 +1,10 @@
-"""The only writer of the alias. Every write carries the `RevisionId` last seen, the routing and the stamp.
+"""The only writer of the alias. Every write carries the `RevisionId` last seen, the routing and the
+stamp.
 
-It reads, writes and retries; whose the alias is it asks `ownership.judge`, after every read. A write whose
-answer is lost, or that somebody else's write came before (412), is settled by reading the alias back. It never
-takes the alias from anybody: what is somebody else's is left, and only what is ours is taken out.
+It reads, writes and retries; whose the alias is it asks `ownership.judge`, after every read. A
+write whose answer is lost, or that somebody else's write came before (412), is settled by reading
+the alias back. It never takes the alias from anybody: what is somebody else's is left, and only
+what is ours is taken out.
 """
 
 import shlex
@@ -30,7 +32,9 @@ _DELETED = "Somebody deleted the alias."
 class Alias:
     """One rollout's hold on the alias, from its original version to the new one, or back."""
 
-    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None) -> None:
+    def __init__(
+        self, means: aws.Means, rollout: Rollout, rollout_id: str, seen: Snapshot | None = None
+    ) -> None:
         """Reads the alias, unless it was `seen`; raises the API's own error."""
         self._client = means.lambda_
         self._clock = means.clock
@@ -44,7 +48,9 @@ class Alias:
         self._answered = True  # AWS answered the last write, and did as it was asked
         self.sent_at = 0.0  # when the last write was sent
         self.words = self.seen.words
-        self.hold = Hold(rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision)
+        self.hold = Hold(
+            rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision
+        )
 
     # Where it stands.
 
@@ -91,7 +97,8 @@ class Alias:
     # The verbs.
 
     def resume(self, hold: Hold, words: str) -> None:
-        """Go on where an earlier invocation was, or where a deployer died; `words` are the user's own."""
+        """Go on where an earlier invocation was, or where a deployer died; `words` are the
+        user's own."""
         self.hold = replace(hold, revision=self.seen.revision)
         self.words = words
         self._stamp = self.seen.stamp
@@ -105,7 +112,9 @@ class Alias:
         """
         before = self.hold
         weight = self._weights[step - 1]
-        mark = stamp.Stamp(before.rollout_id, before.new_version, weight, step, len(self._weights), until)
+        mark = stamp.Stamp(
+            before.rollout_id, before.new_version, weight, step, len(self._weights), until
+        )
         self._stamp = mark
         self.hold = before.sending(weight)
         want = Want({before.new_version: weight}, stamp=mark)
@@ -115,12 +124,17 @@ class Alias:
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
             if not self.may_be_split:
-                raise errors.InvalidRollout(f"AWS refuses to split the alias: {refused.why}") from refused
-            raise errors.RolloutInterrupted(f"The alias could not be shifted to {weight:g}: {refused.why}") from refused
+                raise errors.InvalidRollout(
+                    f"AWS refuses to split the alias: {refused.why}"
+                ) from refused
+            raise errors.RolloutInterrupted(
+                f"The alias could not be shifted to {weight:g}: {refused.why}"
+            ) from refused
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
     def finalize(self, spare: float) -> None:
-        """Put the alias on the new version alone, with the user's own description, within `spare` seconds."""
+        """Put the alias on the new version alone, with the user's own description, within
+        `spare` seconds."""
         try:
             self._bring(Want({}, version=self.hold.new_version), min(PATIENCE, spare))
         except _Refused as refused:
@@ -129,11 +143,12 @@ class Alias:
             ) from refused
 
     def roll_back(self, patience: float | None = None) -> bool:
-        """Rollback: give the alias back to the original version; False when it was never taken from it.
+        """Rollback: give the alias back to the original version; False when it was never taken from
+        it.
 
-        After a shift whose fate is unknown it writes in any case: the new `RevisionId` keeps a request
-        that is still on its way from splitting the alias later. It tries on for so many seconds of `patience`,
-        or for as long as the invocation lasts.
+        After a shift whose fate is unknown it writes in any case: the new `RevisionId` keeps a
+        request that is still on its way from splitting the alias later. It tries on for so many
+        seconds of `patience`, or for as long as the invocation lasts.
         """
         if not self.may_be_split:
             return False
@@ -148,7 +163,8 @@ class Alias:
         return True
 
     def confirm(self) -> None:
-        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's own error."""
+        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the
+        API's own error."""
         want = Want(self.seen.routing, stamp=self._stamp)
         self._check(want)
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
@@ -173,9 +189,11 @@ class Alias:
     # Reading, writing, retrying.
 
     def _bring(self, want: Want, patience: float) -> None:
-        """Write until the alias holds what we want, or patience ends. Raises `_Refused`, or as `_check` does.
+        """Write until the alias holds what we want, or patience ends. Raises `_Refused`, or as
+        `_check` does.
 
-        A refusal is final, except that a rollback tries on: permissions may come back, a split would stay.
+        A refusal is final, except that a rollback tries on: permissions may come back, a split
+        would stay.
         """
         give_up = self._clock.time() + patience
         unsent = True
@@ -193,7 +211,8 @@ class Alias:
                     finding = self._check(want)
                     if finding.whose is Whose.AS_WANTED and self.seen.revision != before:
                         return
-                # What is left must do for one more try as slow as this one, and for telling where the alias is.
+                # What is left must do for one more try as slow as this one, and for telling where
+                # the alias is.
                 took = self._clock.time() - began
                 slow = self._clock.left() < 2 * took + aws.CALL_SECONDS
                 final = refused and not want.rolling_back
@@ -202,7 +221,8 @@ class Alias:
             self._clock.pause(attempt)
 
     def _check(self, want: Want) -> Finding:
-        """Read the alias: as we want it, or still ours; otherwise yield it to whoever moved it, and raise."""
+        """Read the alias: as we want it, or still ours; otherwise yield it to whoever moved it,
+        and raise."""
         try:
             found = self._read()
         except aws.CallFailed as error:
@@ -236,7 +256,7 @@ class Alias:
         return ownership.judge(self.hold, want, found, self._clock.now(), provisioned)
 
     def _provisioned(self) -> bool:
-        """Whether the alias has provisioned concurrency, which moves with it, and takes its time."""
+        """Whether the alias has provisioned concurrency: it moves with it, and takes its time."""
         request = {"FunctionName": self._name["FunctionName"], "Qualifier": self._name["Name"]}
         try:
             self._client.get_provisioned_concurrency_config(**request)
@@ -277,12 +297,14 @@ class Alias:
     def _command(self) -> str:
         """What a human runs to do what we could not."""
         target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
-        original = f"--description {shlex.quote(self.words)}"
-        return f"aws lambda update-alias {target} --routing-config AdditionalVersionWeights={{}} {original}"
+        words = f"--description {shlex.quote(self.words)}"
+        routing = "--routing-config AdditionalVersionWeights={}"
+        return f"aws lambda update-alias {target} {routing} {words}"
 
 
 class _Refused(Exception):
-    """When a write did not come about: why; `unsent` says that it surely has no effect, now or later."""
+    """When a write did not come about: why; `unsent` says that it surely has no effect, now or
+    later."""
 
     def __init__(self, why: str, unsent: bool) -> None:
         super().__init__(why)

@@ -1,8 +1,10 @@
-"""The lease: a timer in EventBridge Scheduler that outlives the deployer. It fires unless it is moved on.
+"""The lease: a timer in EventBridge Scheduler that outlives the deployer. It fires unless it is
+moved on.
 
-A rollout takes its lease before the first shift, and moves it on every half minute. When its deployer dies the
-lease runs out, and its message wakes the watchdog, which rolls back. A deployer that cannot move its lease on
-goes by its own clock: `SAFE` seconds before the lease runs out it shifts no more, and rolls back by itself.
+A rollout takes its lease before the first shift, and moves it on every half minute. When its
+deployer dies the lease runs out, and its message wakes the watchdog, which rolls back. A deployer
+that cannot move its lease on goes by its own clock: `SAFE` seconds before the lease runs out it
+shifts no more, and rolls back by itself.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -17,13 +19,15 @@ from decisions.rollout import Rollout
 from deployer import aws
 from deployer.tell import logger
 
-#: It runs out on the first whole minute at least so many seconds ahead: Scheduler knows no finer times.
+#: It runs out on the first whole minute at least so many seconds ahead: Scheduler knows no finer
+#: times.
 AHEAD = 90.0
 
 #: Seconds after which it is moved on.
 EVERY = 30.0
 
-#: Before a shift it is moved on when it is older than so many seconds: a shift may take half a minute.
+#: Before a shift it is moved on when it is older than so many seconds: a shift may take half a
+#: minute.
 BEFORE_SHIFT = 10.0
 
 #: So many seconds before it runs out, by its own clock, a deployer shifts no more: clocks differ.
@@ -48,12 +52,15 @@ class Lease:
         self.due = 0.0
 
     def take(self, words: str) -> None:
-        """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`. `words` are the user's own."""
+        """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`. `words` are the
+        user's own."""
         try:
             self._send(self._means.scheduler.create_schedule, words)
         except aws.CallFailed as error:
             kind = errors.InvalidRollout if aws.refused(error) else errors.RolloutInterrupted
-            raise kind(f"The lease could not be taken, so nothing was started. AWS says {aws.words(error)}") from error
+            raise kind(
+                f"The lease could not be taken, so nothing was started. AWS says {aws.words(error)}"
+            ) from error
 
     def pause(self) -> float:
         """Seconds until it is to be moved on."""
@@ -68,8 +75,10 @@ class Lease:
         return time >= self.due
 
     def renew(self, words: str, older_than: float = EVERY) -> None:
-        """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted` when it runs out."""
-        # Never when it may be running out: the watchdog may have asked already, and found it as it was.
+        """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted`
+        when it runs out."""
+        # Never when it may be running out: the watchdog may have asked already, and found it as it
+        # was.
         if self.spare() > 0 and self._clock.time() - self._renewed >= older_than:
             try:
                 self._send(self._means.scheduler.update_schedule, words)
@@ -82,7 +91,8 @@ class Lease:
             )
 
     def give_up(self, ending: Ending, words: str) -> None:
-        """The rollout has ended, and it was told: delete it, or leave to the watchdog what is still to be done."""
+        """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
+        still to be done."""
         scheduler = self._means.scheduler
         try:
             if ending.left_over or ending.status == "RollbackFailed":
@@ -118,9 +128,12 @@ class Lease:
 
 
 def is_held(means: aws.Means, rollout_id: str) -> bool:
-    """Whether that rollout's lease runs out later, so that its deployer lives. Raises the API's own error."""
+    """Whether that rollout's lease runs out later, so that its deployer lives. Raises the API's
+    own error."""
     try:
-        schedule = means.scheduler.get_schedule(Name=rollout_id, GroupName=means.settings.lease_group)
+        schedule = means.scheduler.get_schedule(
+            Name=rollout_id, GroupName=means.settings.lease_group
+        )
     except aws.CallFailed as error:
         if aws.code(error) == "ResourceNotFoundException":
             return False

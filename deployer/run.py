@@ -1,4 +1,5 @@
-"""One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow` state by state."""
+"""One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow`
+state by state."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +17,8 @@ from deployer.alias import Alias
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
-#: Seconds after which somebody is looked for who has moved the alias, or replaced its whole description.
+#: Seconds after which somebody is looked for who has moved the alias, or replaced its whole
+#: description.
 GLANCE = 30.0
 
 #: Whether the lease had run out at that time.
@@ -68,7 +70,8 @@ class Run:
     # The verbs.
 
     def update_weight(self, until: datetime, spare: float) -> None:
-        """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on or ended."""
+        """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on
+        or ended."""
         progress = self.progress
         if not progress.step:
             progress.started = self.clock.time()
@@ -84,7 +87,8 @@ class Run:
         return max(0.0, self.progress.next_look - self.clock.time())
 
     def health_check(self) -> Verdict:
-        """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it without a verdict."""
+        """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it
+        without a verdict."""
         ended = self.clock.time() >= self.progress.step_end
         seen = self._look()
         status = self.steps.looked(seen.status, seen.reason, ended, self.clock.time())
@@ -96,7 +100,8 @@ class Run:
         return verdict
 
     def glance(self) -> None:
-        """Between looks that are far apart: see that the alias is still ours. Raises what ends the rollout."""
+        """Between looks that are far apart: see that the alias is still ours. Raises what ends
+        the rollout."""
         if self.clock.time() - self.alias.seen_at >= GLANCE:
             with suppress(*aws.CallFailed):
                 self.alias.confirm()
@@ -128,7 +133,8 @@ class Run:
         return Ending(ending.SUCCEEDED, self.progress.reason, self.alias.told)
 
     def roll_back(self, cause: BaseException, ran_out: RanOut = lambda time: False) -> Ending:
-        """Rollback, unless the alias is somebody else's by now: how the rollout ended because of `cause`."""
+        """Rollback, unless the alias is somebody else's by now: how the rollout ended because of
+        `cause`."""
         ended = self._rolled_back(cause, ran_out)
         where = self.alias.where()
         if ended.rolled_back:
@@ -169,17 +175,20 @@ class Run:
             return
         if self.steps.fully_weighted and not progress.judged:
             calls = f"calls of version {version} since {_utc(progress.shifted):%H:%M:%S} UTC"
-            yield f"Not judged at full weight: CloudWatch published no {calls}. Does anything call this alias?"
+            told = f"Not judged at full weight: CloudWatch published no {calls}."
+            yield f"{told} Does anything call this alias?"
         if self.check.errors == "baseline" and not seen.compared:
             yield "Not compared: CloudWatch published no minute in which both versions had calls."
         for name, limit in self.check.metrics.items():
             if name not in seen.highest:
-                yield f"Not judged by {limit}: CloudWatch published no data of it. Is it named correctly?"
+                told = f"Not judged by {limit}: CloudWatch published no data of it."
+                yield f"{told} Is it named correctly?"
 
     # Telling.
 
     def tell(self, status: str, **more: Any) -> None:
-        """Tell a change of state, with who and what it is about and where the alias is, as far as is known."""
+        """Tell a change of state, with who and what it is about and where the alias is, as far
+        as is known."""
         rollout = self.rollout
         progress = self.progress
         detail = {
@@ -212,7 +221,8 @@ class Run:
         self.tell(ended.status, reason=reason, warnings=self.progress.warnings, **more)
 
     def result(self, ended: Ending) -> dict[str, Any]:
-        """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as the payload."""
+        """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as
+        the payload."""
         progress = self.progress
         rollout: dict[str, Any] = {
             "status": ended.status,
@@ -231,7 +241,10 @@ class Run:
     def _checks(self) -> dict[str, Any]:
         progress = self.progress
         versions = {"original": progress.original, "new": self.rollout.new_version}
-        counts = {who: {"version": version, **progress.evidence.of(who)._asdict()} for who, version in versions.items()}
+        counts = {
+            who: {"version": version, **progress.evidence.of(who)._asdict()}
+            for who, version in versions.items()
+        }
         return {
             "looks": progress.looks,
             "unseen": progress.unseen,

@@ -1,7 +1,7 @@
 """SimpleDeployFunction: the whole rollout in one invocation, sleeping between weights.
 
-`roll_out` is the loop. `with_shifts` sees to it that after the first shift every way out ends in finalize or in
-a rollback; `deploy` that every ending is told, and says where the alias is.
+`roll_out` is the loop. `with_shifts` sees to it that after the first shift every way out ends in
+finalize or in a rollback; `deploy` that every ending is told, and says where the alias is.
 """
 
 import json
@@ -28,12 +28,13 @@ _STARTS = 4
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-    """Takes the payload; returns what `UpdateAlias` answered, and `rollout`; raises `DeployError`s."""
+    """Take the payload; return what `UpdateAlias` answered, and `rollout`; raise `DeployError`s."""
     return deploy(event, aws.Means(context), secrets.token_hex(6), context.aws_request_id)
 
 
 def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> dict[str, Any]:
-    """Check, roll out, then finalize or roll back; or hand over what does not fit into this invocation."""
+    """Check, roll out, then finalize or roll back; or hand over what does not fit into this
+    invocation."""
     run = None
     who = {"rollout": rollout_id}
     try:
@@ -52,8 +53,10 @@ def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> di
     raise ended.error()
 
 
-def told_refusal(error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]) -> Ending:
-    """It ended before the first shift; `who` it is told of where not even the alias could be read."""
+def told_refusal(
+    error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]
+) -> Ending:
+    """It ended before the first shift; `who` it is told of where the alias could not be read."""
     ended = ending.refused(error)
     if run:
         ended = ended.at(run.alias.where())
@@ -65,7 +68,8 @@ def told_refusal(error: errors.DeployError, run: Run | None, means: aws.Means, w
 
 
 def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
-    """Check everything; how it ends where no shift is to be made here: already deployed, planned, or handed over."""
+    """Check everything; how it ends where no shift is to be made here: already deployed,
+    planned, or handed over."""
     rollout = run.rollout
     machine = run.means.settings.state_machine if rollout.hand_over else ""
     preflight.check(run, 0 if machine else rollout.seconds)
@@ -86,7 +90,8 @@ def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
 
 
 def with_shifts(run: Run) -> Ending:
-    """Roll out. After the first shift every way out ends in finalize or in a rollback: write, tell, end the lease."""
+    """Roll out. After the first shift every way out ends in finalize or in a rollback: write,
+    tell, end the lease."""
     lease = Lease(run.means, run.rollout, run.progress.id, run.progress.original)
     lease.take(run.alias.words)
     try:
@@ -100,7 +105,7 @@ def with_shifts(run: Run) -> Ending:
 
 
 def roll_out(run: Run, lease: Lease) -> None:
-    """The loop: update the weight, then wait and look while the step lasts; until fully weighted."""
+    """The loop: update the weight, then wait and look while the step lasts; to the last one."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())
     run.steps.deadline = run.clock.time() + run.clock.spare()
     while not run.steps.fully_weighted:
@@ -134,7 +139,9 @@ def wait(run: Run, lease: Lease) -> None:
     while True:
         run.clock.sleep(min(run.pause, lease.pause(), run.clock.spare()))
         if run.clock.spare() <= 0:
-            raise errors.RolloutInterrupted("Time ran out: only the reserve for a rollback was left.")
+            raise errors.RolloutInterrupted(
+                "Time ran out: only the reserve for a rollback was left."
+            )
         lease.renew(run.alias.words)
         if run.pause <= 0:
             return
@@ -142,7 +149,7 @@ def wait(run: Run, lease: Lease) -> None:
 
 
 def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
-    """Start the state machine; a duplicate delivery of this invocation finds its execution started."""
+    """Start the state machine; a duplicate of this invocation finds its execution started."""
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
     request = {"stateMachineArn": machine, "name": request_id, "input": json.dumps(event)}
     for attempt in range(_STARTS):
@@ -158,9 +165,10 @@ def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
                 ) from error
             # Its name makes it the same execution, however often it is asked for.
             if attempt == _STARTS - 1:
+                look = f"aws stepfunctions describe-execution --execution-arn {execution}"
                 raise errors.RolloutInterrupted(
-                    f"AWS did not answer whether it was handed over to the state machine: {aws.words(error)} "
-                    f"Look whether it runs: aws stepfunctions describe-execution --execution-arn {execution}"
+                    "AWS did not answer whether it was handed over to the state machine: "
+                    f"{aws.words(error)} Look whether it runs: {look}"
                 ) from error
         run.clock.pause(attempt)
     run.progress.id = aws.id_of(execution)

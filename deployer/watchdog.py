@@ -1,9 +1,10 @@
 """What happens when a deployer died: the split that it left is rolled back, and somebody is told.
 
-Its lease tells of a dead SimpleDeployFunction. Of executions of the state machine that ended badly an EventBridge
-rule tells; a schedule looks for them, too, since that is best effort. Touches no split but the dead rollout's.
-Whatever it cannot do it raises: the queue delivers the message again. That something was told is remembered in the
-message: one that says so is sent in place of the one that was delivered.
+Its lease tells of a dead SimpleDeployFunction. Of executions of the state machine that ended badly
+an EventBridge rule tells; a schedule looks for them, too, since that is best effort. Touches no
+split but the dead rollout's. Whatever it cannot do it raises: the queue delivers the message again.
+That something was told is remembered in the message: one that says so is sent in place of the one
+that was delivered.
 """
 
 import json
@@ -22,10 +23,12 @@ from deployer.alias import Alias
 from deployer.run import Run
 from deployer.tell import logger
 
-#: Executions that ended so many seconds ago are looked for: their tasks have ended, and four schedules find each.
+#: Executions that ended so many seconds ago are looked for: their tasks have ended, and four
+#: schedules find each.
 SAFE, OLDEST = 180, 3600 + 180
 
-#: Seconds after which a split without a stamp is looked at again: a deployer that lives has stamped it by then.
+#: Seconds after which a split without a stamp is looked at again: a deployer that lives has stamped
+#: it by then.
 STAMPED_AGAIN = 60
 
 #: Seconds after which it is tried again what could not be done.
@@ -40,10 +43,12 @@ _AT_LAST = "The rollback that had failed was tried again."
 
 @dataclass(frozen=True)
 class Dead:
-    """A rollout to be looked after: what is known of it, and what was told or seen of it at earlier deliveries.
+    """A rollout to be looked after: what is known of it, and what was told or seen of it at earlier
+    deliveries.
 
-    `state` holds its target and its progress. `told` is the ending's status that was told of it, and `unstamped` the
-    revision of a split without a stamp that an earlier delivery saw. With `stamped_only` such a split is not its own.
+    `state` holds its target and its progress. `told` is the ending's status that was told of it,
+    and `unstamped` the revision of a split without a stamp that an earlier delivery saw. With
+    `stamped_only` such a split is not its own.
     """
 
     state: dict[str, Any]
@@ -105,7 +110,8 @@ def _message(event: Any) -> Any:
 
 
 def rescue_executions(means: aws.Means) -> None:
-    """Every execution that lately ended badly, as long as there is time; one that fails keeps none from the others."""
+    """Every execution that lately ended badly, as long as there is time; one that fails keeps
+    none from the others."""
     now = means.clock.now()
     failure = None
     for status in _BADLY:
@@ -117,7 +123,8 @@ def rescue_executions(means: aws.Means) -> None:
                 if not timedelta(seconds=SAFE) < ago < timedelta(seconds=OLDEST):
                     continue
                 try:
-                    # It is looked for again and again: what has no stamp may be somebody's own by now.
+                    # It is looked for again and again: what has no stamp may be somebody's own by
+                    # now.
                     rescue_execution(execution["executionArn"], means, stamped_only=True)
                 except (errors.DeployError, *aws.CallFailed) as error:
                     failure = error
@@ -129,7 +136,8 @@ def rescue_executions(means: aws.Means) -> None:
 
 
 def rescue_execution(execution: str, means: aws.Means, stamped_only: bool = False) -> None:
-    """Roll back what an execution left, by the state that its last task got, if CalculateWeights had ended."""
+    """Roll back what an execution left, by the state that its last task got, if CalculateWeights
+    had ended."""
     request: dict[str, Any] = {
         "executionArn": execution,
         "reverseOrder": True,
@@ -161,7 +169,8 @@ def rescue_execution(execution: str, means: aws.Means, stamped_only: bool = Fals
 
 
 def rescue(dead: Dead, means: aws.Means) -> None:
-    """Roll back the split of that rollout, if it is there, and tell; or see to it that it is tried again."""
+    """Roll back the split of that rollout, if it is there, and tell; or see to it that it is
+    tried again."""
     try:
         run = _run(dead, means)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -199,7 +208,8 @@ def rescue(dead: Dead, means: aws.Means) -> None:
 
 
 def _run(dead: Dead, means: aws.Means) -> Run:
-    """The dead rollout, with hold of all its weights. Raises what a message that is not ours leads to."""
+    """The dead rollout, with hold of all its weights. Raises what a message that is not ours
+    leads to."""
     state = dead.state
     weights = tuple(float(weight) for weight in dead.weights)
     rollout = Rollout(
@@ -229,7 +239,8 @@ def _run(dead: Dead, means: aws.Means) -> Run:
 
 
 def _try_again(dead: Dead, means: aws.Means, seconds: int) -> None:
-    """A message that remembers, in place of this one. Raises the API's own error: then this one comes again."""
+    """A message that remembers, in place of this one. Raises the API's own error: then this one
+    comes again."""
     means.sqs.send_message(
         QueueUrl=means.settings.watchdog_queue,
         MessageBody=dead.message,

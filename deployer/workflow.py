@@ -1,9 +1,10 @@
-"""DeployStateMachine's tasks: the same rollout, one verb an invocation (statemachine/deploy.asl.json).
+"""DeployStateMachine's tasks: the same rollout, one verb an invocation
+(statemachine/deploy.asl.json).
 
-A task may be run twice: each reads the alias first, and the stamp tells what was done. The state is the
-normalised payload, the sample's keys (`weights`, `current-weight`, `status`), `progress`, and what we hold of
-the alias. What ends the rollout well is the contract's result, with `rollout`; what ends it badly `Error` and
-`Cause`: the state machine's choices tell them apart by these keys.
+A task may be run twice: each reads the alias first, and the stamp tells what was done. The state is
+the normalised payload, the sample's keys (`weights`, `current-weight`, `status`), `progress`, and
+what we hold of the alias. What ends the rollout well is the contract's result, with `rollout`; what
+ends it badly `Error` and `Cause`: the state machine's choices tell them apart by these keys.
 """
 
 import contextlib
@@ -28,12 +29,15 @@ from deployer.plan import plan
 from deployer.run import Run
 from deployer.tell import logger, tell
 
-#: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still fit.
+#: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still
+#: fit.
 MOST_EVENTS = 20_000
-#: Events of a step (UpdateWeight, IsFullyWeighted), of a look (Wait, HealthCheck, VerifyHealthCheck), and of
-#: everything that comes once (start, CalculateWeights, settling, Finalize or Rollback, end).
+#: Events of a step (UpdateWeight, IsFullyWeighted), of a look (Wait, HealthCheck,
+#: VerifyHealthCheck), and of everything that comes once (start, CalculateWeights, settling,
+#: Finalize or Rollback, end).
 STEP_EVENTS, LOOK_EVENTS, OTHER_EVENTS = 7, 9, 300
-#: Seconds past its planned end after which a step's split counts as abandoned: the tasks' retries fit into it.
+#: Seconds past its planned end after which a step's split counts as abandoned: the tasks' retries
+#: fit into it.
 LATE = 1800
 #: A rollback that failed is tried again so often, after pauses of at most so many seconds.
 MOST_ROLLBACKS, LONGEST_PAUSE = 40, 300
@@ -47,7 +51,8 @@ def handler(event: Any, context: LambdaContext) -> State:
 
 
 def task(event: Any, means: aws.Means) -> State:
-    """Run the verb that the state machine names, on its state. What it raises is for Catch, which leads to Rollback."""
+    """Run the verb that the state machine names, on its state. What it raises is for Catch,
+    which leads to Rollback."""
     state = event["state"]
     match event["task"]:
         case "CalculateWeights":
@@ -80,7 +85,9 @@ def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
         return told(ended, run, means, who)
     longest = run.steps.looks.longest
     if longest > run.check.every:
-        run.progress.warnings.append(f"In the course of a step looks come up to {longest:.0f} s apart.")
+        run.progress.warnings.append(
+            f"In the course of a step looks come up to {longest:.0f} s apart."
+        )
     return saved(run, "PENDING")
 
 
@@ -116,7 +123,8 @@ def finalize(run: Run) -> State:
 
 
 def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
-    """Give the alias back, unless it is somebody else's; where that fails, the state to try it again with."""
+    """Give the alias back, unless it is somebody else's; where that fails, the state to try it
+    again with."""
     cause = caught(state)
     if "progress" not in state:  # CalculateWeights did not come to its end: nothing was moved
         ended = ending.rolled_back(cause, was_split=False).at("The alias was not moved.")
@@ -136,7 +144,8 @@ def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
 
 
 def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) -> State:
-    """Tell the ending; the execution's output, or what `Fail` takes. `who` it is told of where there is no run."""
+    """Tell the ending; the execution's output, or what `Fail` takes. `who` it is told of where
+    there is no run."""
     if run is None:
         tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
         return failed(ended)
@@ -151,7 +160,8 @@ def failed(ended: Ending) -> State:
 
 
 def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
-    """The rollout as an earlier task left it; `maybe_sent` says that the next shift may have been sent, too."""
+    """The rollout as an earlier task left it; `maybe_sent` says that the next shift may have
+    been sent, too."""
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
     progress = _known(Progress, state["progress"])
     progress.evidence = _known(Evidence, state["progress"]["evidence"])
@@ -200,7 +210,8 @@ def most_looks(steps: int) -> int:
 
 
 def caught(state: Any) -> Exception:
-    """What led to Rollback: a verdict, or an error that was caught; those of AWS itself become `RolloutInterrupted`."""
+    """What led to Rollback: a verdict, or an error that was caught; those of AWS itself become
+    `RolloutInterrupted`."""
     told_by = state.get("error", state)
     if "Error" not in told_by:
         return errors.HealthCheckFailed(state["reason"])
