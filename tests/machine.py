@@ -121,7 +121,7 @@ class Machine:
     def _invoke(self, task: Any) -> Any:
         world, started = self.world, self.world.time
         try:
-            answer = json.loads(json.dumps(workflow.task(json.loads(json.dumps(task)), FakeClients(world, budget=120))))
+            answer = json.loads(json.dumps(workflow.task(json.loads(json.dumps(task)), self._clients())))
         except (Exception, Killed) as error:
             if isinstance(error, AssertionError):
                 raise
@@ -133,6 +133,9 @@ class Machine:
             raise Failed("Runtime.ExitError", "The sandbox died.")
         assert world.time - started < 120, "a task ends within its time"
         return answer
+
+    def _clients(self) -> FakeClients:
+        return FakeClients(self.world, budget=120)
 
     @property
     def event(self) -> str:

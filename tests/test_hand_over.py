@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
 from decisions.rollout import Rollout
@@ -153,3 +153,47 @@ def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
         _invoked(World(), SAMPLE, FakeStepFunctions("StateMachineDoesNotExist"))
     assert "could not be handed over" in str(failed.value)
     assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
+
+
+class Unanswering(FakeStepFunctions):
+    """The first answers are lost; what was asked for is done."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self.asked, self._lost = 0, lost
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        self.asked += 1
+        if request["name"] not in self.started:  # the same name and input: the same execution
+            super().start_execution(**request)
+        if self.asked <= self._lost:
+            raise ReadTimeoutError(endpoint_url="https://states.test")
+        return {"executionArn": EXECUTION}
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(lost: int) -> None:
+    told, stepfunctions = _invoked(World(), SAMPLE, Unanswering(lost))
+    assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
+
+
+def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> None:
+    with pytest.raises(RolloutInterrupted, match="AWS did not answer whether it was handed over") as failed:
+        _invoked(World(), SAMPLE, Unanswering(99))
+    assert f"aws stepfunctions describe-execution --execution-arn {EXECUTION}" in str(failed.value)
+    assert "could not be handed over" not in str(failed.value)
+
+
+@pytest.mark.parametrize("pending", [30, 100])
+def test_what_no_longer_fits_after_a_slow_preflight_is_handed_over(pending: int) -> None:
+    """10 × 60 s fit into 900 s when it was invoked, and no longer when the version became Active."""
+    world = World(rate=0)
+    world.states["8"] = ["Pending"] * pending + ["Active"]
+    told, stepfunctions = _invoked(world, {**SAMPLE, "interval": 60})
+    assert world.time > 5 * pending
+    assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
+
+
+def test_what_is_too_long_only_because_it_must_not_be_handed_over_is_told_so() -> None:
+    with pytest.raises(RolloutTooLong, match="or leave out 'hand-over': false"):
+        _invoked(World(), {**SAMPLE, "hand-over": False})
