@@ -91,9 +91,13 @@ def promoted_instead(cause: BaseException) -> Ending:
     return promoted()
 
 
-def not_rolled_back(cause: BaseException, why: errors.DeployError) -> Ending:
-    """It was to be rolled back, and could not be, or was somebody else's by then."""
-    return Ending(type(why).__name__, f"{reason_of(cause)} {why.reason}")
+def not_rolled_back(cause: BaseException, why: errors.DeployError, silent: bool = False) -> Ending:
+    """It was to be rolled back, and could not be, or was somebody else's by then.
+
+    After the lease ran out it is `silent`: the watchdog goes on, and tells.
+    """
+    reason = f"{reason_of(cause)} {why.reason}"
+    return Ending(type(why).__name__, reason, silent=silent)
 
 
 def _status(cause: BaseException) -> str:

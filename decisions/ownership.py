@@ -79,8 +79,14 @@ class Snapshot:
 
     @property
     def busy(self) -> str:
-        """Why this split is not touched."""
+        """Why this alias is not touched."""
         mark = self.stamp
+        if not self.routing:
+            return (
+                "The alias's description is what a dead rollout left of a longer one, "
+                "and its watchdog puts the whole back: "
+                "wait some minutes, or write a description of your own."
+            )
         if mark is None:
             return (
                 "The alias is split already, and not by this deployer: "
@@ -191,7 +197,8 @@ def _whose(
         return Whose.OURS
     if on_original and not found.routing:
         if not ours_from_now_on:
-            return Whose.OURS
+            # A dead rollout's watchdog puts the whole words back; to start would lose them.
+            return Whose.BUSY if found.shortened else Whose.OURS
         # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
         # on its way.
         return Whose.OURS if want.rolling_back else Whose.TAKEN_BACK

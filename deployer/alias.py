@@ -46,7 +46,9 @@ class Alias:
         self.seen_at = self._clock.time()
         self._unsure = False  # the fate of the last write is not known
         self._answered = True  # AWS answered the last write, and did as it was asked
-        self.sent_at = 0.0  # when the last write was sent
+        self._may_have_landed: float | None = (
+            None  # when the first was sent whose fate is not known
+        )
         self.words = self.seen.words
         self.hold = Hold(
             rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision
@@ -64,10 +66,10 @@ class Alias:
         """Whether something of ours stood on the alias when it was last seen."""
         return self.judged(Want({})).something_of_ours
 
-    @property
-    def by_ourselves(self) -> bool:
-        """Whether the alias is where the last write was to put it because that write did it."""
-        return self._answered
+    def by_ourselves(self, before: float) -> bool:
+        """Whether a write of ours that was sent `before` that time put the alias where it is."""
+        landed = self._may_have_landed
+        return self._answered or (landed is not None and landed < before)
 
     @property
     def told(self) -> str:
@@ -197,6 +199,7 @@ class Alias:
         """
         give_up = self._clock.time() + patience
         unsent = True
+        self._may_have_landed = None
         self._yield_unless_ours(want, self._judge(want, self.seen))
         for attempt in count():
             before = self.seen.revision
@@ -207,6 +210,8 @@ class Alias:
             except aws.CallFailed as error:
                 refused = aws.refused(error)
                 unsent = unsent and refused
+                if self._may_have_landed is None and aws.may_have_been_done(error):
+                    self._may_have_landed = began
                 with suppress(*aws.CallFailed):  # not read: write again
                     finding = self._check(want)
                     if finding.whose is Whose.AS_WANTED and self.seen.revision != before:
@@ -277,7 +282,6 @@ class Alias:
             request["FunctionVersion"] = want.version
         self._unsure = True
         self._answered = False
-        self.sent_at = self._clock.time()
         answer = self._client.update_alias(**request)
         self._answered = True
         self._take(Snapshot(answer))

@@ -121,6 +121,17 @@ def refused(error: Exception) -> bool:
     return 400 <= status < 500 and status not in (408, 409, 412, 429) and not any(p in code(error) for p in passing)
 
 
+def may_have_been_done(error: Exception) -> bool:
+    """Whether what was asked for may have been done all the same: its answer was lost.
+
+    A `RevisionId` that is not the latest (412) may be the answer to a second attempt, whose first one
+    replaced it.
+    """
+    if isinstance(error, exceptions.ClientError):
+        return _status(error) == 412
+    return not isinstance(error, exceptions.ConnectTimeoutError | exceptions.EndpointConnectionError)
+
+
 def no_start(error: Exception) -> bool:
     """Whether Lambda could not start the function that was invoked, for a reason that is the function's own."""
     own = code(error).startswith(("EFS", "SnapStart"))  # 403, 408 and the like; the others are a 502

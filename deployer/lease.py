@@ -70,10 +70,6 @@ class Lease:
         """Seconds for which shifts may still be made."""
         return self.due - SAFE - self._clock.time()
 
-    def ran_out(self, time: float) -> bool:
-        """Whether at that time the watchdog may have had the alias."""
-        return time >= self.due
-
     def renew(self, words: str, older_than: float = EVERY) -> None:
         """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted`
         when it runs out."""

@@ -33,7 +33,7 @@ from deployer import aws
 from deployer.alias import PATIENCE, Alias
 from deployer.clock import Clock
 from deployer.metrics import Hopeless, NotSeen
-from deployer.run import Run
+from deployer.run import NEVER, Run
 from deployer.tell import logger
 
 #: Seconds between two questions whether a Pending version has become Active.
@@ -128,7 +128,7 @@ def undo_abandoned(run: Run) -> None:
     cause = RolloutInterrupted(f"The deployer died. Rollout {run.progress.id} found what it had left.")
     try:
         dead.alias.roll_back(PATIENCE)
-        if dead.alias.by_ourselves:
+        if dead.alias.by_ourselves(before=NEVER):
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
             run.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")

@@ -1,7 +1,8 @@
 """One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow`
 state by state."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +22,8 @@ from deployer.tell import NO_ENDINGS, logger, tell
 #: description.
 GLANCE = 30.0
 
-#: Whether the lease had run out at that time.
-RanOut = Callable[[float], bool]
+#: When the lease of a rollout runs out that has none.
+NEVER = math.inf
 
 
 class Run:
@@ -132,10 +133,13 @@ class Run:
         self.progress.warnings += self._unjudged()
         return Ending(ending.SUCCEEDED, self.progress.reason, self.alias.told)
 
-    def roll_back(self, cause: BaseException, ran_out: RanOut = lambda time: False) -> Ending:
+    def roll_back(self, cause: BaseException, lease_until: float = NEVER) -> Ending:
         """Rollback, unless the alias is somebody else's by now: how the rollout ended because of
-        `cause`."""
-        ended = self._rolled_back(cause, ran_out)
+        `cause`.
+
+        From `lease_until` on the watchdog may have the alias.
+        """
+        ended = self._rolled_back(cause, lease_until)
         where = self.alias.where()
         if ended.rolled_back:
             took = {}
@@ -144,24 +148,28 @@ class Run:
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
         return ended.at(where, self.alias.left_over)
 
-    def _rolled_back(self, cause: BaseException, ran_out: RanOut) -> Ending:
+    def _rolled_back(self, cause: BaseException, lease_until: float) -> Ending:
         alias = self.alias
         if isinstance(cause, PromotedByHand):
+            alias.take_out()
             return ending.promoted()
         if isinstance(cause, errors.AliasBusy):
             return ending.refused(cause)
         if isinstance(cause, errors.AliasChanged):
             alias.take_out()
-            if ran_out(self.clock.time()) and not alias.seen.routing:
+            if self.clock.time() >= lease_until and not alias.seen.routing:
                 return ending.lost(cause)
             return ending.refused(cause)
         try:
             was_split = alias.roll_back()
         except PromotedByHand:
             return ending.promoted_instead(cause)
-        except (errors.AliasChanged, errors.RollbackFailed) as why:
-            return ending.not_rolled_back(cause, why)
-        if was_split and not alias.by_ourselves and ran_out(alias.sent_at):
+        except errors.AliasChanged as changed:
+            return ending.not_rolled_back(cause, changed)
+        except errors.RollbackFailed as failed:
+            silent = self.clock.time() >= lease_until
+            return ending.not_rolled_back(cause, failed, silent)
+        if was_split and not alias.by_ourselves(lease_until):
             return ending.lost(cause)
         return ending.rolled_back(cause, was_split)
 
@@ -209,8 +217,6 @@ class Run:
         if ended.silent:
             logger.warning("NOT_OURS_TO_TELL", extra={"reason": ended.reason, "where": ended.where})
             return
-        if ended.warning:
-            self.progress.warnings.append(ended.warning)
         if not ended.well:
             self.tell(ended.status, reason=ended.reason, where=ended.where)
             return
@@ -218,7 +224,7 @@ class Run:
         if "execution-arn" in ended.more:
             more["execution"] = ended.more["execution-arn"]
         reason = ended.reason or self.progress.reason
-        self.tell(ended.status, reason=reason, warnings=self.progress.warnings, **more)
+        self.tell(ended.status, reason=reason, warnings=self._warnings(ended), **more)
 
     def result(self, ended: Ending) -> dict[str, Any]:
         """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as
@@ -235,8 +241,13 @@ class Run:
         if ended.status not in NO_ENDINGS:
             rollout["ended"] = _iso(self.clock.time())
             rollout["checks"] = self._checks()
-        rollout["warnings"] = progress.warnings
+        rollout["warnings"] = self._warnings(ended)
         return {**self.alias.seen.answer, "rollout": {**rollout, **ended.more}}
+
+    def _warnings(self, ended: Ending) -> list[str]:
+        if ended.warning:
+            return [*self.progress.warnings, ended.warning]
+        return self.progress.warnings
 
     def _checks(self) -> dict[str, Any]:
         progress = self.progress

@@ -98,7 +98,7 @@ def with_shifts(run: Run) -> Ending:
         roll_out(run, lease)
         ended = finalize(run, lease)
     except BaseException as cause:
-        ended = run.roll_back(cause, lease.ran_out)
+        ended = run.roll_back(cause, lease.due)
     run.tell_ending(ended)
     lease.give_up(ended, run.alias.words)
     return ended

@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -123,8 +123,10 @@ def finalize(run: Run) -> State:
 
 
 def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
-    """Give the alias back, unless it is somebody else's; where that fails, the state to try it
-    again with."""
+    """Give the alias back, unless it is somebody else's.
+
+    Where that fails, or something of ours is left on it: the state to try it again with.
+    """
     cause = caught(state)
     if "progress" not in state:  # CalculateWeights did not come to its end: nothing was moved
         ended = ending.rolled_back(cause, was_split=False).at("The alias was not moved.")
@@ -132,15 +134,16 @@ def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
     maybe_sent = not isinstance(cause, errors.InvalidRollout)
     run = resumed(state, means, maybe_sent)
     ended = run.roll_back(cause)
-    if ended.status != "RollbackFailed":
-        return told(ended, run, means, {})
-    attempt = state.get("rollbacks", 0) + 1
-    if attempt == 1:
+    before = state.get("told", "")
+    if before == "" or (before == "RollbackFailed" and ended.status != before):
         run.tell_ending(ended)
-    if attempt > MOST_ROLLBACKS:  # it has been told: the watchdog goes on
-        return failed(ended)
+    elif before != "RollbackFailed":  # what was told stays true of the execution, too
+        ended = replace(ended, status=before)
+    attempt = state.get("rollbacks", 0) + 1
+    if not ended.left_over or attempt > MOST_ROLLBACKS:
+        return output(ended, run)
     wait = min(2**attempt, LONGEST_PAUSE)
-    return {**state, "status": ended.status, "rollbacks": attempt, "wait-seconds": wait}
+    return {**state, "told": ended.status, "rollbacks": attempt, "wait-seconds": wait}
 
 
 def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) -> State:
@@ -148,14 +151,15 @@ def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) 
     there is no run."""
     if run is None:
         tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
-        return failed(ended)
+        return output(ended, run)
     run.tell_ending(ended)
-    if ended.well:
+    return output(ended, run)
+
+
+def output(ended: Ending, run: Run | None) -> State:
+    """The execution's output, or what `Fail` takes."""
+    if run and ended.well:
         return run.result(ended)
-    return failed(ended)
-
-
-def failed(ended: Ending) -> State:
     return {"Error": ended.status, "Cause": str(ended.error())}
 
 
