@@ -60,19 +60,36 @@ class Ending:
         return kind(self.reason, self.where)
 
 
-def promoted() -> Ending:
-    return Ending(SUCCEEDED, warning=PROMOTED)
-
-
 def refused(error: errors.DeployError) -> Ending:
-    """Before the first shift; or somebody else has the alias."""
+    """Before the first shift."""
     return Ending(type(error).__name__, error.reason)
 
 
-def lost(cause: BaseException) -> Ending:
-    """The lease ran out, and then the split was gone: the watchdog took it, and tells."""
-    reason = f"{reason_of(cause)} {LEASE_LOST}"
-    return Ending("RolloutInterrupted", reason, silent=True)
+def moved(cause: BaseException, error: BaseException) -> Ending:
+    """Somebody else has the alias, as `error` says; it was to be rolled back because of `cause`,
+    which may be the same."""
+    if isinstance(error, PromotedByHand):
+        return _promoted(cause)
+    assert isinstance(error, errors.DeployError)
+    if error is cause or isinstance(error, errors.AliasBusy):
+        return refused(error)
+    return not_rolled_back(cause, error)
+
+
+def _promoted(cause: BaseException) -> Ending:
+    if isinstance(cause, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
+        # Somebody wants it all the same: that is respected, and not called a success.
+        return refused(cause)
+    return Ending(SUCCEEDED, warning=PROMOTED)
+
+
+def not_rolled_back(cause: BaseException, why: errors.DeployError, silent: bool = False) -> Ending:
+    """It was to be rolled back, and could not be, or was somebody else's by then.
+
+    After the lease ran out it is `silent`: the watchdog goes on, and tells.
+    """
+    reason = f"{reason_of(cause)} {why.reason}"
+    return Ending(type(why).__name__, reason, silent=silent)
 
 
 def rolled_back(cause: BaseException, was_split: bool) -> Ending:
@@ -83,21 +100,10 @@ def rolled_back(cause: BaseException, was_split: bool) -> Ending:
     return Ending(_status(cause), reason, rolled_back=was_split)
 
 
-def promoted_instead(cause: BaseException) -> Ending:
-    """It was to be rolled back, and somebody has put the alias on the new version."""
-    if isinstance(cause, errors.HealthCheckFailed | errors.HealthCheckInconclusive):
-        # Somebody wants it all the same: that is respected, and not called a success.
-        return Ending(type(cause).__name__, cause.reason)
-    return promoted()
-
-
-def not_rolled_back(cause: BaseException, why: errors.DeployError, silent: bool = False) -> Ending:
-    """It was to be rolled back, and could not be, or was somebody else's by then.
-
-    After the lease ran out it is `silent`: the watchdog goes on, and tells.
-    """
-    reason = f"{reason_of(cause)} {why.reason}"
-    return Ending(type(why).__name__, reason, silent=silent)
+def lost(cause: BaseException) -> Ending:
+    """The lease ran out, and then the split was gone: the watchdog took it, and tells."""
+    reason = f"{reason_of(cause)} {LEASE_LOST}"
+    return Ending("RolloutInterrupted", reason, silent=True)
 
 
 def _status(cause: BaseException) -> str:

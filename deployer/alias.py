@@ -7,6 +7,7 @@ the alias back. It never takes the alias from anybody: what is somebody else's i
 what is ours is taken out.
 """
 
+import math
 import shlex
 from contextlib import suppress
 from dataclasses import replace
@@ -46,6 +47,8 @@ class Alias:
         self.seen_at = self._clock.time()
         self._unsure = False  # the fate of the last write is not known
         self._answered = True  # AWS answered the last write, and did as it was asked
+        self._shift_may_have_landed = False
+        self.took_out = False  # something of ours stood on an alias that somebody else had moved
         self._may_have_landed: float | None = (
             None  # when the first was sent whose fate is not known
         )
@@ -62,14 +65,20 @@ class Alias:
         return bool(self.hold.weights)
 
     @property
+    def was_split(self) -> bool:
+        """Whether a shift of ours has taken effect, or its answer was lost."""
+        return self.hold.shifted or self._shift_may_have_landed
+
+    @property
     def left_over(self) -> bool:
         """Whether something of ours stood on the alias when it was last seen."""
         return self.judged(Want({})).something_of_ours
 
-    def by_ourselves(self, before: float) -> bool:
-        """Whether a write of ours that was sent `before` that time put the alias where it is."""
-        landed = self._may_have_landed
-        return self._answered or (landed is not None and landed < before)
+    def by_ourselves(self, before: float = math.inf) -> bool:
+        """Whether a write of ours put the alias where it is: one that was answered, or one whose
+        answer was lost, and which was sent `before` that time."""
+        lost = self._may_have_landed
+        return self._answered or (lost is not None and lost < before)
 
     @property
     def told(self) -> str:
@@ -95,6 +104,10 @@ class Alias:
         found = self._read()
         if found.revision not in self.hold.superseded:
             self._take(found)
+
+    def catch_up(self, found: Snapshot) -> None:
+        """Somebody who worked beside us has seen the alias like that."""
+        self._take(found)
 
     # The verbs.
 
@@ -123,6 +136,7 @@ class Alias:
         try:
             self._bring(want, min(PATIENCE, spare))
         except _Refused as refused:
+            self._shift_may_have_landed = self._may_have_landed is not None
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
             if not self.may_be_split:
@@ -132,6 +146,7 @@ class Alias:
             raise errors.RolloutInterrupted(
                 f"The alias could not be shifted to {weight:g}: {refused.why}"
             ) from refused
+        self._may_have_landed = None
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
     def finalize(self, spare: float) -> None:
@@ -178,6 +193,7 @@ class Alias:
             finding = self.judged(Want({}))
             if not finding.something_of_ours:
                 return
+            self.took_out = True
             routing = self.seen.routing
             if finding.our_weight:
                 routing = {}
@@ -199,7 +215,6 @@ class Alias:
         """
         give_up = self._clock.time() + patience
         unsent = True
-        self._may_have_landed = None
         self._yield_unless_ours(want, self._judge(want, self.seen))
         for attempt in count():
             before = self.seen.revision
@@ -284,6 +299,7 @@ class Alias:
         self._answered = False
         answer = self._client.update_alias(**request)
         self._answered = True
+        self._may_have_landed = None
         self._take(Snapshot(answer))
 
     def _read(self) -> Snapshot:

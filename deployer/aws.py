@@ -128,7 +128,8 @@ def may_have_been_done(error: Exception) -> bool:
     replaced it.
     """
     if isinstance(error, exceptions.ClientError):
-        return _status(error) == 412
+        attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+        return _status(error) == 412 and attempts > 0
     return not isinstance(error, exceptions.ConnectTimeoutError | exceptions.EndpointConnectionError)
 
 

@@ -33,7 +33,7 @@ from deployer import aws
 from deployer.alias import PATIENCE, Alias
 from deployer.clock import Clock
 from deployer.metrics import Hopeless, NotSeen
-from deployer.run import NEVER, Run
+from deployer.run import Run
 from deployer.tell import logger
 
 #: Seconds between two questions whether a Pending version has become Active.
@@ -128,15 +128,15 @@ def undo_abandoned(run: Run) -> None:
     cause = RolloutInterrupted(f"The deployer died. Rollout {run.progress.id} found what it had left.")
     try:
         dead.alias.roll_back(PATIENCE)
-        if dead.alias.by_ourselves(before=NEVER):
+        if dead.alias.by_ourselves():
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
             run.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")
     except RollbackFailed as failed:
         raise RolloutInterrupted(f"A rollout that had died has left the alias split. {failed.reason}") from failed
     except (PromotedByHand, AliasChanged):
-        pass  # somebody else came first: what they made of it is read below
-    _ask(run.clock, run.alias.read_again, "The alias", "check 'alias-name'", _FOR_LAMBDA)
+        pass  # somebody else came first: it is as they made it
+    run.alias.catch_up(dead.alias.seen)
     run.log_as_own()
 
 

@@ -22,7 +22,10 @@ from deployer.tell import NO_ENDINGS, logger, tell
 #: description.
 GLANCE = 30.0
 
-#: When the lease of a rollout runs out that has none.
+#: What is raised when somebody else has the alias.
+MOVED = (PromotedByHand, errors.AliasBusy, errors.AliasChanged)
+
+#: When the lease runs out of a rollout that has none: the state machine's.
 NEVER = math.inf
 
 
@@ -133,13 +136,16 @@ class Run:
         self.progress.warnings += self._unjudged()
         return Ending(ending.SUCCEEDED, self.progress.reason, self.alias.told)
 
-    def roll_back(self, cause: BaseException, lease_until: float = NEVER) -> Ending:
+    def roll_back(
+        self, cause: BaseException, lease_until: float = NEVER, watchdog: bool = False
+    ) -> Ending:
         """Rollback, unless the alias is somebody else's by now: how the rollout ended because of
         `cause`.
 
-        From `lease_until` on the watchdog may have the alias.
+        From `lease_until` on the watchdog may have had the alias, and told; to the `watchdog` a
+        deployer that lives is what the watchdog is to that.
         """
-        ended = self._rolled_back(cause, lease_until)
+        ended = self._rolled_back(cause, lease_until, watchdog)
         where = self.alias.where()
         if ended.rolled_back:
             took = {}
@@ -148,28 +154,28 @@ class Run:
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
         return ended.at(where, self.alias.left_over)
 
-    def _rolled_back(self, cause: BaseException, lease_until: float) -> Ending:
+    def _rolled_back(self, cause: BaseException, lease_until: float, watchdog: bool) -> Ending:
         alias = self.alias
-        if isinstance(cause, PromotedByHand):
-            alias.take_out()
-            return ending.promoted()
-        if isinstance(cause, errors.AliasBusy):
-            return ending.refused(cause)
-        if isinstance(cause, errors.AliasChanged):
-            alias.take_out()
-            if self.clock.time() >= lease_until and not alias.seen.routing:
-                return ending.lost(cause)
-            return ending.refused(cause)
+        moved: BaseException = cause
+        was_split = False
         try:
-            was_split = alias.roll_back()
-        except PromotedByHand:
-            return ending.promoted_instead(cause)
-        except errors.AliasChanged as changed:
-            return ending.not_rolled_back(cause, changed)
+            if not isinstance(cause, MOVED):
+                was_split = alias.roll_back()
+        except MOVED as error:
+            moved = error
         except errors.RollbackFailed as failed:
-            silent = self.clock.time() >= lease_until
-            return ending.not_rolled_back(cause, failed, silent)
-        if was_split and not alias.by_ourselves(lease_until):
+            late = self.clock.time() >= lease_until and not alias.by_ourselves(lease_until)
+            return ending.not_rolled_back(cause, failed, silent=alias.was_split and late)
+        others_tell = watchdog or self.clock.time() >= lease_until
+        if isinstance(moved, MOVED):
+            alias.take_out()
+            gone = alias.seen.version == self.progress.original and not alias.seen.routing
+            # What the other one took back, or finalized, it has told.
+            if others_tell and not alias.took_out and (watchdog or gone):
+                return ending.lost(cause)
+            return ending.moved(cause, moved)
+        ours = alias.by_ourselves(NEVER if watchdog else lease_until)
+        if others_tell and alias.was_split and not ours:
             return ending.lost(cause)
         return ending.rolled_back(cause, was_split)
 

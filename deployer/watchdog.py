@@ -194,7 +194,8 @@ def rescue(dead: Dead, means: aws.Means) -> None:
     mark = alias.seen.stamp
     if mark is not None:
         run.progress.step = mark.step
-    ended = run.roll_back(errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED))
+    cause = errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED)
+    ended = run.roll_back(cause, watchdog=True)
     undone = not ended.left_over
     if undone and dead.told in ("", "RollbackFailed"):
         run.tell_ending(ended)
