@@ -208,6 +208,9 @@ def name_of(who: int) -> str:
 
 OPERATOR, ABANDONED = "an operator", "eeeeeeeeeeee"
 
+#: Rollouts that are no part of a plan, but may stand in a stamp.
+STRANGERS = (ABANDONED, "dddddddddddd")
+
 #: What reads like a stamp is a stamp, whoever wrote it: no part of the user's words.
 STAMP = re.compile(r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+) [^\]]*until ([-0-9]+T[0-9:]+Z)\]")
 
@@ -311,7 +314,7 @@ class Played:
     courses: list[Course]
     states: list[State]
     writes: list[Write]
-    unexpected: list[tuple[str, str]]  # an exception's name and where it came out
+    unexpected: list[tuple[str, str]]  # an exception that is not of the tree, and where it came out
     failed_rollbacks: list[tuple[float, "Actor", str]]  # deliveries that ended with RollbackFailed
     journal: list[str]
     done: int  # deeds that came to pass
@@ -727,12 +730,15 @@ class Stage(World):
 
     def tell(self, detail: dict[str, Any]) -> Told:
         """Somebody tries to tell that."""
-        course = next((each for each in self.courses if each.id == detail["rollout"]), None)
-        assert course, f"told of an unknown rollout: {detail}"
-        course.original = detail.get("original-version", course.original)
         status, reason = detail["status"], detail.get("reason", "")
         where, warnings = detail.get("where", ""), detail.get("warnings", [])
         told = Told(self.time, self.acting, status, reason, where, warnings, heard=False)
+        course = next((each for each in self.courses if each.id == detail["rollout"]), None)
+        if course is None:
+            assert detail["rollout"] in STRANGERS, f"told of an unknown rollout: {detail}"
+            self._say(f"{self.acting}: tells of {detail['rollout']}: {status}")
+            return told
+        course.original = detail.get("original-version", course.original)
         if status == "ROLLED_BACK":
             course.rolled_back.append(self.time)
         for before in course.endings:
