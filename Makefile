@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local rollout watch record test faults bench lint tools install lock clean
+.PHONY: help demo workflow local rollout watch record test faults journeys bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -51,6 +51,9 @@ bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/be
 
 faults: $(TOOLS) ## everything that can go wrong, at every call and in every sleep: how many cases held
 	$(BIN)/python -m pytest tests/test_matrix.py
+
+journeys: $(TOOLS) ## thousands of drawn scenarios, each asked whether the promise held: [SCENARIOS= SEED=]
+	SCENARIOS=$${SCENARIOS:-5000} $(BIN)/python -m pytest tests/test_stateful.py
 
 lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff check .
