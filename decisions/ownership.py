@@ -186,7 +186,7 @@ def _whose(
     """The table; the first line that fits counts."""
     on_original = found.version == hold.original
     alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
-    promoted = found.version == hold.new_version and alone
+    promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
     ours_from_now_on = hold.shifted or our_stamp
 
     if _as_wanted(hold, want, found, promoted):
@@ -207,6 +207,14 @@ def _whose(
     return Whose.THEIRS
 
 
+def _gone_on(hold: Hold, found: Snapshot) -> bool:
+    """Whether another rollout goes on from where ours has put the alias."""
+    mark = found.stamp
+    if mark is None or mark.rollout_id == hold.rollout_id or not hold.shifted:
+        return False
+    return list(found.routing) == [mark.new_version]
+
+
 def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
     if str(found.stamp) != str(want.stamp):
         return False
@@ -216,11 +224,19 @@ def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
 
 
 def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
-    """Under our stamp, or under none after a shift of ours; never under another rollout's."""
-    unstamped = found.stamp is None and hold.shifted
-    if not (our_stamp or unstamped):
+    """Under our stamp, if it says so, or under none after a shift of ours; never under another's."""
+    known = any(_same_routing({hold.new_version: each}, found.routing) for each in hold.weights)
+    if not known:
         return False
-    return any(_same_routing({hold.new_version: weight}, found.routing) for weight in hold.weights)
+    if our_stamp:
+        return _told_by(found.stamp, found.routing[hold.new_version])
+    return found.stamp is None and hold.shifted
+
+
+def _told_by(mark: Stamp | None, weight: float) -> bool:
+    """Whether a stamp, which was written with its weight and tells three digits, tells this one."""
+    assert mark is not None, "under a stamp"
+    return f"{weight:.3g}" == f"{mark.weight:.3g}" or same_weight(mark.weight, weight)
 
 
 def _same_routing(sent: Routing, found: Routing) -> bool:

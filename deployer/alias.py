@@ -48,7 +48,7 @@ class Alias:
         self._unsure = False  # the fate of the last write is not known
         self._answered = True  # AWS answered the last write, and did as it was asked
         self._shift_may_have_landed = False
-        self.took_out = False  # something of ours stood on an alias that somebody else had moved
+        self.took_out = False  # what was ours, of an alias that somebody else had moved
         self._may_have_landed: float | None = (
             None  # when the first was sent whose fate is not known
         )
@@ -70,9 +70,9 @@ class Alias:
         return self.hold.shifted or self._shift_may_have_landed
 
     @property
-    def left_over(self) -> bool:
-        """Whether something of ours stood on the alias when it was last seen."""
-        return self.judged(Want({})).something_of_ours
+    def stamped(self) -> bool:
+        """Whether our stamp stood on the alias when it was last seen."""
+        return self.judged(Want({})).our_stamp
 
     def by_ourselves(self, before: float = math.inf) -> bool:
         """Whether a write of ours put the alias where it is: one that was answered, or one whose
@@ -187,19 +187,23 @@ class Alias:
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
-    def take_out(self) -> None:
-        """Take our weight and our stamp out of what the alias is now, if AWS lets us."""
+    def take_out(self, stamped_only: bool = False) -> None:
+        """Take our weight and our stamp out of what the alias is now, if AWS lets us.
+
+        With `stamped_only` a weight without our stamp is left: we have yielded before.
+        """
         for attempt in range(4):
             finding = self.judged(Want({}))
-            if not finding.something_of_ours:
+            our_weight = finding.our_weight and (finding.our_stamp or not stamped_only)
+            if not (finding.our_stamp or our_weight):
                 return
-            self.took_out = True
-            routing = self.seen.routing
-            if finding.our_weight:
-                routing = {}
+            stamped_only = stamped_only or not our_weight
             try:
-                self._update(Want(routing))
-            except aws.CallFailed:
+                self._update(Want({} if our_weight else self.seen.routing))
+                self.took_out = True
+                return
+            except aws.CallFailed as error:
+                self.took_out = self.took_out or aws.may_have_been_done(error)
                 self._clock.pause(attempt)
                 with suppress(*aws.CallFailed):
                     self.read_again()

@@ -26,6 +26,9 @@ AHEAD = 90.0
 #: Seconds after which it is moved on.
 EVERY = 30.0
 
+#: Seconds after which it is tried again to move it on, where AWS did not.
+AGAIN = 5.0
+
 #: Before a shift it is moved on when it is older than so many seconds: a shift may take half a
 #: minute.
 BEFORE_SHIFT = 10.0
@@ -48,6 +51,7 @@ class Lease:
         self._message: dict[str, Any] = {key: event[key] for key in TARGET}
         self._progress = {"id": rollout_id, "original": original}
         self._renewed = 0.0
+        self._tried = 0.0
         self._unrenewed = ""  # why it could not be moved on, in AWS's words
         self.due = 0.0
 
@@ -63,8 +67,9 @@ class Lease:
             ) from error
 
     def pause(self) -> float:
-        """Seconds until it is to be moved on."""
-        return max(0.0, self._renewed + EVERY - self._clock.time())
+        """Seconds until it is to be moved on, or until that is tried again."""
+        due = max(self._renewed + EVERY, self._tried + AGAIN)
+        return max(0.0, due - self._clock.time())
 
     def spare(self) -> float:
         """Seconds for which shifts may still be made."""
@@ -75,7 +80,9 @@ class Lease:
         when it runs out."""
         # Never when it may be running out: the watchdog may have asked already, and found it as it
         # was.
-        if self.spare() > 0 and self._clock.time() - self._renewed >= older_than:
+        now = self._clock.time()
+        if self.spare() > 0 and now - self._renewed >= older_than and now - self._tried >= AGAIN:
+            self._tried = now
             try:
                 self._send(self._means.scheduler.update_schedule, words)
             except aws.CallFailed as error:

@@ -60,7 +60,8 @@ def check(run: Run, needed: float) -> None:
     found = run.alias.seen
     if found.version == "$LATEST":
         raise InvalidRollout("The alias is on $LATEST, which cannot be split: put it on a published version first.")
-    if run.alias.judged(Want({})).whose is Whose.BUSY:
+    whose = run.alias.judged(Want({})).whose
+    if whose is Whose.BUSY or (found.routing and whose is not Whose.ABANDONED):
         raise AliasBusy(found.busy)
     if not run.deployed:
         check_version(run, needed)

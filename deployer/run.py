@@ -152,7 +152,8 @@ class Run:
             if self.progress.started:
                 took["seconds"] = round(self.clock.time() - self.progress.started)
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
-        return ended.at(where, self.alias.left_over)
+        left_over = ended.status == "RollbackFailed" or self.alias.stamped
+        return ended.at(where, left_over)
 
     def _rolled_back(self, cause: BaseException, lease_until: float, watchdog: bool) -> Ending:
         alias = self.alias
@@ -168,7 +169,7 @@ class Run:
             return ending.not_rolled_back(cause, failed, silent=alias.was_split and late)
         others_tell = watchdog or self.clock.time() >= lease_until
         if isinstance(moved, MOVED):
-            alias.take_out()
+            alias.take_out(stamped_only=True)
             gone = alias.seen.version == self.progress.original and not alias.seen.routing
             # What the other one took back, or finalized, it has told.
             if others_tell and not alias.took_out and (watchdog or gone):

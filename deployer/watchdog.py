@@ -47,14 +47,19 @@ class Dead:
     deliveries.
 
     `state` holds its target and its progress. `told` is the ending's status that was told of it,
-    and `unstamped` the revision of a split without a stamp that an earlier delivery saw. With
-    `stamped_only` such a split is not its own.
+    and `unstamped` the revision of a split without a stamp that an earlier delivery saw. `once`
+    says that nobody will look again.
     """
 
     state: dict[str, Any]
     told: str = ""
     unstamped: str = ""
-    stamped_only: bool = False
+    once: bool = True
+
+    @property
+    def stamped_only(self) -> bool:
+        """Whether a split without a stamp is none of its own: it had ended, and may be long ago."""
+        return not self.once or self.told not in ("", "RollbackFailed")
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -125,7 +130,7 @@ def rescue_executions(means: aws.Means) -> None:
                 try:
                     # It is looked for again and again: what has no stamp may be somebody's own by
                     # now.
-                    rescue_execution(execution["executionArn"], means, stamped_only=True)
+                    rescue_execution(execution["executionArn"], means, once=False)
                 except (errors.DeployError, *aws.CallFailed) as error:
                     failure = error
             if not page.get("nextToken"):
@@ -135,7 +140,7 @@ def rescue_executions(means: aws.Means) -> None:
         raise failure
 
 
-def rescue_execution(execution: str, means: aws.Means, stamped_only: bool = False) -> None:
+def rescue_execution(execution: str, means: aws.Means, once: bool = True) -> None:
     """Roll back what an execution left, by the state that its last task got, if CalculateWeights
     had ended."""
     request: dict[str, Any] = {
@@ -155,13 +160,12 @@ def rescue_execution(execution: str, means: aws.Means, stamped_only: bool = Fals
             failed = event.get("executionFailedEventDetails", {}).get("error", "")
             if errors.named(failed):  # Rollback has told it
                 told = failed
-                stamped_only = stamped_only or told not in ("RollbackFailed", "AliasChanged")
             entered = event.get("stateEnteredEventDetails", {})
             if entered.get("name") == "CalculateWeights":
                 return  # its input is the payload: nothing of ours
             state = json.loads(entered.get("input", "null"))
             if isinstance(state, dict) and "progress" in state:
-                rescue(Dead(state, told, stamped_only=stamped_only), means)
+                rescue(Dead(state, told, once=once), means)
                 return
         if not page.get("nextToken"):
             return

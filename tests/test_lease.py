@@ -1,5 +1,6 @@
 """The lease: whenever a deployer dies its split is gone within four minutes, and one that is slow fights nobody."""
 
+import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import AliasChanged, DeployError, HealthCheckFailed, RolloutInterrupted
+from decisions.errors import (
+    AliasChanged,
+    DeployError,
+    HealthCheckFailed,
+    RollbackFailed,
+    RolloutInterrupted,
+)
 from deployer import lease
 from deployer.aws import CALL_SECONDS, CallFailed
 from tests.machine import REDELIVERY, arrival, deliver, deliver_all, watch
@@ -225,14 +232,32 @@ def test_an_operator_who_takes_it_back_is_told_by_the_deployer_that_lives() -> N
     assert endings(world) == ["AliasChanged"]
 
 
+class Unwritable(GuardedWorld):
+    """From its first seconds on the alias cannot be written, for eleven minutes."""
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        self.down = ("denied" if name == "UpdateAlias" else "", 20.0, 700.0)
+        return super().call(name, apply)
+
+
 def test_a_rollback_that_failed_is_left_to_the_watchdog_with_the_word_that_it_was_told() -> None:
-    world = GuardedWorld(rate=2.0, errors={"8": 1.0}, budget=400)
-    world.down = ("denied", 115.0, 700.0)
-    with pytest.raises(DeployError):
-        world.deploy(steps=2, interval=60)
+    world = Unwritable(rate=2.0, errors={"8": 1.0}, budget=145, delay=-30.0)
+    with pytest.raises(RollbackFailed):
+        world.deploy(type="all-at-once", interval=80, health_check={"settle": 0})
+    assert endings(world) == ["RollbackFailed"]
+    (left,) = world.schedules.values()
+    assert json.loads(left.message)["told"] == "RollbackFailed"
     world.advance(2000)
     assert endings(world) == ["RollbackFailed", "ROLLED_BACK", "RolloutInterrupted"]
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_without_pause() -> None:
+    world = GuardedWorld(rate=0)
+    world.faults = {"UpdateSchedule": "throttled"}
+    with pytest.raises(RolloutInterrupted):
+        world.deploy(**STEPS)
+    assert 10 <= world.calls.count("UpdateSchedule") <= 20
 
 
 def test_a_write_that_is_sent_in_time_has_landed_or_never_will_when_the_watchdog_can_first_come() -> None:

@@ -19,11 +19,13 @@ STAMPS = {
     "none": None,
     "ours": Stamp(OURS, "8", 0.3, 3, 10, LATER),
     "another's": Stamp(OTHERS, "8", 0.3, 3, 10, LATER),
+    "one to 9": Stamp(OTHERS, "9", 0.3, 3, 10, LATER),
     "a dead one's": Stamp(OTHERS, "8", 0.3, 3, 10, LONG_AGO),
 }
 ROUTINGS: dict[str, dict[str, float]] = {
     "alone": {},
     "our weight": {"8": 0.3},
+    "the next weight": {"8": 0.4},
     "another weight": {"8": 0.7},
     "another version": {"9": 0.3},
     "the original's": {"7": 0.6},
@@ -44,7 +46,7 @@ def found(version: str, routing: str, stamp: str, revision: str = "new") -> Snap
 
 
 def hold(shifted: bool, **more: Any) -> Hold:
-    weights = (0.3,) if shifted else ()
+    weights = (0.3, 0.4) if shifted else ()  # the last one, and one that is on its way
     held = Hold(OURS, "7", "8", weights, shifted, revision="last", superseded=("older",))
     return Hold(**{**held.__dict__, **more})
 
@@ -54,6 +56,7 @@ def hold(shifted: bool, **more: Any) -> Hold:
 AFTER_A_SHIFT = """
 7  our weight       ours          OURS        OURS       OURS        weight stamp
 7  our weight       none          OURS        OURS       OURS        weight
+7  the next weight  ours          THEIRS      THEIRS     THEIRS      stamp
 7  our weight       another's     THEIRS      THEIRS     THEIRS
 7  our weight       a dead one's  THEIRS      THEIRS     THEIRS
 7  another weight   ours          THEIRS      THEIRS     THEIRS      stamp
@@ -70,6 +73,10 @@ AFTER_A_SHIFT = """
 8  alone            another's     PROMOTED    PROMOTED   PROMOTED
 8  the original's   ours          THEIRS      THEIRS     THEIRS      stamp
 8  the original's   none          THEIRS      THEIRS     THEIRS
+8  the original's   another's     THEIRS      THEIRS     THEIRS
+8  another version  another's     THEIRS      THEIRS     THEIRS
+8  another version  one to 9      PROMOTED    PROMOTED   PROMOTED
+8  another version  none          THEIRS      THEIRS     THEIRS
 9  alone            ours          THEIRS      THEIRS     THEIRS      stamp
 9  alone            none          THEIRS      THEIRS     THEIRS
 9  alone            another's     THEIRS      THEIRS     THEIRS
@@ -149,7 +156,7 @@ def test_only_what_is_ours_or_free_may_be_written_over() -> None:
         counted += 1
         assert version == "7", "nobody's version is written over"
         if snapshot.routing:
-            assert shifted and routing == "our weight" and stamp in ("ours", "none")
+            assert shifted and routing in ("our weight", "the next weight") and stamp in ("ours", "none")
         elif shifted or stamp == "ours":
             assert want == "roll back", "what was taken back is not taken again"
     assert counted > 20

@@ -99,13 +99,17 @@ def _overwritten(played: Played, course: Course, write: Write, split: set[str]) 
     if before.routing and after.routing != before.routing:
         if not _is_of(course, before) and not _is_nobody_s(played, before, write.time):
             yield "a split overwritten", f"replaces the split of {before.routing_by} by {after.routing}"
-        elif write.actor and write.actor.who == WATCHDOG and course.lives(write.time):
+        elif _watches(write) and course.lives(write.time) and not course.lease_over(write.time):
             yield "the watchdog fights the living", f"takes its split, by {after.routing}"
     if after.routing and after.routing != before.routing:
         if before.version != course.original:
             yield "a version overwritten by a split", f"splits it on version {before.version}"
         if not before.routing and course.id in split and before.routing_by != course.id:
             yield "a rollback overwritten", f"splits it again, after {before.routing_by} took it back"
+
+
+def _watches(write: Write) -> bool:
+    return write.actor is not None and write.actor.who == WATCHDOG
 
 
 def _is_of(course: Course, state: State) -> bool:
