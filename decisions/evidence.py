@@ -1,10 +1,10 @@
 """What the looks say together, minute by minute. Judges nothing.
 
-CloudWatch publishes late, so a minute's counts may still grow: minutes are counted anew at every look,
-and carried along as sums when they are too old to change. It promises no order either: a version's
-metrics may come before those of the other one, and its calls before its errors. What is not published
-yet must never be taken for no calls or for no errors, so a minute takes part in the tests when it is
-complete, and waits until then.
+CloudWatch publishes late, so a minute's counts may still grow: minutes are counted anew at every
+look, and carried along as sums when they are too old to change. It promises no order either: a
+version's metrics may come before those of the other one, and its calls before its errors. What is
+not published yet must never be taken for no calls or for no errors, so a minute takes part in the
+tests when it is complete, and waits until then.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ MINUTE = 60
 #: and a few for CloudWatch, a minute changes no more.
 LATEST = 18 * MINUTE
 
-#: How long after its end a minute waits for what is not published of it. What has not come by then is
-#: taken for no calls or no errors: a version without calls has no values at all.
+#: How long after its end a minute waits for what is not published of it. What has not come by then
+#: is taken for no calls or no errors: a version without calls has no values at all.
 PATIENCE = 5 * MINUTE
 
 
@@ -46,9 +46,9 @@ class Look(NamedTuple):
     """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of the payload's
     metrics by the query's id, and the states of its alarms.
 
-    `newest` is the newest minute that has a value, a count of 0 included, of each of the four metrics
-    that are behind the calls: `invocations_original`, `errors_original`, `invocations_new` and
-    `errors_new`. One that has no value at all is left out.
+    `newest` has the newest minute with a value, a count of 0 included, of each of the four metrics
+    behind the calls: `invocations_original`, `errors_original`, `invocations_new`, `errors_new`.
+    One that has no value at all is left out.
     """
 
     original: Minutes
@@ -64,7 +64,7 @@ class Look(NamedTuple):
             return False
         if minute + MINUTE + PATIENCE <= now:
             return True
-        return all(self.newest.get(f"{name}_{who}", 0) >= minute for name in Counts._fields)
+        return all(self.newest.get(f"{name}_{who}", -1) >= minute for name in Counts._fields)
 
 
 #: Numbers that add up from minute to minute.
@@ -104,9 +104,9 @@ class Evidence:
     def of(self, who: str) -> Counts:
         """Calls of the `original` or the `new` version.
 
-        And in the minutes that take part in the tests: for a rate the new version's are `tested`. For
-        `baseline` they are `weighed`, of which those are `alone` that came while the original had none;
-        the original's are the `reference`.
+        And in the minutes that take part in the tests: the new version's are `tested` for a rate
+        and `weighed` for `baseline`, of which those are `alone` that came while the original had
+        none; the original's are the `reference`.
         """
         return Counts(*(round(self.total.get(f"{who}_{what}", 0)) for what in Counts._fields))
 
@@ -137,10 +137,11 @@ def _said(look: Look, minute: int, now: float, alone: bool) -> Sums:
     if not look.complete("new", minute, now):
         return sums
     sums |= _named("tested", new)
-    # At full weight nothing is to come of the original, so nothing is waited for. In the first seconds
-    # some calls may still go to it, and those are published later. They take no part, whenever they
-    # come: otherwise this minute's evidence would be withdrawn when they are published, and the whole
-    # minute of the new version would be compared with the first seconds of it.
+    # At full weight nothing is to come of the original, so nothing is waited for. In the first
+    # seconds some calls may still go to it, and those are published later. They take no part,
+    # whenever they come: otherwise this minute's evidence would be withdrawn when they are
+    # published, and the new version's whole minute would be compared with the original's first
+    # seconds of it.
     if alone:
         return sums | _named("weighed", new) | _named("alone", new)
     if not look.complete("original", minute, now):

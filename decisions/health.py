@@ -68,7 +68,7 @@ def evidence(check: HealthCheck, seen: Evidence) -> float:
 
 
 def undecided(check: HealthCheck, seen: Evidence) -> bool:
-    """Whether calls of the new version are published that wait for the rest of their minute to be judged."""
+    """Whether published calls of the new version wait for the rest of their minute to be judged."""
     if check.errors is False:
         return False
     return seen.of("weighed" if check.errors == "baseline" else "tested") != seen.of("new")

@@ -92,7 +92,7 @@ class Steps:
                 progress.held, progress.step_end = progress.held + now - progress.step_end, now
             progress.settling = True
         give_up = progress.step_end + self.check.settle
-        # Metrics are published in any order: the last minute's calls may be there before its errors.
+        # Metrics are published in any order: the last minute's calls may come before its errors.
         settled = progress.judged and not undecided(self.check, progress.evidence)
         if self.fully_weighted and self.checked and not settled and now < give_up:
             progress.next_look = min(max(progress.next_look + self.settling_gap, now), give_up)

@@ -133,7 +133,7 @@ ANY_COUNTS = settings(derandomize=True, deadline=None, database=None, max_exampl
 
 
 def whole(minutes: dict[int, Counts], other: dict[int, Counts]) -> int:
-    """Errors in minutes that both versions published as a whole; `other` is of the other version."""
+    """Errors in minutes that both versions published as a whole; `other` is the other version's."""
     counts = [(minutes[minute], other.get(minute, Counts())) for minute in minutes]
     return sum(ours.errors for ours, theirs in counts if ours[1] <= ours[0] and theirs[1] <= theirs[0])
 

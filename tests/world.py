@@ -49,8 +49,10 @@ class WorldClock(Clock):
 
 
 class World:
-    """Times are seconds since the start. `rate` is calls a second; a minute is published `delay` after its end,
-    and a version's metric so much later as `delays` says."""
+    """Times are seconds since the start. `rate` is calls a second.
+
+    A minute is published `delay` after its end, and a version's metric as much later as `delays` says.
+    """
 
     def __init__(
         self,
