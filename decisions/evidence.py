@@ -1,7 +1,10 @@
 """What the looks say together, minute by minute. Judges nothing.
 
-CloudWatch publishes late, so a minute's counts may still grow: minutes are counted anew at every look, and carried
-along as sums when they are too old to change.
+CloudWatch publishes late, so a minute's counts may still grow: minutes are counted anew at every
+look, and carried along as sums when they are too old to change. It promises no order either: a
+version's metrics may come before those of the other one, and its calls before its errors. What is
+not published yet must never be taken for no calls or for no errors, so a minute takes part in the
+tests when it is complete, and waits until then.
 """
 
 from collections.abc import Mapping
@@ -15,6 +18,10 @@ MINUTE = 60
 #: A call's metrics are published when it ends, stamped with its start: after Lambda's longest call, 15 minutes,
 #: and a few for CloudWatch, a minute changes no more.
 LATEST = 18 * MINUTE
+
+#: How long after its end a minute waits for what is not published of it. What has not come by then
+#: is taken for no calls or no errors: a version without calls has no values at all.
+PATIENCE = 5 * MINUTE
 
 
 class Counts(NamedTuple):
@@ -37,12 +44,27 @@ Minutes = Mapping[int, Counts]
 
 class Look(NamedTuple):
     """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of the payload's
-    metrics by the query's id, and the states of its alarms."""
+    metrics by the query's id, and the states of its alarms.
+
+    `newest` has the newest minute with a value, a count of 0 included, of each of the four metrics
+    behind the calls: `invocations_original`, `errors_original`, `invocations_new`, `errors_new`.
+    One that has no value at all is left out.
+    """
 
     original: Minutes
     new: Minutes
     metrics: Mapping[str, float] = {}
     alarms: Mapping[str, str] = {}
+    newest: Mapping[str, int] = {}
+
+    def complete(self, who: str, minute: int, now: float) -> bool:
+        """Whether all that CloudWatch will say of that version's minute is published."""
+        counts = (self.original if who == "original" else self.new).get(minute, Counts())
+        if counts.errors > counts.invocations:
+            return False
+        if minute + MINUTE + PATIENCE <= now:
+            return True
+        return all(self.newest.get(f"{name}_{who}", -1) >= minute for name in Counts._fields)
 
 
 #: Numbers that add up from minute to minute.
@@ -64,12 +86,12 @@ class Evidence:
     alarms: dict[str, str] = field(default_factory=dict)
     muted: list[str] = field(default_factory=list)
 
-    def add(self, look: Look, now: float, shifted: float) -> None:
-        """Take in a look; the last weight took effect at `shifted`."""
+    def add(self, look: Look, now: float, shifted: float, full: bool = False) -> None:
+        """Take in a look. The last weight took effect at `shifted`; `full` says that it was 1.0."""
         final = max(self.since, now // MINUTE * MINUTE - LATEST)
         self.total = dict(self.older)
         for minute in sorted({*look.original, *look.new}):
-            said = _said(look.original.get(minute, Counts()), look.new.get(minute, Counts()))
+            said = _said(look, minute, now, alone=full and shifted <= minute)
             if shifted <= minute and minute + MINUTE <= now:
                 said["of_step"] = said["new_invocations"]
             for sums in (self.total, self.older) if minute < final else (self.total,):
@@ -82,8 +104,9 @@ class Evidence:
     def of(self, who: str) -> Counts:
         """Calls of the `original` or the `new` version.
 
-        In minutes that the tests take part in: the original's are the `reference`, the new version's are `tested`, and
-        `alone` where the original had none.
+        And in the minutes that take part in the tests: the new version's are `tested` for a rate
+        and `weighed` for `baseline`, of which those are `alone` that came while the original had
+        none; the original's are the `reference`.
         """
         return Counts(*(round(self.total.get(f"{who}_{what}", 0)) for what in Counts._fields))
 
@@ -98,7 +121,7 @@ class Evidence:
 
     @property
     def compared(self) -> bool:
-        """Whether there was a minute in which both versions had calls."""
+        """Whether there was a complete minute in which both versions had calls."""
         return any(name.startswith("ratio_") for name in self.total)
 
     @property
@@ -107,12 +130,23 @@ class Evidence:
         return [self.total.get(f"ratio_{ratio:g}", 0.0) for ratio in likelihood.RATIOS]
 
 
-def _said(original: Counts, new: Counts) -> Sums:
-    """One minute's numbers. A half-published minute, with more errors than calls, takes no part in the tests."""
+def _said(look: Look, minute: int, now: float, alone: bool) -> Sums:
+    """One minute's numbers; `alone` says that the new version had the whole weight in all of it."""
+    original, new = look.original.get(minute, Counts()), look.new.get(minute, Counts())
     sums = _named("original", original) | _named("new", new)
-    if original.errors > original.invocations or new.errors > new.invocations:
+    if not look.complete("new", minute, now):
         return sums
-    sums |= _named("reference", original) | _named("tested", new)
+    sums |= _named("tested", new)
+    # At full weight nothing is to come of the original, so nothing is waited for. In the first
+    # seconds some calls may still go to it, and those are published later. They take no part,
+    # whenever they come: otherwise this minute's evidence would be withdrawn when they are
+    # published, and the new version's whole minute would be compared with the original's first
+    # seconds of it.
+    if alone:
+        return sums | _named("weighed", new) | _named("alone", new)
+    if not look.complete("original", minute, now):
+        return sums
+    sums |= _named("weighed", new) | _named("reference", original)
     if not original.invocations:
         return sums | _named("alone", new)
     share = new.invocations / (original.invocations + new.invocations)

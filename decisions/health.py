@@ -67,6 +67,13 @@ def evidence(check: HealthCheck, seen: Evidence) -> float:
     return max(guard, likelihood.baseline(seen.baseline))
 
 
+def undecided(check: HealthCheck, seen: Evidence) -> bool:
+    """Whether published calls of the new version wait for the rest of their minute to be judged."""
+    if check.errors is False:
+        return False
+    return seen.of("weighed" if check.errors == "baseline" else "tested") != seen.of("new")
+
+
 def _errors(check: HealthCheck, seen: Evidence, original: str, new: str) -> Said:
     ours, theirs = seen.of("new"), seen.of("original")
     reason = f"Version {new} had {ours}; version {original} had {theirs} in the same time."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decisions.checks import HealthCheck
 from decisions.errors import HealthCheckInconclusive
 from decisions.evidence import Evidence
-from decisions.health import Status
+from decisions.health import Status, undecided
 from decisions.looks import looks
 from decisions.rollout import Rollout
 
@@ -92,7 +92,9 @@ class Steps:
                 progress.held, progress.step_end = progress.held + now - progress.step_end, now
             progress.settling = True
         give_up = progress.step_end + self.check.settle
-        if self.fully_weighted and self.checked and not progress.judged and now < give_up:
+        # Metrics are published in any order: the last minute's calls may come before its errors.
+        settled = progress.judged and not undecided(self.check, progress.evidence)
+        if self.fully_weighted and self.checked and not settled and now < give_up:
             progress.next_look = min(max(progress.next_look + self.settling_gap, now), give_up)
             return Status.PENDING
         if progress.good or not self.checked:

@@ -37,6 +37,7 @@ class Metrics:
             for who, version in (("original", original), ("new", rollout.new_version))
             for metric in ("Invocations", "Errors")
         ]
+        self._counted = [str(query["Id"]) for query in self._queries]
         self._limits = check.metrics if check else {}
         for name, limit in self._limits.items():
             self._queries.append(_query(name, limit.namespace, limit.name, limit.dimensions, limit.stat))
@@ -49,7 +50,8 @@ class Metrics:
         """
         alarms, found = self._states(), self._found(self._queries, since, now)
         highest = {name: max(found[name].values()) for name in self._limits if found[name]}
-        return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms)
+        newest = {name: max(found[name]) for name in self._counted if found[name]}
+        return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms, newest)
 
     def calls(self, since: float, now: float) -> list[float]:
         """All calls of the alias, whichever version they were for, by the minute. Raises as `look` does."""

@@ -123,7 +123,7 @@ class Run:
             progress.unseen += 1
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
-        progress.evidence.add(look, now, progress.shifted)
+        progress.evidence.add(look, now, progress.shifted, self.steps.fully_weighted)
         progress.looks += 1
         progress.judged = progress.judged or covers(look, progress.shifted, now)
         verdict = judge(self.check, progress.evidence, progress.original, self.rollout.new_version)

@@ -59,7 +59,10 @@ class WorldClock(Clock):
 
 
 class World:
-    """Times are seconds since the start. `rate` is calls a second; a minute is published `delay` after its end."""
+    """Times are seconds since the start. `rate` is calls a second.
+
+    A minute is published `delay` after its end, and a version's metric as much later as `delays` says.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class World:
         self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
         self.values: dict[str, dict[datetime, float]] = {}  # of other metrics, by "name stat", minute by minute
         self.alarms: dict[str, str] = {}  # the states of CloudWatch alarms
+        self.delays: dict[tuple[str, str], float] = {}  # such as ("Errors", "7")
         self.smoke: Callable[[bytes], bytes | Exception] = lambda payload: b"null"  # what version 8 answers
         self.messages: list[tuple[float, str]] = []  # to the watchdog: when it is due, and what
         self.schedules: dict[str, Schedule] = {}  # the leases that have neither fired nor been deleted
@@ -136,8 +140,9 @@ class World:
             self.counts[version, minute][1] += failed
             self.failed_calls[version] += failed
 
-    def published(self, minute: datetime) -> bool:
-        return self.now() >= minute + MINUTE + timedelta(seconds=self.delay)
+    def published(self, minute: datetime, metric: str = "", version: str = "") -> bool:
+        late = self.delay + self.delays.get((metric, version), 0.0)
+        return self.now() >= minute + MINUTE + timedelta(seconds=late)
 
     # -- the end of a sandbox ----------------------------------------------------------------------
 
@@ -494,10 +499,12 @@ class FakeCloudWatch:
         version = dimensions.pop("ExecutedVersion", None)  # without it: all of the alias's calls
         assert (query["MetricStat"]["Period"], query["MetricStat"]["Stat"]) == (60, "Sum")
         assert dimensions == {"FunctionName": "checkout", "Resource": "checkout:live"}
-        which = {"Invocations": 0, "Errors": 1}[metric["MetricName"]]
+        name = metric["MetricName"]
+        which = {"Invocations": 0, "Errors": 1}[name]
         points: dict[datetime, float] = defaultdict(float)
         for (executed, minute), counts in self._world.counts.items():
-            if version in (None, executed) and start <= minute < end and self._world.published(minute):
+            asked = version in (None, executed) and start <= minute < end
+            if asked and self._world.published(minute, name, executed):
                 points[minute] += counts[which]
         newest_first = sorted(points, reverse=True)
         values = [points[minute] for minute in newest_first]
