@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, SLOW, Cloud
 
@@ -84,6 +85,36 @@ def test_a_function_is_killed_at_its_time_out_and_that_is_an_error(cloud: Cloud)
     answer = cloud.client("lambda").invoke(FunctionName=FUNCTION, Qualifier=SLOW)
     assert answer["FunctionError"]
     assert "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+@pytest.mark.parametrize("payload", [b"no JSON", b'{"steps": 10'])
+@pytest.mark.parametrize("kind", ["RequestResponse", "Event"])
+def test_what_is_not_json_is_refused_and_no_function_runs(
+    cloud: Cloud,
+    payload: bytes,
+    kind: str,
+) -> None:
+    lambda_ = cloud.client("lambda")
+    call = {"FunctionName": FUNCTION, "Qualifier": HEALTHY}
+    lambda_.invoke(**call, Payload=b"{}")
+    calls = len(_started(cloud))
+    with pytest.raises(ClientError) as refused:
+        lambda_.invoke(**call, InvocationType=kind, Payload=payload)
+    answer = refused.value.response
+    assert answer["Error"]["Code"] == "InvalidRequestContentException"
+    assert answer["Error"]["Message"].startswith("Could not parse request body into json:")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert "FunctionError" not in answer
+    lambda_.invoke(**call, Payload=b"{}")
+    assert len(_started(cloud)) == calls + 1, "only the call with JSON ran"
+
+
+def _started(cloud: Cloud) -> list[str]:
+    """The lines with which the platform began each call."""
+    paginator = cloud.client("logs").get_paginator("filter_log_events")
+    pages = paginator.paginate(logGroupName=f"/aws/lambda/{FUNCTION}")
+    lines = [event["message"] for page in pages for event in page["events"]]
+    return [line for line in lines if line.startswith("START RequestId")]
 
 
 def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Cloud) -> None:

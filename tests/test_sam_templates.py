@@ -1,7 +1,8 @@
-"""The SAM templates in the docs, as SAM translates them: none of them may take an alias or its events from a reader.
+"""The SAM templates in the docs, as SAM translates them: none takes a reader's alias or its events.
 
-A reader who comes from SAM has an alias in his stack, by `AutoPublishAlias`. Here each template of the docs is deployed
-over such a stack: "before" is the same template with that alias, "after" is what the docs say.
+A reader who comes from SAM has an alias in his stack, by `AutoPublishAlias`. Here each template of the
+docs is deployed over such a stack: "before" is the same template with that alias, "after" is what
+the docs say.
 """
 
 import copy
@@ -18,7 +19,7 @@ from tests.test_docs import blocks
 
 Resources = dict[str, Any]
 
-#: What a function and its alias are made of. All else that names the function calls it, or lets others call it.
+#: What a function and its alias are made of. What else names them calls them, or lets others call.
 PARTS = ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")
 
 
@@ -57,11 +58,11 @@ def without_alias(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def aliases(resources: Resources) -> set[str]:
-    return {name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::Alias"}
+    return {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Alias"}
 
 
 def targets(resources: Resources) -> dict[str, set[str]]:
-    """What each event source, permission and API calls: the logical ids of functions and aliases that it names."""
+    """What each event source, permission and API calls: the functions and aliases that it names."""
     parts = {name for name, resource in resources.items() if resource["Type"] in PARTS}
     calls = {}
     for name, resource in resources.items():
