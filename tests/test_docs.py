@@ -7,6 +7,7 @@ read here: they are for another machine (a pipeline, another vendor's CI), or th
 import csv
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,24 @@ def test_the_page_on_events_has_the_source_and_every_field() -> None:
     page = BY_NAME["events.md"]
     assert f"`{tell.SOURCE}`" in page and f"`{tell.DETAIL_TYPE}`" in page
     assert all(f"`{field}`" in page for field in schema["properties"])
+
+
+def test_the_topic_s_policy_in_the_docs_lets_endings_and_alarms_in() -> None:
+    (command,) = [text for kind, text in BLOCK.findall(BY_NAME["events.md"]) if kind == "bash"]
+    arguments = shlex.split(command)
+    topic = arguments[arguments.index("--topic-arn") + 1]
+    policy = json.loads(arguments[arguments.index("--attribute-value") + 1])
+    publishers = {}
+    for statement in policy["Statement"]:
+        assert (statement["Effect"], statement["Resource"]) == ("Allow", topic)
+        assert "sns:Publish" in statement["Action"]
+        publishers[statement["Principal"].get("Service")] = statement.get("Condition")
+    account = topic.split(":")[4]
+    assert publishers.pop(None) is None, "the account itself"
+    assert publishers == {
+        "events.amazonaws.com": None,  # its calls meet no condition
+        "cloudwatch.amazonaws.com": {"StringEquals": {"aws:SourceAccount": account}},
+    }
 
 
 def test_the_readme_s_comparison_is_the_bench_s() -> None:
