@@ -99,6 +99,12 @@ def test_the_page_on_events_has_the_source_and_every_field() -> None:
     assert all(f"`{field}`" in page for field in schema["properties"])
 
 
+def test_the_table_of_states_is_the_definition_s() -> None:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    named = first_column("state-machine.md", "state | what it does")
+    assert sorted(named) == sorted(definition["States"])
+
+
 def test_the_topic_s_policy_in_the_docs_lets_endings_and_alarms_in() -> None:
     (command,) = [text for kind, text in BLOCK.findall(BY_NAME["events.md"]) if kind == "bash"]
     arguments = shlex.split(command)
