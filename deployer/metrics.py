@@ -82,7 +82,7 @@ class Metrics:
         return found
 
     def _states(self) -> dict[str, str]:
-        """The alarms' states, metric and composite ones."""
+        """The alarms' states, metric and composite ones: older clients know no others."""
         if not self._alarms:
             return {}
         kinds = ["MetricAlarm", "CompositeAlarm"]
@@ -90,7 +90,11 @@ class Metrics:
         states = {alarm["AlarmName"]: alarm["StateValue"] for kind in kinds for alarm in told.get(f"{kind}s", ())}
         absent = [name for name in self._alarms if name not in states]
         if absent:
-            raise Hopeless(f"CloudWatch has no alarm named {', '.join(absent)} here: check 'health-check.alarms'.")
+            unknown = ", ".join(absent)
+            raise Hopeless(
+                f"CloudWatch has no metric alarm and no composite alarm named {unknown} here: "
+                "check 'health-check.alarms', which takes no other kinds, such as alarms on logs."
+            )
         return {name: states[name] for name in self._alarms}
 
 

@@ -5,6 +5,7 @@ It must never run a version that the alias does not name, nor two invocations in
 
 import base64
 import io
+import json
 import random
 import tempfile
 import threading
@@ -73,6 +74,11 @@ class Service:
         """`Invoke`'s status, headers and body."""
         function, request_id = self._route(backend, name, qualifier), str(uuid.uuid4())
         identity = {_REQUEST_ID: request_id}
+        why_not = _not_json(payload)
+        if why_not:
+            refusal = {"Type": "User", "message": why_not}
+            error = {"x-amzn-ErrorType": "InvalidRequestContentException"}
+            return 400, {"status": "400", **error, **identity}, json.dumps(refusal).encode()
         if asynchronous:
             event = (backend, name, qualifier, payload, request_id)
             threading.Thread(target=self._run_event, args=event, daemon=True).start()
@@ -182,6 +188,17 @@ class Service:
         if self.stopped.is_set():
             sandbox.close()  # nobody else would
         return sandbox
+
+
+def _not_json(payload: bytes) -> str:
+    """Why AWS refuses this payload before any function runs; empty when it does not."""
+    try:
+        if payload:
+            json.loads(payload)
+    except ValueError as error:
+        prefix = "Could not parse request body into json: Could not parse payload into json"
+        return f"{prefix}: {error}"
+    return ""
 
 
 def _keep_request_id(headers: dict[str, str], body: Any) -> Any:

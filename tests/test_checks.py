@@ -232,7 +232,15 @@ def test_an_unknown_alarm_is_refused_before_the_start_by_its_name() -> None:
     world = World()
     world.alarms = {"sales": "OK"}
     message = refused(world, {"alarms": ["sales", "slaes"]})
-    assert "CloudWatch has no alarm named slaes here: check 'health-check.alarms'." in message
+    assert "CloudWatch has no metric alarm and no composite alarm named slaes here: " in message
+
+
+def test_an_alarm_on_logs_is_refused_before_the_start_and_the_message_says_so() -> None:
+    world = World()
+    world.alarms = {"logs-of-checkout": "OK"}
+    message = refused(world, {"alarms": ["logs-of-checkout"]})
+    assert "no metric alarm and no composite alarm named logs-of-checkout here" in message
+    assert "takes no other kinds, such as alarms on logs" in message
 
 
 def test_an_alarm_of_before_the_start_does_not_block_the_fix_and_is_said() -> None:
@@ -266,7 +274,7 @@ def test_an_alarm_that_is_deleted_in_mid_rollout_cannot_judge_any_more() -> None
     world.alarms = {"sales": "OK"}
     world.at(140, world.alarms.clear)
     message = rolled_back(world, {"alarms": ["sales"]}, HealthCheckInconclusive)
-    assert "CloudWatch has no alarm named sales here" in message
+    assert "CloudWatch has no metric alarm and no composite alarm named sales here" in message
     assert world.history == [0.1, 0.2, 0.3, 0.4, "7"]  # the third step had one good look, the fourth had none
 
 

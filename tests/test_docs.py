@@ -7,12 +7,13 @@ read here: they are for another machine (a pipeline, another vendor's CI), or th
 import csv
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 from decisions import errors
 from decisions.checks import HEALTH_KEYS
@@ -58,8 +59,8 @@ def test_a_script_for_another_machine_is_sound(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_a_ci_file_is_sound(text: str) -> None:
-    assert isinstance(yaml.safe_load(text), dict)
+def test_a_yaml_file_is_sound(text: str) -> None:
+    assert isinstance(yaml_parse(text), dict)
 
 
 @pytest.mark.parametrize("text", blocks("json"))
@@ -96,6 +97,30 @@ def test_the_page_on_events_has_the_source_and_every_field() -> None:
     page = BY_NAME["events.md"]
     assert f"`{tell.SOURCE}`" in page and f"`{tell.DETAIL_TYPE}`" in page
     assert all(f"`{field}`" in page for field in schema["properties"])
+
+
+def test_the_table_of_states_is_the_definition_s() -> None:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    named = first_column("state-machine.md", "state | what it does")
+    assert sorted(named) == sorted(definition["States"])
+
+
+def test_the_topic_s_policy_in_the_docs_lets_endings_and_alarms_in() -> None:
+    (command,) = [text for kind, text in BLOCK.findall(BY_NAME["events.md"]) if kind == "bash"]
+    arguments = shlex.split(command)
+    topic = arguments[arguments.index("--topic-arn") + 1]
+    policy = json.loads(arguments[arguments.index("--attribute-value") + 1])
+    publishers = {}
+    for statement in policy["Statement"]:
+        assert (statement["Effect"], statement["Resource"]) == ("Allow", topic)
+        assert "sns:Publish" in statement["Action"]
+        publishers[statement["Principal"].get("Service")] = statement.get("Condition")
+    account = topic.split(":")[4]
+    assert publishers.pop(None) is None, "the account itself"
+    assert publishers == {
+        "events.amazonaws.com": None,  # its calls meet no condition
+        "cloudwatch.amazonaws.com": {"StringEquals": {"aws:SourceAccount": account}},
+    }
 
 
 def test_the_readme_s_comparison_is_the_bench_s() -> None:

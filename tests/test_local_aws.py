@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, SLOW, Cloud
+from tests.parts import Parts
 
 MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -84,6 +86,29 @@ def test_a_function_is_killed_at_its_time_out_and_that_is_an_error(cloud: Cloud)
     answer = cloud.client("lambda").invoke(FunctionName=FUNCTION, Qualifier=SLOW)
     assert answer["FunctionError"]
     assert "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+@pytest.mark.parametrize("payload", [b"no JSON", b'{"Records": [}'])
+@pytest.mark.parametrize("kind", ["RequestResponse", "Event"])
+def test_what_is_not_json_is_refused_and_no_function_runs(
+    parts: Parts,
+    payload: bytes,
+    kind: str,
+) -> None:
+    lambda_ = parts.client("lambda")
+
+    def run() -> int:
+        lambda_.invoke(FunctionName="worker", Payload=b'{"Records": []}')
+        return [line for _, line in parts.log("worker")].count('{"Records": []}')
+
+    before = run()
+    with pytest.raises(ClientError) as refused:
+        lambda_.invoke(FunctionName="worker", InvocationType=kind, Payload=payload)
+    answer = refused.value.response
+    assert answer["Error"]["Code"] == "InvalidRequestContentException"
+    assert answer["Error"]["Message"].startswith("Could not parse request body into json:")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert run() == before + 1, "only the call with JSON ran"
 
 
 def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Cloud) -> None:

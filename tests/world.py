@@ -459,6 +459,15 @@ class FakeBus:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
 
+def kind_of(alarm: str) -> str:
+    """Which of `AlarmTypes` an alarm is of: here its name tells."""
+    if alarm.startswith("composite"):
+        return "CompositeAlarm"
+    if alarm.startswith("logs"):
+        return "LogAlarm"
+    return "MetricAlarm"
+
+
 class FakeCloudWatch:
     """`GetMetricData`, as strict as AWS: the exact dimensions, whole minutes, the end left out."""
 
@@ -477,15 +486,19 @@ class FakeCloudWatch:
         return dict(self._world.call("GetMetricData", apply))
 
     def describe_alarms(self, **request: Any) -> dict[str, Any]:
-        """As strict as AWS: names that it does not know are silently left out."""
+        """As strict as AWS: unknown names and kinds not asked for are silently left out."""
         assert request["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"], "else composite alarms are left out"
         assert 0 < len(request["AlarmNames"]) <= 100
 
         def apply() -> dict[str, Any]:
             found = {name: state for name, state in self._world.alarms.items() if name in request["AlarmNames"]}
             told = [{"AlarmName": name, "StateValue": state} for name, state in found.items()]
-            composite = [alarm for alarm in told if alarm["AlarmName"].startswith("composite")]
-            return {"MetricAlarms": [alarm for alarm in told if alarm not in composite], "CompositeAlarms": composite}
+            answer: dict[str, Any] = {}
+            for alarm in told:
+                kind = kind_of(alarm["AlarmName"])
+                if kind in request["AlarmTypes"]:
+                    answer.setdefault(f"{kind}s", []).append(alarm)
+            return answer
 
         return dict(self._world.call("DescribeAlarms", apply))
 
