@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local rollout watch record test faults bench lint tools install lock clean
+.PHONY: help demo workflow local rollout watch record test journeys faults bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -45,6 +45,9 @@ test: $(TOOLS) lint ## run all tests
 	@log=$$(mktemp) && { $(BIN)/python -m pytest $(WAITING) > "$$log" 2>&1 & waiting=$$!; \
 		$(BIN)/python -m pytest $(WAITING:%=--ignore=%); rest=$$?; \
 		wait $$waiting; code=$$?; cat "$$log"; rm "$$log"; exit $$((rest + code)); }
+
+journeys: $(TOOLS) ## what takes its real time: leases that run out as late as on AWS
+	$(BIN)/python -m pytest tests/journeys
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
