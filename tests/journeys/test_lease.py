@@ -1,6 +1,6 @@
 """Leases that fire as late as on AWS: a dead deployer's split is gone within four minutes.
 
-Five minutes of real time; `make test` has the same with leases that are hardly late.
+Six minutes of real time; `make test` has the same with leases that are hardly late.
 """
 
 from collections.abc import Iterator
