@@ -46,6 +46,9 @@ test: $(TOOLS) lint ## run all tests
 		$(BIN)/python -m pytest $(WAITING:%=--ignore=%); rest=$$?; \
 		wait $$waiting; code=$$?; cat "$$log"; rm "$$log"; exit $$((rest + code)); }
 
+journeys: $(TOOLS) ## what takes its real time: leases that run out as late as on AWS
+	$(BIN)/python -m pytest tests/journeys
+
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
 

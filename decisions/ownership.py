@@ -259,6 +259,8 @@ def abandoned(found: Snapshot, now: datetime) -> bool:
     mark = found.stamp
     if mark is None or list(found.routing) != [mark.new_version]:
         return False
+    if not _told_by(mark, found.routing[mark.new_version]):  # somebody else has set this weight
+        return False
     if found.shortened:  # the user's own words are known to its watchdog alone
         return False
     # So, and not the other way round: a date may be the last that there is.

@@ -107,19 +107,18 @@ def warn_of_abandoned(run: Run) -> None:
 
 def settled(run: Run) -> Ending | None:
     """Undo what a dead rollout left; how it ends where the alias stands on the new version."""
-    if run.rollout.dry_run or not run.alias.seen.routing:
-        return Ending(ending.ALREADY_DEPLOYED) if run.deployed else None
-    undo_abandoned(run)
+    split = bool(run.alias.seen.routing)
+    if split and not run.rollout.dry_run:
+        undo_abandoned(run)
+        found = run.alias.seen
+        if found.routing:
+            raise AliasBusy(found.busy)
+        if found.version == run.rollout.new_version and not run.deployed:
+            return Ending(ending.ALREADY_DEPLOYED, warning=ending.PROMOTED)
+        if found.version != run.progress.original:
+            raise AliasChanged("Somebody else moved the alias before the first shift.")
     if run.deployed:
         return Ending(ending.ALREADY_DEPLOYED)
-    found = run.alias.seen
-    if found.version == run.rollout.new_version and not found.routing:
-        return Ending(ending.ALREADY_DEPLOYED, warning=ending.PROMOTED)
-    match run.alias.judged(Want({})).whose:
-        case Whose.BUSY | Whose.ABANDONED:
-            raise AliasBusy(found.busy)
-        case Whose.THEIRS:
-            raise AliasChanged("Somebody else moved the alias before the first shift.")
     return None
 
 

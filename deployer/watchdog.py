@@ -195,20 +195,21 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         # Another rollout with the same weights may live, and stamp it again within a look.
         _try_again(replace(dead, unstamped=alias.seen.revision), means, STAMPED_AGAIN)
         return
+    if dead.told not in ("", "RollbackFailed"):  # it has ended: only its stamp is left
+        alias.take_out(stamped_only=True)
+        if alias.stamped:
+            raise errors.RollbackFailed(f"Our stamp still stands on the alias. {alias.told}")
+        logger.info("TAKEN_OUT")
+        return
     mark = alias.seen.stamp
     if mark is not None:
         run.progress.step = mark.step
     cause = errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED)
     ended = run.roll_back(cause, watchdog=True)
-    undone = not ended.left_over
-    if undone and dead.told in ("", "RollbackFailed"):
-        run.tell_ending(ended)
-    elif undone:
-        logger.info("TAKEN_OUT", extra={"where": ended.where})
-    elif dead.told:
-        raise errors.RollbackFailed(f"Something of ours still stands on the alias. {ended.where}")
-    else:
-        run.tell_ending(ended)
+    if ended.status == "RollbackFailed" and dead.told:
+        raise ended.error()
+    run.tell_ending(ended)
+    if ended.left_over:
         _try_again(replace(dead, told=ended.status), means, AGAIN)
 
 

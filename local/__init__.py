@@ -13,6 +13,7 @@ alarms.py         CloudWatch: metric and composite alarms
 destinations.py   what becomes of asynchronous invocations
 delivery.py       carries a message to a queue, topic, function or bus, if its policy allows it
 events.py         EventBridge: rules, patterns, schedules
+scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
 queues.py         SQS: event source mappings are polled, failures go back or to the dead-letter queue
 faults.py         what goes wrong on purpose: an API out of order, sandboxes to be killed
 server.py         starts it all on a free port

@@ -96,6 +96,10 @@ class Cloud:
         """A scheduled rule's event, now."""
         self._local("fire", rule=rule)
 
+    def fire_schedule(self, group: str, name: str) -> None:
+        """A one-time schedule of EventBridge Scheduler, now."""
+        self._local("fire", group=group, schedule=name)
+
     def _local(self, path: str, **about: Any) -> Any:
         with urllib.request.urlopen(f"{self.endpoint}/_local/{path}", json.dumps(about).encode()) as answer:
             return json.load(answer)
@@ -151,10 +155,14 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(delay: float, port: int = 0) -> Iterator[Cloud]:
-    """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the block."""
+def running(delay: float, port: int = 0, latest: float = 59.0) -> Iterator[Cloud]:
+    """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the block.
+
+    One-time schedules fire up to `latest` seconds late.
+    """
+    arguments = ["--with-parent", "--delay", str(delay), "--port", str(port), "--latest", str(latest)]
     with subprocess.Popen(
-        [sys.executable, "-m", "local.server", "--with-parent", "--delay", str(delay), "--port", str(port)],
+        [sys.executable, "-m", "local.server", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from typing import Any
 
 from moto.events.models import events_backends
 
-from local import events
+from local import events, scheduler
 from local.sandbox import ACCOUNT, REGION
 from local.service import Service
 
@@ -51,6 +51,9 @@ class Gate:
         if what == "outage":
             self._how, self._services = about.get("how", REFUSE), frozenset(about.get("services", ()))
             self._until = time.monotonic() + float(about["seconds"])
+            return {}
+        if what == "fire" and "schedule" in about:
+            scheduler.fire_named(about["group"], about["schedule"])
             return {}
         if what == "fire":
             rules = events_backends[ACCOUNT][REGION].event_buses["default"].rules

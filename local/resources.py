@@ -11,6 +11,7 @@ from typing import Any
 from moto.awslambda.models import lambda_backends
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
+from moto.scheduler.models import scheduler_backends
 from moto.sns.models import Topic, sns_backends
 from moto.sqs.models import sqs_backends
 
@@ -31,12 +32,23 @@ def apply() -> None:
     _declare("AWS::CloudWatch::Alarm", _put_alarm, _delete_alarm, name="AlarmName")
     _declare("AWS::CloudWatch::CompositeAlarm", _put_composite_alarm, _delete_alarm, name="AlarmName")
     _declare("AWS::Logs::QueryDefinition", lambda name, _: name)  # for people in the console, which is not here
+    _declare("AWS::Scheduler::ScheduleGroup", _put_schedule_group, _delete_schedule_group, name="Name", arn=_group_arn)
     attribute = Topic.get_cfn_attribute
     Topic.has_cfn_attr = classmethod(lambda cls, attr: attr in ("TopicArn", "TopicName"))
     Topic.get_cfn_attribute = lambda self, name: self.arn if name == "TopicArn" else attribute(self, name)
 
 
-def _declare(kind: str, put: Put, delete: Callable[[str], None] | None = None, name: str = "") -> None:
+def _alarm_arn(name: str) -> str:
+    return str(cloudwatch_backends[ACCOUNT][REGION].alarms[name].alarm_arn)
+
+
+def _declare(
+    kind: str,
+    put: Put,
+    delete: Callable[[str], None] | None = None,
+    name: str = "",
+    arn: Callable[[str], str] = _alarm_arn,
+) -> None:
     class Resource(CloudFormationModel):  # type: ignore[misc]
         def __init__(self, physical_id: str) -> None:
             self.physical_resource_id = physical_id
@@ -54,7 +66,7 @@ def _declare(kind: str, put: Put, delete: Callable[[str], None] | None = None, n
             return attr == "Arn"
 
         def get_cfn_attribute(self, _: str) -> str:
-            return str(cloudwatch_backends[ACCOUNT][REGION].alarms[self.physical_resource_id].alarm_arn)
+            return arn(self.physical_resource_id)
 
         @classmethod
         def create_from_cloudformation_json(
@@ -147,3 +159,16 @@ def _put_composite_alarm(name: str, properties: dict[str, Any]) -> str:
 
 def _delete_alarm(name: str) -> None:
     cloudwatch_backends[ACCOUNT][REGION].delete_alarms([name])
+
+
+def _put_schedule_group(name: str, _: dict[str, Any]) -> str:
+    return str(scheduler_backends[ACCOUNT][REGION].create_schedule_group(name, []).name)
+
+
+def _delete_schedule_group(name: str) -> None:
+    """With its schedules."""
+    scheduler_backends[ACCOUNT][REGION].delete_schedule_group(name)
+
+
+def _group_arn(name: str) -> str:
+    return str(scheduler_backends[ACCOUNT][REGION].get_schedule_group(name).arn)

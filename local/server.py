@@ -19,6 +19,7 @@ from local import strict
 from local.events import Schedules
 from local.faults import Gate
 from local.queues import Pollers
+from local.scheduler import LATEST, Timers
 from local.service import Service
 
 
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.server", description="AWS on this machine.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay", type=float, default=60.0, help="seconds from a minute's end to its publication")
+    parser.add_argument("--latest", type=float, default=LATEST, help="within so many seconds a schedule fires")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input is closed")
     arguments = parser.parse_args()
     try:
@@ -48,7 +50,7 @@ def main() -> None:
     service = Service(arguments.delay, endpoint)
     service.take_over()
     server._server.app = Gate(server._server.app, service)
-    for keep in (Pollers(service).keep, Schedules().keep):
+    for keep in (Pollers(service).keep, Schedules().keep, Timers(arguments.latest).keep):
         threading.Thread(target=keep, args=(service.stopped,), daemon=True).start()
     print(endpoint, flush=True)
     ended.wait()

@@ -15,7 +15,7 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
 from samtranslator.translator.transform import transform
 
-from local import alarms, destinations, events, executions, metrics, queues, resources, stepfunctions
+from local import alarms, destinations, events, executions, metrics, queues, resources, scheduler, stepfunctions
 from local.rules import Refused, StoredAlias, check
 
 _one_at_a_time = threading.Lock()
@@ -39,7 +39,7 @@ def apply() -> None:
     _read_sam_templates()
     cloudformation.Stack.stack_resources = property(_stack_resources)
     parsing.clean_json = _clean_json
-    for part in (alarms, destinations, events, executions, metrics, queues, resources, stepfunctions):
+    for part in (alarms, destinations, events, executions, metrics, queues, resources, scheduler, stepfunctions):
         part.apply()
 
 

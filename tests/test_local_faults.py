@@ -62,6 +62,20 @@ def test_a_sandbox_that_is_killed_ends_its_invocation_as_an_error_and_nothing_of
     assert json.loads(again["Payload"].read())["id"] == again["ResponseMetadata"]["RequestId"], "the next one is well"
 
 
+def test_a_state_machine_s_task_whose_sandbox_is_killed_fails_as_a_runtime_that_has_exited(parts: Parts) -> None:
+    states, machine = parts.client("stepfunctions"), parts.output("Machine")
+    request = {"stateMachineArn": machine, "input": json.dumps({"seconds": 2})}
+    execution = states.start_execution(**request)["executionArn"]
+    until(lambda: parts.cloud.sandboxes("slow"))
+    parts.cloud.kill("slow")
+    told = until(
+        lambda: states.describe_execution(executionArn=execution),
+        lambda told: told["status"] != "RUNNING",
+    )
+    assert (told["status"], told["error"]) == ("FAILED", "Runtime.ExitError")
+    assert json.loads(told["cause"])["errorType"] == "Runtime.ExitError"
+
+
 def test_the_time_out_of_the_configuration_holds_from_the_next_sandbox_on(parts: Parts) -> None:
     lambda_ = parts.client("lambda")
     _configured(parts, Timeout=1)

@@ -14,10 +14,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 from decisions import errors
 from decisions.errors import DeployError
-from deployer import tell, watchdog
+from deployer import aws, tell, watchdog
 from local.cloud import ROOT
 from local.strict import _NoManagedPolicies
-from tests.world import FakeClients, World
+from tests.machine import deliver_all
+from tests.world import FakeClients, Killed, World
 
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 
@@ -62,11 +63,20 @@ def test_only_the_function_hands_over_and_only_to_our_state_machine(resources: d
     variables = _properties(resources, "SimpleDeployFunction")["Environment"]["Variables"]
     assert variables == {
         "DEPLOY_STATE_MACHINE_ARN": {"Ref": "DeployStateMachine"},
-        "WATCHDOG_QUEUE_URL": {"Ref": "WatchdogQueue"},
+        "LEASE_GROUP": {"Ref": "LeaseGroup"},
+        "LEASE_QUEUE_ARN": {"Fn::GetAtt": ["LeaseQueue", "Arn"]},
+        "LEASE_ROLE_ARN": {"Fn::GetAtt": ["LeaseRole", "Arn"]},
+        "LEASE_DEAD_LETTER_ARN": {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "Arn"]},
     }
     assert "Environment" not in _properties(resources, "DeployWorkflowFunction")
     (statement,) = _statements(resources, "SimpleDeployFunctionRole", "HandOver")
     assert statement["Resource"] == {"Ref": "DeployStateMachine"}
+
+
+def test_every_setting_of_the_deployer_is_given_to_the_functions_that_read_it(resources: dict[str, Any]) -> None:
+    given = {name: set(_properties(resources, name).get("Environment", {}).get("Variables", {})) for name in FUNCTIONS}
+    assert given["SimpleDeployFunction"] == set(aws.VARIABLES) - {"WATCHDOG_QUEUE_URL"}
+    assert given["WatchdogFunction"] == {"DEPLOY_STATE_MACHINE_ARN", "LEASE_GROUP", "WATCHDOG_QUEUE_URL"}
 
 
 def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(resources: dict[str, Any]) -> None:
@@ -103,8 +113,12 @@ SERVICES = {
     **dict.fromkeys(("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"),
     **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
     **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
+    **dict.fromkeys(("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"),
+    "GetProvisionedConcurrencyConfig": "lambda",
     "SendMessage": "sqs",
 }
+#: What AWS asks of a caller beside the call itself: the schedule is given a role.
+IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule": "iam:PassRole"}
 
 #: Every kind of check, so that every call is made.
 CHECKS = {
@@ -143,14 +157,23 @@ def _world(**settings: Any) -> World:
 
 def _called(world: World) -> set[str]:
     assert world.told, "every story is told"
-    return {f"{SERVICES[call]}:{call}" for call in world.calls} | {"events:PutEvents"}
+    called = {f"{SERVICES[call]}:{call}" for call in world.calls}
+    return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
+
+
+def _promote_by_hand(world: World) -> None:
+    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way round."""
+    world.provisioned = True
+    world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
 
 
 def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
     called = set()
-    worlds = (_world(), _world(errors={"8": 1.0}), _world())
-    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}), strict=True):
+    promoted = _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
+    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
         clients = FakeClients(world)
         clients.stepfunctions = Executions(world)
         with contextlib.suppress(DeployError):
@@ -161,26 +184,37 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def _by_the_state_machine() -> set[str]:
     definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
-    good, bad = _world(), _world(errors={"8": 1.0})
-    for world in (good, bad):
+    good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    for world in (good, bad, promoted):
         world.execute(definition, {**EVENT, "health-check": CHECKS})
-    return _called(good) | _called(bad)
+    return _called(good) | _called(bad) | _called(promoted)
+
+
+def _dead() -> World:
+    """A world whose deployer was killed in mid-rollout; the calls from now on are the watchdog's."""
+    world = _world()
+    world.at(20, world.kill)
+    with pytest.raises(Killed):
+        world.invoke(EVENT)
+    world.dead = False
+    assert world.alias.routing
+    world.calls.clear()
+    return world
 
 
 def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
-    world = _world()
-    world.down = ("denied", 35.0, 900.0)  # the deployer can do nothing more, and ends without having rolled back
-    with contextlib.suppress(DeployError):
-        world.invoke(EVENT)
-    assert world.alias.routing
-    world.calls.clear()
-    world.advance(900)
-    clients = FakeClients(world)
-    clients.stepfunctions = Executions(world, json.loads(world.messages[0][1]))
+    looked, unstamped, promoted = _dead(), _dead(), _dead()
+    clients = FakeClients(looked)
+    clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
     watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)
-    assert world.alias.routing == {}
-    return _called(world)
+    unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
+    deliver_all(unstamped)
+    _promote_by_hand(promoted)
+    deliver_all(promoted)
+    assert (looked.alias.routing, unstamped.alias.routing, promoted.alias.version) == ({}, {}, "8")
+    return _called(looked) | _called(unstamped) | _called(promoted)
 
 
 def test_the_roles_allow_what_is_called_and_nothing_else(
@@ -195,7 +229,7 @@ def test_the_roles_allow_what_is_called_and_nothing_else(
 
 def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) -> None:
     roles = [name for name, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 4
+    assert len(roles) == 5
     for role in roles:
         for statement in _statements(resources, role):
             if "lambda:UpdateAlias" in statement["Action"] or "lambda:GetFunctionConfiguration" in statement["Action"]:
@@ -217,26 +251,68 @@ def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_ask
     assert [(condition, policy["PolicyName"]) for condition, policy, _ in conditional] == [("OnFailure", "OnFailure")]
 
 
-def test_the_queue_is_encrypted_and_refuses_other_senders(resources: dict[str, Any]) -> None:
-    queue, dead = (_properties(resources, name) for name in ("WatchdogQueue", "WatchdogDeadLetterQueue"))
-    assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
-    rules, others = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
-    assert (rules["Effect"], rules["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
-    assert len(rules["Condition"]["ArnEquals"]["aws:SourceArn"]) == 2
+def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -> None:
+    (statement,) = _statements(resources, "LeaseRole")
+    assert statement["Action"] == "sqs:SendMessage"
+    queues = [{"Fn::GetAtt": [name, "Arn"]} for name in ("LeaseQueue", "WatchdogDeadLetterQueue")]
+    assert statement["Resource"] == queues
+    (trust,) = _properties(resources, "LeaseRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_are_touched(
+    resources: dict[str, Any],
+) -> None:
+    schedules, role = _statements(resources, "SimpleDeployFunctionRole", "KeepLease")
+    assert role["Resource"] == {"Fn::GetAtt": ["LeaseRole", "Arn"]}
+    assert role["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    (read,) = _statements(resources, "WatchdogFunctionRole", "ReadLeases")
+    for statement in (schedules, read):
+        assert statement["Resource"]["Fn::Sub"].endswith(":${AWS::AccountId}:schedule/${LeaseGroup}/*")
+
+
+def test_a_lease_s_queue_takes_leases_alone(resources: dict[str, Any]) -> None:
+    (others,) = _properties(resources, "LeaseQueuePolicy")["PolicyDocument"]["Statement"]
     assert (others["Effect"], others["Principal"], others["Action"]) == ("Deny", "*", "sqs:SendMessage")
-    assert others["Condition"] == {
-        "ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["SimpleDeployFunctionRole", "Arn"]}},
-        "Bool": {"aws:PrincipalIsAWSService": "false"},
-    }
+    # Where there is no such ARN, as with AWS's services, this is met, too.
+    assert others["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["LeaseRole", "Arn"]}}}
+    assert "DelaySeconds" not in _properties(resources, "LeaseQueue")
 
 
-def test_a_message_is_redelivered_for_hours_and_then_raises_an_alarm(resources: dict[str, Any]) -> None:
-    queue, function = _properties(resources, "WatchdogQueue"), _properties(resources, "WatchdogFunction")
+def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_moving_dead_letters_there(
+    resources: dict[str, Any],
+) -> None:
+    (rules,) = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
+    assert (rules["Effect"], rules["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in ("ExecutionEndedRule", "LookForExecutionsRule")]
+    assert rules["Condition"] == {"ArnEquals": {"aws:SourceArn": sources}}
+
+
+@pytest.mark.parametrize("name", ["LeaseQueue", "WatchdogQueue"])
+def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_alarm(
+    resources: dict[str, Any], name: str
+) -> None:
+    queue, function = _properties(resources, name), _properties(resources, "WatchdogFunction")
+    assert queue["SqsManagedSseEnabled"] and _properties(resources, "WatchdogDeadLetterQueue")["SqsManagedSseEnabled"]
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     hours = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] / 3600
     assert 4 <= hours <= 12 and queue["MessageRetentionPeriod"] > 2 * hours * 3600
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "Arn"]}
     (dimension,) = _properties(resources, "WatchdogAlarm")["Dimensions"]
     assert dimension["Value"] == {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "QueueName"]}
+    mapping = _properties(resources, f"{name}ToFunction")
+    assert (mapping["FunctionName"], mapping["BatchSize"]) == ({"Ref": "WatchdogFunction"}, 1)
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": [name, "Arn"]}
+
+
+def test_the_alarm_says_how_to_try_again_and_the_outputs_have_what_it_takes(resources: dict[str, Any]) -> None:
+    told = _properties(resources, "WatchdogAlarm")["AlarmDescription"]
+    assert "aws sqs start-message-move-task" in told and len(told) <= 1024
+    outputs = yaml_parse((ROOT / "template.yaml").read_text())["Outputs"]
+    for name in ("WatchdogDeadLetterQueue", "WatchdogQueue"):
+        assert f"{name}Arn" in told
+        assert outputs[f"{name}Arn"]["Value"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
 def test_the_queue_s_delay_outlasts_a_task_and_the_schedule_finds_what_is_older(resources: dict[str, Any]) -> None:
@@ -257,7 +333,7 @@ def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) 
 def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
     template = yaml_parse((ROOT / "template.yaml").read_text())
     names = {"FunctionName", "FunctionArn", "LogGroupName", "StateMachineArn", "WorkflowLogGroupName"}
-    names |= {"WatchdogLogGroupName", "WatchdogDeadLetterQueueUrl"}
+    names |= {"WatchdogLogGroupName", "WatchdogDeadLetterQueueUrl", "WatchdogDeadLetterQueueArn", "WatchdogQueueArn"}
     assert set(template["Outputs"]) == names
 
 

@@ -1,0 +1,250 @@
+"""EventBridge Scheduler: one-time schedules fire, late as on AWS, and send as the role they name.
+
+It must never send what that role may not send, nor fire what has been moved on or deleted.
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
+
+import json
+import random
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from moto.core.exceptions import JsonRESTError
+from moto.scheduler.exceptions import ScheduleGroupNotFound, ValidationException
+from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
+from moto.scheduler.responses import EventBridgeSchedulerResponse
+
+from local import delivery
+from local.sandbox import ACCOUNT, REGION
+
+SERVICE = "scheduler.amazonaws.com"
+
+#: A schedule fires within so many seconds after its minute has begun.
+LATEST = 59.0
+
+_ONCE = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+_AGAIN = re.compile(r"rate\([1-9]\d* (?:minute|hour|day)s?\)|cron\(\S+(?: \S+){5}\)")
+_NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
+_ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+
+_lock = threading.Lock()
+_moto_create_group = EventBridgeSchedulerBackend.create_schedule_group
+_moto_delete_group = EventBridgeSchedulerBackend.delete_schedule_group
+
+
+class _Conflict(JsonRESTError):  # type: ignore[misc]
+    code = 409
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ConflictException", message)
+
+
+def apply() -> None:
+    EventBridgeSchedulerBackend.create_schedule_group = _create_group
+    EventBridgeSchedulerBackend.delete_schedule_group = _delete_group
+    EventBridgeSchedulerResponse.create_schedule = _create_schedule
+    EventBridgeSchedulerResponse.update_schedule = _update_schedule
+
+
+def _create_group(self: Any, name: str, tags: Any) -> Any:
+    if not _NAME.fullmatch(name or ""):
+        raise ValidationException(f"Invalid schedule group name {name}.")
+    if name in self.schedule_groups:
+        raise _Conflict(f"Schedule group {name} already exists.")
+    return _moto_create_group(self, name, tags or [])
+
+
+def _delete_group(self: Any, name: str | None) -> None:
+    """With its schedules."""
+    if name not in self.schedule_groups:
+        raise ScheduleGroupNotFound(name)
+    if name == "default":
+        raise ValidationException("The default schedule group cannot be deleted.")
+    _moto_delete_group(self, name)
+
+
+def _create_schedule(self: Any) -> str:
+    request = json.loads(self.body)
+    name = _name(self)
+    with _lock:
+        group = self.scheduler_backend.get_schedule_group(request.get("GroupName"))
+        before = group.schedules.get(name)
+        if before is not None and before.token == request.get("ClientToken"):
+            # The same request once more: its answer was lost.
+            return json.dumps({"ScheduleArn": before.arn})
+        if before is not None:
+            raise _Conflict(f"Schedule {name} already exists.")
+        schedule = _read(group, name, request)
+        group.add_schedule(schedule)
+    return json.dumps({"ScheduleArn": schedule.arn})
+
+
+def _update_schedule(self: Any) -> str:
+    """A new one in the old one's place: what the request leaves out was never given."""
+    request = json.loads(self.body)
+    name = _name(self)
+    with _lock:
+        group = self.scheduler_backend.get_schedule_group(request.get("GroupName"))
+        before = group.get_schedule(name)
+        schedule = _read(group, name, request)
+        schedule.creation_date = before.creation_date
+        group.add_schedule(schedule)
+    return json.dumps({"ScheduleArn": schedule.arn})
+
+
+def _name(response: Any) -> str:
+    return unquote(response.uri.split("?")[0].rpartition("/")[2])
+
+
+def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
+    """The schedule that a request describes; raises `ValidationException` as AWS."""
+    expression = request["ScheduleExpression"]
+    zone = request.get("ScheduleExpressionTimezone") or "UTC"
+    target = request["Target"]
+    after = request.get("ActionAfterCompletion") or "NONE"
+    state = request.get("State") or "ENABLED"
+    if not _NAME.fullmatch(name):
+        raise ValidationException(f"Invalid schedule name {name}.")
+    try:
+        minute(expression, zone)
+    except ValueError as error:
+        raise ValidationException(f"Invalid Schedule Expression {expression}.") from error
+    except ZoneInfoNotFoundError as error:
+        raise ValidationException(f"Invalid Schedule Expression Timezone {zone}.") from error
+    if after not in ("NONE", "DELETE") or state not in ("ENABLED", "DISABLED"):
+        raise ValidationException(f"Invalid ActionAfterCompletion {after}, or State {state}.")
+    if request["FlexibleTimeWindow"] != {"Mode": "OFF"}:
+        raise ValidationException("Flexible time windows are not known here.")
+    queues = [target["Arn"], *target.get("DeadLetterConfig", {}).values()]
+    if not all(arn.startswith("arn:aws:sqs:") for arn in queues):
+        raise ValidationException("Targets other than queues are not known here.")
+    try:
+        delivery.role_of(target["RoleArn"], SERVICE, group.arn)
+    except delivery.NotAllowed:
+        raise ValidationException(_ROLE) from None
+    schedule = Schedule(
+        region=REGION,
+        account_id=ACCOUNT,
+        group_name=group.name,
+        name=name,
+        description=request.get("Description"),
+        schedule_expression=expression,
+        schedule_expression_timezone=zone,
+        flexible_time_window=request["FlexibleTimeWindow"],
+        target=target,
+        state=state,
+        kms_key_arn=request.get("KmsKeyArn"),
+        start_date=request.get("StartDate"),
+        end_date=request.get("EndDate"),
+        action_after_completion=after,
+    )
+    schedule.token = request.get("ClientToken")
+    schedule.fired = False
+    return schedule
+
+
+def minute(expression: str, zone: str = "UTC") -> float | None:
+    """When a one-time schedule's minute begins; None for rates.
+
+    Raises `ValueError` or `ZoneInfoNotFoundError` for what AWS does not take.
+    """
+    if _AGAIN.fullmatch(expression):
+        return None
+    once = _ONCE.fullmatch(expression)
+    if once is None:
+        raise ValueError(expression)
+    at = datetime.strptime(once[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+    return at.astimezone(UTC).replace(second=0).timestamp()
+
+
+def fires_at(schedule: Any, latest: float) -> float | None:
+    """When it fires, up to `latest` seconds late, each at a second of its own; None for never."""
+    begins = minute(schedule.schedule_expression, schedule.schedule_expression_timezone)
+    if begins is None or schedule.fired or schedule.state == "DISABLED":
+        return None
+    if begins < schedule.last_modified_date:
+        return None  # it was past already
+    return begins + random.Random(schedule.arn).uniform(0, latest)
+
+
+def due(schedules: Iterable[Any], now: float, latest: float) -> Iterator[Any]:
+    """Those that fire now."""
+    for schedule in schedules:
+        at = fires_at(schedule, latest)
+        if at is not None and at <= now:
+            yield schedule
+
+
+def fire(schedule: Any) -> None:
+    """Once: to its queue, or to its dead-letter queue. Then it is deleted, if it is as it was."""
+    group = scheduler_backends[ACCOUNT][REGION].schedule_groups.get(schedule.group_name)
+    with _lock:
+        if group is None or group.schedules.get(schedule.name) is not schedule or schedule.fired:
+            return
+        schedule.fired = True
+    _deliver(schedule, group.arn)
+    with _lock:
+        there = group.schedules.get(schedule.name) is schedule  # and was not moved on meanwhile
+        if there and schedule.action_after_completion == "DELETE":
+            group.delete_schedule(schedule.name)
+
+
+def fire_named(group: str, name: str) -> None:
+    """That schedule, now; raises when there is none."""
+    fire(scheduler_backends[ACCOUNT][REGION].get_schedule(group, name))
+
+
+def _deliver(schedule: Any, group_arn: str) -> None:
+    """Both ways in the name of the role: without it there is none."""
+    target = schedule.target
+    message = target.get("Input") or "{}"
+    dead_letters = target.get("DeadLetterConfig", {}).get("Arn")
+    try:
+        role = delivery.role_of(target["RoleArn"], SERVICE, group_arn)
+        try:
+            delivery.send_to_queue(target["Arn"], message, role)
+        except Exception as error:
+            if not dead_letters:
+                raise
+            delivery.send_to_queue(dead_letters, message, role, _why(schedule, error))
+    except Exception as error:
+        told = f"local AWS: {schedule.arn} was not delivered: {error!r}"
+        print(told, file=sys.stderr, flush=True)
+
+
+def _why(schedule: Any, error: Exception) -> dict[str, Any]:
+    """A dead letter's attributes."""
+    told = {
+        "ERROR_CODE": type(error).__name__,
+        "ERROR_MESSAGE": str(error),
+        "SCHEDULE_ARN": schedule.arn,
+        "TARGET_ARN": schedule.target["Arn"],
+    }
+    return {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
+
+
+class Timers:
+    """Fires what is due; `clock` tells the seconds since 1970."""
+
+    def __init__(self, latest: float = LATEST, clock: Callable[[], float] = time.time) -> None:
+        self._latest = latest
+        self._clock = clock
+
+    def keep(self, stopped: threading.Event) -> None:
+        """Until it is stopped."""
+        while not stopped.wait(0.2):
+            self.look()
+
+    def look(self) -> None:
+        """Once."""
+        groups = list(scheduler_backends[ACCOUNT][REGION].schedule_groups.values())
+        schedules = [schedule for group in groups for schedule in list(group.schedules.values())]
+        for schedule in due(schedules, self._clock(), self._latest):
+            fire(schedule)
