@@ -46,17 +46,15 @@ test: $(TOOLS) lint ## run all tests
 		$(BIN)/python -m pytest $(WAITING:%=--ignore=%); rest=$$?; \
 		wait $$waiting; code=$$?; cat "$$log"; rm "$$log"; exit $$((rest + code)); }
 
-journeys: $(TOOLS) ## what takes its real time: leases that run out as late as on AWS
-	$(BIN)/python -m pytest tests/journeys
-
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
 
 faults: $(TOOLS) ## everything that can go wrong, at every call and in every sleep: how many cases held
 	$(BIN)/python -m pytest tests/test_matrix.py
 
-journeys: $(TOOLS) ## thousands of drawn scenarios, each asked whether the promise held: [SCENARIOS= SEED=]
+journeys: $(TOOLS) ## what takes minutes: thousands of drawn scenarios, and leases as late as on AWS: [SCENARIOS= SEED=]
 	SCENARIOS=$${SCENARIOS:-5000} $(BIN)/python -m pytest tests/test_stateful.py
+	$(BIN)/python -m pytest tests/journeys
 
 lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff check .

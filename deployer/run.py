@@ -172,7 +172,8 @@ class Run:
             alias.take_out(stamped_only=True)
             gone = alias.seen.version == self.progress.original and not alias.seen.routing
             # What the other one took back, or finalized, it has told.
-            if others_tell and not alias.took_out and (watchdog or gone):
+            ours = alias.took_out or alias.stamped
+            if others_tell and not ours and (watchdog or gone):
                 return ending.lost(cause)
             return ending.moved(cause, moved)
         ours = alias.by_ourselves(NEVER if watchdog else lease_until)
