@@ -108,8 +108,12 @@ def watch(event: Any, means: aws.Means) -> None:
 
 
 def _message(event: Any) -> Any:
+    """The message; one that Scheduler had put into the dead-letter queue is wrapped in its request."""
     try:
-        return json.loads(event["Records"][0]["body"])
+        message = json.loads(event["Records"][0]["body"])
+        if isinstance(message, dict) and "MessageBody" in message:
+            message = json.loads(message["MessageBody"])
+        return message
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return None
 

@@ -330,6 +330,13 @@ def test_what_cannot_be_written_is_told_once_and_tried_again(request_: dict[str,
     assert [event["status"] for event in world.told[told:]] == [ending, *then]
 
 
+def test_a_lease_that_scheduler_put_into_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> None:
+    world = killed(40)
+    body = arrival(world)
+    watch(world, json.dumps({"MessageBody": body, "QueueUrl": "https://sqs.test/leases"}))
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
 def test_what_cannot_be_remembered_comes_again_and_is_not_lost() -> None:
     world = ReadOnly(rate=0)
     killed(40, world)
