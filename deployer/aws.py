@@ -28,12 +28,15 @@ _RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _CONFIG = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
 _ONCE = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECONDS, retries={"total_max_attempts": 1})
 
-#: Whoever is told can wait no longer than this: the rollout goes on.
-_QUICK = config.Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+#: Whoever is told can wait no longer than this: the rollout goes on. The second attempt is for a
+#: connection that has died while Lambda had frozen the sandbox.
+TELL_SECONDS = ATTEMPTS * (1 + 2) + 1
+
+_QUICK = config.Config(connect_timeout=1, read_timeout=2, retries=_RETRIES)
 
 _CLIENTS = {
     "lambda_": ("lambda", _CONFIG),
-    "once": ("lambda", _ONCE),  # for a smoke test: one attempt, with the time that a test may take
+    "once": ("lambda", _ONCE),  # for one smoke test: one attempt, with the time that a test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
     "sqs": ("sqs", _CONFIG),
@@ -52,9 +55,13 @@ class Means:
         self.watchdog_queue = os.environ.get("WATCHDOG_QUEUE_URL", "")
 
     def __getattr__(self, name: str) -> Any:
-        """A client, made when first asked for and kept for the sandbox's life."""
+        """A client, made when first asked for and kept for the sandbox's life; `once` is made anew each time.
+
+        For one attempt must not meet a connection that has died while the sandbox was frozen.
+        """
         service, settings = _CLIENTS[name]
-        return _client(service, config=settings)
+        make: Any = boto3.client if name == "once" else _client
+        return make(service, config=settings)
 
 
 def id_of(execution: str) -> str:
