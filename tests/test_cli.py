@@ -376,6 +376,55 @@ def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:
     assert "No rollout runs on this alias: it is on version 7. Waiting for one until 12:01:07 UTC …" in ran.out
 
 
+def littered(aws: Aws, routing: dict[str, float], id: str = "c" * 12) -> Aws:
+    """A stamp of a rollout to version 8 that is over, on an alias whose calls go as `routing` says."""
+    aws.shift(0.5, 1, id=id, quiet=True)
+    aws.routing = routing
+    return aws
+
+
+LITTERED = {
+    "unsplit": ({}, "is on version 7."),
+    "split by hand": ({"9": 0.1}, "is split: it sends 10 % of its calls to version 9, the rest to version 7."),
+}
+
+
+@pytest.mark.parametrize("case", LITTERED)
+def test_a_stamp_that_no_split_bears_out_is_litter_and_nothing_runs(aws: Aws, case: str) -> None:
+    routing, where = LITTERED[case]
+    ran = Ran(WATCH, littered(aws, routing))
+    assert (ran.status, ran.seconds) == (Status.NOTHING_RUNS, 0)
+    told = f"NOTHING_RUNS: No rollout runs on this alias. Alias 'live' of 'checkout' {where}"
+    assert ran.out == f"12:00:07  {told}\n"
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_the_rollout_that_begins_on_a_littered_alias_is_the_one_that_is_followed(aws: Aws, command: str) -> None:
+    ran = Ran(command, good(littered(aws, {})))
+    assert ran.status == Status.DEPLOYED
+    assert f"rollout {ID} on checkout:live" in ran.out and "c" * 12 not in ran.out
+
+
+def taken_back(aws: Aws) -> Aws:
+    """By an operator, with the README's command, which leaves the description and so the stamp."""
+    return runs(aws, (40, lambda: setattr(aws, "routing", {})))
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_an_alias_that_is_taken_back_under_a_stamp_that_still_stands_is_left_to_the_log(aws: Aws, command: str) -> None:
+    left = "Somebody else moved the alias during the rollout, so it was left to them."
+    taken_back(aws).story((50, lambda: aws.end("AliasChanged", "7", reason=left)))
+    ran = Ran(command, aws)
+    assert ran.status == Status.CHANGED and ran.seconds == pytest.approx(50, abs=3)
+    assert "The alias is on version 7. Waiting for the log to say how it ended …" in ran.out
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_an_alias_that_is_taken_back_is_not_called_split_where_the_log_is_silent(aws: Aws, command: str) -> None:
+    ran = Ran(command, taken_back(aws))
+    assert ran.status == Status.UNKNOWN and ran.seconds == pytest.approx(100, abs=3)
+
+
 @pytest.mark.parametrize("wait", ["", " --wait 20"])
 def test_watch_does_not_say_that_nothing_runs_where_aws_did_not_answer(aws: Aws, wait: str) -> None:
     aws.faults["get_alias"] = refusal("ServiceException", status=503)
