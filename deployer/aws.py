@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
+from botocore.parsers import ResponseParserError
 
 from decisions.checks import SMOKE_SECONDS
 from deployer.clock import Clock
@@ -22,7 +23,7 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
 
 #: What a call may raise: AWS said no, or gave no answer that could be understood.
-CallFailed = (exceptions.ClientError, exceptions.BotoCoreError)
+CallFailed = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError)
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _CONFIG = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 from rich.console import Console
 
 import cli
-from cli import __main__, endings, lines, request, screen, words
+from cli import command as cli_command
+from cli import endings, lines, request, screen, words
 from cli.endings import MEANINGS, STATUSES, Status
 from cli.state import Plan, State
 from decisions import errors
@@ -35,7 +37,7 @@ class Ran:
     def __init__(self, command: str, aws: Aws, **more: Any) -> None:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stderr(err):
-            self.status = __main__.main([*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out)
+            self.status = cli_command.main([*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out)
         self.out, self.err = out.getvalue(), err.getvalue()
         self.seconds = aws.clock.now - START
 
@@ -134,7 +136,7 @@ def test_the_statuses_are_told_in_the_help_and_in_the_docs(capsys: pytest.Captur
     assert set(MEANINGS) == set(Status)
     for verb in ((), ("rollout",), ("watch",)):
         with pytest.raises(SystemExit):
-            __main__.main([*verb, "--help"])
+            cli_command.main([*verb, "--help"])
         told = capsys.readouterr().out
         assert all(re.search(rf"^  {status:d} +{re.escape(MEANINGS[status])}$", told, re.M) for status in Status)
     page = (HOUSE.parent / "docs" / "cli.md").read_text()
@@ -164,7 +166,7 @@ def test_what_is_missing_is_named_for_make_too(
     aws: Aws, command: str, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        __main__.main(command.split(), lambda: aws, aws.clock)
+        cli_command.main(command.split(), lambda: aws, aws.clock)
     assert ended.value.code == Status.REFUSED
     assert f"which {missing}? Give --{missing}, or to make {missing.upper()}=…" in capsys.readouterr().err
 
@@ -244,7 +246,7 @@ def test_what_fails_before_aws_is_asked_is_a_sentence_too(fault: Exception, told
     for command, status in ((ROLLOUT, Status.REFUSED), (WATCH, Status.NOT_SEEN)):
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
-            assert __main__.main(command.split(), connect, aws.clock, io.StringIO()) == status
+            assert cli_command.main(command.split(), connect, aws.clock, io.StringIO()) == status
         assert told in err.getvalue() and err.getvalue().count("\n") == 1
 
 
@@ -290,6 +292,14 @@ def test_without_the_log_the_end_is_seen_and_its_reason_unknown(aws: Aws, case: 
         and ".." not in ran.out
         and "Alias 'live' of 'checkout' is on version 8." in ran.out
     )
+
+
+def test_an_answer_that_cannot_be_understood_is_asked_for_again(aws: Aws) -> None:
+    for operation in ("describe_stacks", "filter_log_events", "get_metric_data"):
+        aws.faults[operation] = ResponseParserError("invalid XML received")
+    ran = Ran(ROLLOUT, good(aws).story((40, aws.faults.clear)))
+    assert ran.status == Status.DEPLOYED
+    assert f"look nothing wrong so far  {WHY}" in ran.out and "No log" not in ran.out
 
 
 def test_without_the_log_a_rollout_that_never_shows_is_not_waited_for_long(aws: Aws) -> None:
@@ -550,7 +560,7 @@ def test_a_file_is_short_and_says_what_it_is_for_and_pure_ones_are_pure(name: st
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert "time" not in imported or name == "__main__"
+    assert "time" not in imported or name == "command"
     if told.startswith("PURE"):
         assert not {module.split(".")[0] for module in imported} & {"boto3", "os", "time", "logging", "rich", "pathlib"}
         assert not re.search(r"\b(datetime|date)\.(now|utcnow|today)\b", MODULES[name])
