@@ -11,7 +11,7 @@ Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as 
     reads AWS                       eyes
     sends the one Invoke            start     nothing else here ever writes to AWS
     drives                          watch, and around it command: what was typed, and how it ends
-    stays when nothing else can     __main__  the process: no fault of ours may end with 1, which means rolled back
-                                    say       the last word, whatever has become of the output
+    has the last word               __main__  the process: it may not end with Python's own 1
+                                    say       on standard error, whatever has become of the output
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
 """

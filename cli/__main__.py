@@ -1,4 +1,4 @@
-"""`python -m cli`: the process around `command.main`. Whatever happens to it, it says so in a sentence.
+"""`python -m cli`: the process around `command.main`. What happens to it is said in a sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back.
 """
@@ -27,7 +27,8 @@ def _typed() -> int:
     from cli.command import main  # takes a moment, in which Ctrl-C may come
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where it lacks a letter, it is not for that that we end
+        # A letter that the output lacks is no reason to end.
+        sys.stdout.reconfigure(errors="replace")
     try:
         return main()
     except SystemExit as ended:  # argparse has shown its help, or refused what was typed
@@ -35,7 +36,7 @@ def _typed() -> int:
 
 
 def _let_go(stream: TextIO | None) -> None:
-    """Leave nothing in its buffer that cannot be written: Python would try once more, and end with 120."""
+    """Leave nothing in its buffer that cannot be written: Python would try again, and end with 120."""
     if stream is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""The last word, and the exit status that goes with it. Never fails, whatever has become of the output.
+"""The last word, and the exit status that goes with it: whatever has become of the output.
 
 Imports next to nothing: it must be there before the rest of the command is loaded.
 """
@@ -22,7 +22,7 @@ def say(what: str, status: Status, to: TextIO | None = None) -> Status:
 
 
 def why(error: Exception) -> str:
-    """What keeps the command from going on: the system's own words, or a fault of ours with its place."""
+    """What keeps us from going on: the system's own words, or a fault of ours with its place."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     place = traceback.extract_tb(error.__traceback__)[-1]

@@ -23,7 +23,7 @@ _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"
 
 
 class Terminal(Console):
-    """A console whose reader may go away: rich would end the process with 1, which means rolled back."""
+    """Its reader may go away: rich would end the process with 1, which means rolled back."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

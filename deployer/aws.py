@@ -37,7 +37,7 @@ _QUICK = config.Config(connect_timeout=1, read_timeout=2, retries=_RETRIES)
 
 _CLIENTS = {
     "lambda_": ("lambda", _CONFIG),
-    "once": ("lambda", _ONCE),  # for one smoke test: one attempt, with the time that a test may take
+    "once": ("lambda", _ONCE),  # one attempt, with the time that a smoke test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
     "sqs": ("sqs", _CONFIG),
@@ -56,9 +56,10 @@ class Means:
         self.watchdog_queue = os.environ.get("WATCHDOG_QUEUE_URL", "")
 
     def __getattr__(self, name: str) -> Any:
-        """A client, made when first asked for and kept for the sandbox's life; `once` is made anew each time.
+        """A client, made when first asked for and kept for the sandbox's life.
 
-        For one attempt must not meet a connection that has died while the sandbox was frozen.
+        `once` is made anew each time: its one attempt must not meet a connection that has died
+        while the sandbox was frozen.
         """
         service, settings = _CLIENTS[name]
         make: Any = boto3.client if name == "once" else _client
