@@ -10,6 +10,8 @@ Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as 
                                     remedies  what AWS refused, in one sentence with a remedy
     reads AWS                       eyes
     sends the one Invoke            start     nothing else here ever writes to AWS
-    drives                          watch
+    drives                          watch, and around it command: what was typed, and how it ends
+    has the last word               __main__  the process: it may not end with Python's own 1
+                                    say       on standard error, whatever has become of the output
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
 """

@@ -1,147 +1,53 @@
-"""`python -m cli`: reads what was typed, watches, and ends with the status that tells how the rollout ended."""
+"""`python -m cli`: the process around `command.main`. What happens to it is said in a sentence.
 
-import argparse
-import sys
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TextIO
-
-import boto3
-from botocore import exceptions
-from rich.console import Console
-
-from cli import remedies, request, words
-from cli.endings import MEANINGS, Status
-from cli.eyes import UNKNOWN_START, Clients, Eyes
-from cli.plain import Plain
-from cli.remedies import CannotSee, NotSent
-from cli.screen import Screen
-from cli.start import start
-from cli.state import State
-from cli.watch import Clock, Watch
-from decisions.errors import DeployError, InvalidRollout
-
-STACK = "aws-lambda-deploy-stack"
-
-_STATUSES = "\n".join(f"  {status:<5}{meaning}" for status, meaning in MEANINGS.items())
-_EPILOG = f"""\
-exit status:
-{_STATUSES}
-
-`make` turns every status but 0 into its own 2: a pipeline that tells them apart runs `.venv/bin/python -m cli …`.
-Ctrl-C stops watching, never the rollout. Credentials, Region and AWS_ENDPOINT_URL are those of the environment.
+It never ends as Python does by itself, with 1: that means that the rollout was rolled back.
 """
 
-#: Makes AWS's clients; tests pass one that makes fakes.
-Connect = Callable[[], Any]
+import io
+import os
+import signal
+import sys
+from typing import TextIO
+
+from cli.endings import Status
+from cli.say import GOES_ON, say, why
 
 
-def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(
-        prog="python -m cli",
-        description="Starts a rollout and follows it, or follows one that anybody has started.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="rollout | watch")
-    rollout = _verb(verbs, "rollout", "start a rollout, then follow it to its end")
-    watch = _verb(verbs, "watch", "follow the rollout that runs on an alias, whoever started it")
-    rollout.add_argument("--version", metavar="NUMBER", help="the published version to deploy")
-    rollout.add_argument("--steps", metavar="N", help="how many weights, such as 10")
-    rollout.add_argument("--interval", metavar="SECONDS", help="how long each weight lasts, such as 60")
-    rollout.add_argument("--type", help="linear (the default), exponential, canary, all-at-once, or a CodeDeploy name")
-    rollout.add_argument("--weights", metavar="LIST", help="instead of steps and type, such as 0.01,0.1,1")
-    rollout.add_argument(
-        "--health", metavar="JSON", help='the health check: true, false, or such as {"errors": "baseline"}'
-    )
-    rollout.add_argument(
-        "--payload", metavar="FILE", type=Path, help="a payload such as those in events/; the options change it"
-    )
-    watch.add_argument(
-        "--wait", metavar="SECONDS", type=float, default=0.0, help="for a rollout to begin, if none runs (0)"
-    )
-    return whole
-
-
-def _verb(verbs: Any, name: str, about: str) -> Any:
-    made = verbs.add_parser(
-        name,
-        help=about,
-        description=f"{about[0].upper()}{about[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--function", help="the function: its name or ARN, without a version")
-    made.add_argument("--alias", help="the alias that users call")
-    made.add_argument("--stack", default=STACK, help=f"the deployer's stack, for its log ({STACK})")
-    made.add_argument("--plain", action="store_true", help="a line a change, as where the output is no terminal")
-    return made
-
-
-def main(
-    arguments: Sequence[str] | None = None,
-    connect: Connect = lambda: Clients(boto3.client),
-    clock: Clock = time,
-    out: TextIO | None = None,
-) -> int:
-    reader = parser()
-    typed = reader.parse_args(arguments)
-    needed = (
-        ("function", "alias", "version") if typed.verb == "rollout" and not typed.payload else ("function", "alias")
-    )
-    for name in () if getattr(typed, "payload", None) else needed:
-        if not getattr(typed, name):
-            reader.error(f"which {name}? Give --{name}, or to make {name.upper()}=…")
-    out, watch = out or sys.stdout, None
+def run() -> int:
+    """The exit status."""
     try:
-        clients = connect()
-        make = _rollout if typed.verb == "rollout" else _watch
-        state, eyes = make(typed, clients, clock.time())
-        watch = Watch(state)
-        with _show(out, typed.plain) as show:
-            end = watch.follow(eyes, show, clock).end
-        return end.status if end else Status.UNKNOWN
+        return _typed()
     except KeyboardInterrupt:
-        print(f"\n{words.stopped(watch.state)}" if watch else "\nStopped.", file=out, flush=True)
-        return Status.STOPPED_WATCHING
-    except DeployError as error:
-        return _said(f"{type(error).__name__}: {error}", Status.REFUSED)
-    except CannotSee as error:
-        return _said(str(error), Status.REFUSED if isinstance(error, NotSent) else Status.NOT_SEEN)
-    except exceptions.BotoCoreError as error:
-        return _said(remedies.sentence(error), Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN)
+        return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
+    except Exception as error:
+        return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
 
 
-def _show(out: TextIO, plain: bool) -> Screen | Plain:
-    console = Console(file=out, highlight=False)
-    return Screen(console) if console.is_terminal and not console.is_dumb_terminal and not plain else Plain(out)
+def _typed() -> int:
+    from cli.command import main  # takes a moment, in which Ctrl-C may come
 
-
-def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A letter that the output lacks is no reason to end.
+        sys.stdout.reconfigure(errors="replace")
     try:
-        file = typed.payload and typed.payload.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidRollout(f"The payload cannot be read: {error}.") from error
-    rollout = request.check(request.payload(vars(typed), file), clients.region)
-    eyes = Eyes(clients, rollout.function_name, rollout.alias_name, typed.stack)
-    return start(clients, eyes, rollout, now), eyes
+        return main()
+    except SystemExit as ended:  # argparse has shown its help, or refused what was typed
+        return int(ended.code or 0)
 
 
-def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
-    rollout = request.check(
-        {"function-name": typed.function, "alias-name": typed.alias, "new-version": 1, "weights": [1], "interval": 0},
-        clients.region,
-    )
-    function, alias = rollout.function_name, rollout.alias_name
-    state = State(function, alias, since=now - UNKNOWN_START, give_up=now + typed.wait)
-    return state, Eyes(clients, function, alias, typed.stack)
-
-
-def _said(what: str, status: Status) -> int:
-    print(what, file=sys.stderr, flush=True)
-    return status
+def _let_go(stream: TextIO | None) -> None:
+    """Leave nothing in its buffer that cannot be written: Python would try again, and end with 120."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
+    _let_go(sys.__stdout__)
+    _let_go(sys.__stderr__)
+    sys.exit(status)

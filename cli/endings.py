@@ -16,6 +16,7 @@ class Status(IntEnum):
     STILL_SPLIT = 5
     NOTHING_RUNS = 6
     NOT_SEEN = 7
+    BROKEN_OFF = 8
     STOPPED_WATCHING = 130
 
 
@@ -28,6 +29,7 @@ MEANINGS = {
     Status.STILL_SPLIT: "the alias is still split, and nobody goes on: take it back",
     Status.NOTHING_RUNS: "watch: no rollout runs on this alias",
     Status.NOT_SEEN: "AWS could not be asked: how the rollout goes is not known",
+    Status.BROKEN_OFF: "the output was closed or full, or this command failed; a rollout that has begun goes on",
     Status.STOPPED_WATCHING: "stopped watching by Ctrl-C; the rollout goes on",
 }
 

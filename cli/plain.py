@@ -50,5 +50,5 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield f"look {seen[1]}  {seen[2]}"
     yield from (line for line in words.silence(state) if line not in words.silence(old))
     if state.end:
-        yield " ".join(filter(None, (f"{state.end.name}:", state.end.reason, state.end.where)))
+        yield words.told(state.end)
         yield from (f"warning: {warning}" for warning in state.end.warnings)

@@ -28,7 +28,7 @@ def payload(typed: Mapping[str, str | None], file: str | None = None) -> Any:
     """
     try:
         given = {} if file is None else json.loads(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRollout(f"The payload is not JSON ({error}): copy one of events/ and change it.") from error
     if not isinstance(given, Mapping):
         return given  # `check` says what is wrong with it
@@ -59,5 +59,5 @@ def _value(name: str, text: str | None) -> Any:
         text = f"[{text}]"
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -1,5 +1,8 @@
 """In a terminal: one panel that is drawn anew at every look, by rich. Its words are those of `words`."""
 
+import errno
+import os
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -19,6 +22,13 @@ _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKN
 _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
 
 
+class Terminal(Console):
+    """Its reader may go away: rich would end the process with 1, which means rolled back."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class Screen:
     """A context: the cursor comes back when it ends."""
 
@@ -30,7 +40,8 @@ class Screen:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._live.stop()
+        with suppress(OSError):  # what could not be written has been noticed before
+            self._live.stop()
 
     def show(self, state: State, now: float) -> None:
         self._live.update(panel(state, now), refresh=True)

@@ -88,7 +88,10 @@ def see(state: State, found: Snapshot | None, now: float) -> State:
     """Take in the alias as it is now; None for an alias that is no more."""
     if found is None:
         return replace(state, where="is deleted", split=False, gone=_first(state.gone, now))
-    state, mark = replace(state, where=found.state, split=bool(found.routing)), found.stamp
+    state = replace(state, where=found.state, split=bool(found.routing))
+    mark = found.stamp
+    if mark and list(found.routing) != [mark.new_version]:
+        mark = None  # no split bears it out: it is what a rollout that is over has left
     if mark and not state.rollout and _may_be_ours(state, mark.rollout_id, mark.new_version):
         state = replace(state, rollout=mark.rollout_id)
     if not mark or mark.rollout_id != state.rollout:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from cli.endings import Status
+from cli.endings import End, Status
+from cli.say import GOES_ON
 from cli.state import State
 from decisions.evidence import Counts
 
@@ -100,13 +101,23 @@ def silence(state: State) -> list[str]:
     ]
 
 
-def stopped(state: State) -> str:
-    """For who has pressed Ctrl-C."""
-    names = state.function, state.alias
+def told(end: End) -> str:
+    """The whole ending in a line."""
+    return " ".join(filter(None, (f"{end.name}:", end.reason, end.where)))
+
+
+def stopped(state: State | None, why: str = "") -> str:
+    """For who has pressed Ctrl-C; or is not shown any more because of `why`."""
+    because = f" ({why})" if why else ""
+    if state is None or not (state.plan or state.where):  # nothing was seen yet
+        return f"Stopped{because}; {GOES_ON}"
+    if state.end:
+        return f"Not all could be shown{because}. {told(state.end)}"
     if not state.rollout and not state.plan:
-        return "Stopped watching; no rollout had begun."
+        return f"Stopped watching{because}; no rollout had begun."
+    names = state.function, state.alias
     return (
-        "Stopped watching; the rollout goes on.\n"
+        f"Stopped watching{because}; the rollout goes on.\n"
         f"Watch it again:  {WATCH.format(*names)}\n"
         f"Stop it:         {STOP.format(*names)}"
     )

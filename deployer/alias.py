@@ -170,7 +170,7 @@ class Alias:
         if not self.may_be_split:
             return False
         if patience is None:
-            patience = self._clock.left() - aws.CALL_SECONDS
+            patience = self._clock.left() - aws.LAST_WORDS
         try:
             self._bring(Want({}, rolling_back=True), patience)
         except _Refused as refused:
@@ -238,7 +238,7 @@ class Alias:
                 # What is left must do for one more try as slow as this one, and for telling where
                 # the alias is.
                 took = self._clock.time() - began
-                slow = self._clock.left() < 2 * took + aws.CALL_SECONDS
+                slow = self._clock.left() < 2 * took + aws.LAST_WORDS
                 final = refused and not want.rolling_back
                 if slow or final or self._clock.time() >= give_up:
                     raise _Refused(aws.words(error), unsent) from error

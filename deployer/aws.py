@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
+from botocore.parsers import ResponseParserError
 
 from decisions.checks import SMOKE_SECONDS
 from deployer.clock import Clock
@@ -22,7 +23,7 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
 
 #: What a call may raise: AWS said no, or gave no answer that could be understood.
-CallFailed = (exceptions.ClientError, exceptions.BotoCoreError)
+CallFailed = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError)
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
 _CONFIG = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
@@ -32,11 +33,15 @@ _ONCE = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECOND
 #: connection that has died while Lambda had frozen the sandbox.
 TELL_SECONDS = ATTEMPTS * (1 + 2) + 1
 
+#: What must be left for the last words: where the alias is, that it was rolled back, and the ending,
+#: which is told again if need be.
+LAST_WORDS = CALL_SECONDS + 3 * TELL_SECONDS
+
 _QUICK = config.Config(connect_timeout=1, read_timeout=2, retries=_RETRIES)
 
 _CLIENTS = {
     "lambda_": ("lambda", _CONFIG),
-    "once": ("lambda", _ONCE),  # for one smoke test: one attempt, with the time that a test may take
+    "once": ("lambda", _ONCE),  # one attempt, with the time that a smoke test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
     "scheduler": ("scheduler", _CONFIG),
@@ -81,9 +86,10 @@ class Means:
         self.settings = Settings(*(os.environ.get(variable, "") for variable in VARIABLES))
 
     def __getattr__(self, name: str) -> Any:
-        """A client, made when first asked for and kept for the sandbox's life; `once` is made anew each time.
+        """A client, made when first asked for and kept for the sandbox's life.
 
-        For one attempt must not meet a connection that has died while the sandbox was frozen.
+        `once` is made anew each time: its one attempt must not meet a connection that has died
+        while the sandbox was frozen.
         """
         service, settings = _CLIENTS[name]
         make: Any = boto3.client if name == "once" else _client

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 from rich.console import Console
 
 import cli
-from cli import __main__, endings, lines, request, screen, words
+from cli import command as cli_command
+from cli import endings, lines, request, screen, words
 from cli.endings import MEANINGS, STATUSES, Status
 from cli.state import Plan, State
 from decisions import errors
@@ -35,7 +37,7 @@ class Ran:
     def __init__(self, command: str, aws: Aws, **more: Any) -> None:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stderr(err):
-            self.status = __main__.main([*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out)
+            self.status = cli_command.main([*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out)
         self.out, self.err = out.getvalue(), err.getvalue()
         self.seconds = aws.clock.now - START
 
@@ -134,7 +136,7 @@ def test_the_statuses_are_told_in_the_help_and_in_the_docs(capsys: pytest.Captur
     assert set(MEANINGS) == set(Status)
     for verb in ((), ("rollout",), ("watch",)):
         with pytest.raises(SystemExit):
-            __main__.main([*verb, "--help"])
+            cli_command.main([*verb, "--help"])
         told = capsys.readouterr().out
         assert all(re.search(rf"^  {status:d} +{re.escape(MEANINGS[status])}$", told, re.M) for status in Status)
     page = (HOUSE.parent / "docs" / "cli.md").read_text()
@@ -164,7 +166,7 @@ def test_what_is_missing_is_named_for_make_too(
     aws: Aws, command: str, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        __main__.main(command.split(), lambda: aws, aws.clock)
+        cli_command.main(command.split(), lambda: aws, aws.clock)
     assert ended.value.code == Status.REFUSED
     assert f"which {missing}? Give --{missing}, or to make {missing.upper()}=…" in capsys.readouterr().err
 
@@ -244,7 +246,7 @@ def test_what_fails_before_aws_is_asked_is_a_sentence_too(fault: Exception, told
     for command, status in ((ROLLOUT, Status.REFUSED), (WATCH, Status.NOT_SEEN)):
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
-            assert __main__.main(command.split(), connect, aws.clock, io.StringIO()) == status
+            assert cli_command.main(command.split(), connect, aws.clock, io.StringIO()) == status
         assert told in err.getvalue() and err.getvalue().count("\n") == 1
 
 
@@ -290,6 +292,14 @@ def test_without_the_log_the_end_is_seen_and_its_reason_unknown(aws: Aws, case: 
         and ".." not in ran.out
         and "Alias 'live' of 'checkout' is on version 8." in ran.out
     )
+
+
+def test_an_answer_that_cannot_be_understood_is_asked_for_again(aws: Aws) -> None:
+    for operation in ("describe_stacks", "filter_log_events", "get_metric_data"):
+        aws.faults[operation] = ResponseParserError("invalid XML received")
+    ran = Ran(ROLLOUT, good(aws).story((40, aws.faults.clear)))
+    assert ran.status == Status.DEPLOYED
+    assert f"look nothing wrong so far  {WHY}" in ran.out and "No log" not in ran.out
 
 
 def test_without_the_log_a_rollout_that_never_shows_is_not_waited_for_long(aws: Aws) -> None:
@@ -374,6 +384,55 @@ def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:
     ran = Ran(f"{WATCH} --wait 60", good(Aws(Clock())))
     assert ran.status == Status.DEPLOYED
     assert "No rollout runs on this alias: it is on version 7. Waiting for one until 12:01:07 UTC …" in ran.out
+
+
+def littered(aws: Aws, routing: dict[str, float], id: str = "c" * 12) -> Aws:
+    """A stamp of a rollout to version 8 that is over, on an alias whose calls go as `routing` says."""
+    aws.shift(0.5, 1, id=id, quiet=True)
+    aws.routing = routing
+    return aws
+
+
+LITTERED = {
+    "unsplit": ({}, "is on version 7."),
+    "split by hand": ({"9": 0.1}, "is split: it sends 10 % of its calls to version 9, the rest to version 7."),
+}
+
+
+@pytest.mark.parametrize("case", LITTERED)
+def test_a_stamp_that_no_split_bears_out_is_litter_and_nothing_runs(aws: Aws, case: str) -> None:
+    routing, where = LITTERED[case]
+    ran = Ran(WATCH, littered(aws, routing))
+    assert (ran.status, ran.seconds) == (Status.NOTHING_RUNS, 0)
+    told = f"NOTHING_RUNS: No rollout runs on this alias. Alias 'live' of 'checkout' {where}"
+    assert ran.out == f"12:00:07  {told}\n"
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_the_rollout_that_begins_on_a_littered_alias_is_the_one_that_is_followed(aws: Aws, command: str) -> None:
+    ran = Ran(command, good(littered(aws, {})))
+    assert ran.status == Status.DEPLOYED
+    assert f"rollout {ID} on checkout:live" in ran.out and "c" * 12 not in ran.out
+
+
+def taken_back(aws: Aws) -> Aws:
+    """By an operator, with the README's command, which leaves the description and so the stamp."""
+    return runs(aws, (40, lambda: setattr(aws, "routing", {})))
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_an_alias_that_is_taken_back_under_a_stamp_that_still_stands_is_left_to_the_log(aws: Aws, command: str) -> None:
+    left = "Somebody else moved the alias during the rollout, so it was left to them."
+    taken_back(aws).story((50, lambda: aws.end("AliasChanged", "7", reason=left)))
+    ran = Ran(command, aws)
+    assert ran.status == Status.CHANGED and ran.seconds == pytest.approx(50, abs=3)
+    assert "The alias is on version 7. Waiting for the log to say how it ended …" in ran.out
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
+def test_an_alias_that_is_taken_back_is_not_called_split_where_the_log_is_silent(aws: Aws, command: str) -> None:
+    ran = Ran(command, taken_back(aws))
+    assert ran.status == Status.UNKNOWN and ran.seconds == pytest.approx(100, abs=3)
 
 
 @pytest.mark.parametrize("wait", ["", " --wait 20"])
@@ -501,7 +560,7 @@ def test_a_file_is_short_and_says_what_it_is_for_and_pure_ones_are_pure(name: st
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert "time" not in imported or name == "__main__"
+    assert "time" not in imported or name == "command"
     if told.startswith("PURE"):
         assert not {module.split(".")[0] for module in imported} & {"boto3", "os", "time", "logging", "rich", "pathlib"}
         assert not re.search(r"\b(datetime|date)\.(now|utcnow|today)\b", MODULES[name])

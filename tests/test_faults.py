@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.parsers import ResponseParserError
 
 from decisions.errors import (
     AliasBusy,
@@ -17,7 +18,7 @@ from decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.world import WORDS, FakeClients, FakeLambda, World
+from tests.world import WORDS, FakeClients, FakeCloudWatch, FakeLambda, World
 
 FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}
@@ -84,6 +85,22 @@ def test_a_last_sentence_that_is_not_true_is_noticed(told: str) -> None:
     assert world.history[-1] == "7"
     with pytest.raises(AssertionError):
         assert_told_truly(world, told)
+
+
+def test_an_answer_that_cannot_be_understood_is_a_look_that_could_not_be_made() -> None:
+    class Garbled(FakeCloudWatch):
+        def get_metric_data(self, **request: Any) -> dict[str, Any]:
+            answer = super().get_metric_data(**request)
+            if len(world.looked) in (1, 3, 4):
+                raise ResponseParserError("Unable to parse response, invalid XML received")
+            return answer
+
+    world = World()
+    event: dict[str, Any] = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
+    event |= {"steps": 2, "interval": 60}
+    told = world.invoke(event, clients=FakeClients(world, cloudwatch=Garbled(world)))["rollout"]
+    assert world.history == [0.5, 1.0, "8"]
+    assert (told["status"], told["checks"]["unseen"]) == ("SUCCEEDED", 2)
 
 
 def report(capsys: pytest.CaptureFixture[str], what: str, ended: Counter[str]) -> None:

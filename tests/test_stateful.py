@@ -6,6 +6,7 @@ happened. `SCENARIOS` says how many, `SEED` which; a scenario that breaks a rule
 
 import builtins
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,9 @@ def _abandoned(state: State, time: float) -> bool:
     now = START + timedelta(seconds=time)
     if stamp is None or unstamped(state.description).endswith("…"):  # the whole words are its watchdog's to put back
         return False
-    return stamp.version in state.routing and stamp.until < now + SKEW - GRACE
+    (said,) = re.findall(r" at ([0-9.e-]+) \(", state.description)[-1:] or [""]
+    weight = f"{state.routing.get(stamp.version, 0.0):.3g}"  # another one is somebody's own
+    return said == weight and stamp.until < now + SKEW - GRACE
 
 
 def nobody_s_words_are_overwritten(played: Played) -> Iterator[Violation]:
@@ -194,8 +197,13 @@ def whoever_ends_has_told(played: Played) -> Iterator[Violation]:
                 f"told {told[-1].status}, ended {status} ({course.plan.driver})",
                 f"{course} told {told[-1]}, and ended {course.outcome}",
             )
-        elif status != "RollbackFailed" and text and (told[-1].reason not in text or told[-1].where not in text):
+        elif status != "RollbackFailed" and text and not _says(text, told[-1], course.plan.driver):
             yield Violation(f"told otherwise: {status}", f"{course} told {told[-1]}, and ended {course.outcome}")
+
+
+def _says(text: str, told: Told, driver: str) -> bool:
+    """What a Rollback told may be an earlier try than the one that ended the execution: the alias may have moved on."""
+    return told.reason in text and (told.where in text or driver == "machine")
 
 
 def a_rollback_is_told(played: Played) -> Iterator[Violation]:

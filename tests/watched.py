@@ -52,7 +52,7 @@ class Aws:
         self.log: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS.values()}
         self.outputs = dict(GROUPS)
         self.calls = {"7": (100, 0), "8": (50, 0)}
-        self.faults: dict[str, Exception] = {}
+        self.faults: dict[str, BaseException] = {}
         self.invoked: list[Any] = []
         absent = SimpleNamespace(ResourceNotFoundException=type("ResourceNotFoundException", (ClientError,), {}))
         self.lambda_ = SimpleNamespace(get_alias=self.get_alias)

@@ -1,0 +1,31 @@
+"""The last word, and the exit status that goes with it: whatever has become of the output.
+
+Imports next to nothing: it must be there before the rest of the command is loaded.
+"""
+
+import sys
+import traceback
+from contextlib import suppress
+from typing import TextIO
+
+from cli.endings import Status
+
+#: The end of a sentence for who cannot be told more.
+GOES_ON = "a rollout that has begun goes on: 'make watch' tells."
+
+
+def say(what: str, status: Status, to: TextIO | None = None) -> Status:
+    """On standard error, or elsewhere."""
+    with suppress(OSError):
+        print(what, file=to or sys.stderr, flush=True)
+    return status
+
+
+def why(error: Exception) -> str:
+    """What keeps us from going on: the system's own words, or a fault of ours with its place."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    file = place.filename.rsplit("/", 1)[-1]
+    said = " ".join(str(error).split())  # on one line
+    return f"{type(error).__name__}: {said}, in {file}, line {place.lineno}"
