@@ -212,7 +212,13 @@ def _gone_on(hold: Hold, found: Snapshot) -> bool:
     mark = found.stamp
     if mark is None or mark.rollout_id == hold.rollout_id or not hold.shifted:
         return False
-    return list(found.routing) == [mark.new_version]
+    return _split_by(mark, found)
+
+
+def _split_by(mark: Stamp, found: Snapshot) -> bool:
+    """Whether it is split as this stamp says: else somebody has changed it since."""
+    weight = found.routing.get(mark.new_version)
+    return weight is not None and _told_by(mark, weight)
 
 
 def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
@@ -229,13 +235,12 @@ def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
     if not known:
         return False
     if our_stamp:
-        return _told_by(found.stamp, found.routing[hold.new_version])
+        return found.stamp is not None and _split_by(found.stamp, found)
     return found.stamp is None and hold.shifted
 
 
-def _told_by(mark: Stamp | None, weight: float) -> bool:
+def _told_by(mark: Stamp, weight: float) -> bool:
     """Whether a stamp, which was written with its weight and tells three digits, tells this one."""
-    assert mark is not None, "under a stamp"
     return f"{weight:.3g}" == f"{mark.weight:.3g}" or same_weight(mark.weight, weight)
 
 
@@ -257,9 +262,7 @@ def same_weight(sent: float, found: float) -> bool:
 def abandoned(found: Snapshot, now: datetime) -> bool:
     """Whether this is a rollout's split whose deployer has surely ended without rolling it back."""
     mark = found.stamp
-    if mark is None or list(found.routing) != [mark.new_version]:
-        return False
-    if not _told_by(mark, found.routing[mark.new_version]):  # somebody else has set this weight
+    if mark is None or not _split_by(mark, found):
         return False
     if found.shortened:  # the user's own words are known to its watchdog alone
         return False

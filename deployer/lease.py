@@ -15,8 +15,8 @@ from typing import Any
 
 from decisions import errors
 from decisions.ending import Ending
-from decisions.rollout import Rollout
 from deployer import aws
+from deployer.run import Run
 from deployer.tell import logger
 
 #: It runs out on the first whole minute at least so many seconds ahead: Scheduler knows no finer
@@ -43,23 +43,22 @@ TARGET = ("function-name", "alias-name", "new-version", "weights")
 class Lease:
     """One rollout's lease. Times are seconds since 1970."""
 
-    def __init__(self, means: aws.Means, rollout: Rollout, rollout_id: str, original: str) -> None:
-        self._means = means
-        self._clock = means.clock
-        self._name = {"Name": rollout_id, "GroupName": means.settings.lease_group}
-        event = rollout.to_event()
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._means = run.means
+        self._clock = run.clock
+        self._name = {"Name": run.progress.id, "GroupName": run.means.settings.lease_group}
+        event = run.rollout.to_event()
         self._message: dict[str, Any] = {key: event[key] for key in TARGET}
-        self._progress = {"id": rollout_id, "original": original}
         self._renewed = 0.0
         self._tried = 0.0
         self._unrenewed = ""  # why it could not be moved on, in AWS's words
         self.due = 0.0
 
-    def take(self, words: str) -> None:
-        """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`. `words` are the
-        user's own."""
+    def take(self) -> None:
+        """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`."""
         try:
-            self._send(self._means.scheduler.create_schedule, words)
+            self._send(self._means.scheduler.create_schedule)
         except aws.CallFailed as error:
             kind = errors.InvalidRollout if aws.refused(error) else errors.RolloutInterrupted
             raise kind(
@@ -75,7 +74,7 @@ class Lease:
         """Seconds for which shifts may still be made."""
         return self.due - SAFE - self._clock.time()
 
-    def renew(self, words: str, older_than: float = EVERY) -> None:
+    def renew(self, older_than: float = EVERY) -> None:
         """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted`
         when it runs out."""
         # Never when it may be running out: the watchdog may have asked already, and found it as it
@@ -84,7 +83,7 @@ class Lease:
         if self.spare() > 0 and now - self._renewed >= older_than and now - self._tried >= AGAIN:
             self._tried = now
             try:
-                self._send(self._means.scheduler.update_schedule, words)
+                self._send(self._means.scheduler.update_schedule)
             except aws.CallFailed as error:
                 self._unrenewed = f"AWS says {aws.words(error)}"
                 logger.warning("LEASE_NOT_RENEWED", extra={"reason": self._unrenewed})
@@ -93,26 +92,33 @@ class Lease:
                 f"The lease runs out, and could not be renewed in time. {self._unrenewed}".strip()
             )
 
-    def give_up(self, ending: Ending, words: str) -> None:
+    def give_up(self, ending: Ending) -> None:
         """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
         still to be done."""
         scheduler = self._means.scheduler
         try:
-            if ending.left_over or ending.status == "RollbackFailed":
+            if ending.left_over:
                 self._message["told"] = ending.status
-                self._send(scheduler.update_schedule, words)
+                self._send(scheduler.update_schedule)
             else:
                 scheduler.delete_schedule(**self._name)
         except aws.CallFailed as error:  # it runs out, then, and the watchdog sees for itself
             logger.info("LEASE_LEFT", extra={"reason": aws.words(error)})
 
-    def _send(self, call: Any, words: str) -> None:
+    def _send(self, call: Any) -> None:
         """Create or update it: fields that are left out would be reset, so all are sent."""
         now = self._clock.time()
         due = math.ceil((now + AHEAD) / 60) * 60
         settings = self._means.settings
         at = datetime.fromtimestamp(due, UTC)
-        message = {**self._message, "progress": {**self._progress, "words": words}}
+        progress = self._run.progress
+        told = {
+            "id": progress.id,
+            "original": progress.original,
+            "words": self._run.alias.words,
+            "step": progress.step,
+        }
+        message = {**self._message, "progress": told}
         call(
             **self._name,
             ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",

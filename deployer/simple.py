@@ -92,15 +92,15 @@ def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
 def with_shifts(run: Run) -> Ending:
     """Roll out. After the first shift every way out ends in finalize or in a rollback: write,
     tell, end the lease."""
-    lease = Lease(run.means, run.rollout, run.progress.id, run.progress.original)
-    lease.take(run.alias.words)
+    lease = Lease(run)
+    lease.take()
     try:
         roll_out(run, lease)
         ended = finalize(run, lease)
     except BaseException as cause:
         ended = run.roll_back(cause, lease.due)
     run.tell_ending(ended)
-    lease.give_up(ended, run.alias.words)
+    lease.give_up(ended)
     return ended
 
 
@@ -120,12 +120,14 @@ def roll_out(run: Run, lease: Lease) -> None:
 
 
 def update_weight(run: Run, lease: Lease, until: datetime) -> None:
-    lease.renew(run.alias.words, BEFORE_SHIFT)
+    lease.renew(BEFORE_SHIFT)
     run.update_weight(until, spare(run, lease))
+    if run.progress.step == 1:  # from now on a split may be ours
+        lease.renew(older_than=0.0)
 
 
 def finalize(run: Run, lease: Lease) -> Ending:
-    lease.renew(run.alias.words, BEFORE_SHIFT)
+    lease.renew(BEFORE_SHIFT)
     return run.finalize(spare(run, lease))
 
 
@@ -142,7 +144,7 @@ def wait(run: Run, lease: Lease) -> None:
             raise errors.RolloutInterrupted(
                 "Time ran out: only the reserve for a rollback was left."
             )
-        lease.renew(run.alias.words)
+        lease.renew()
         if run.pause <= 0:
             return
         run.glance()

@@ -59,15 +59,22 @@ class Dead:
     @property
     def stamped_only(self) -> bool:
         """Whether a split without a stamp is none of its own: it had ended, and may be long ago."""
-        return not self.once or self.told not in ("", "RollbackFailed")
+        died_before_it_shifted = "hold" not in self.state and not self.step
+        ended = self.told not in ("", "RollbackFailed")
+        return not self.once or ended or died_before_it_shifted
+
+    @property
+    def step(self) -> int:
+        """How far it had got at least."""
+        return int(self.state["progress"].get("step", 0))
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Those that may stand on the alias: the last one and the next, where that is known."""
+        """Those that may stand on the alias."""
+        weights = self.state["weights"]
         if "hold" not in self.state:
-            return tuple(self.state["weights"])
-        step = self.state["progress"]["step"]
-        return (*self.state["hold"]["weights"], *self.state["weights"][step : step + 1])
+            return tuple(weights[max(0, self.step - 1) :])
+        return (*self.state["hold"]["weights"], *weights[self.step : self.step + 1])
 
     @property
     def message(self) -> str:
@@ -234,8 +241,7 @@ def _run(dead: Dead, means: aws.Means) -> Run:
         event={},
     )
     told = state["progress"]
-    step = told.get("step", 0)
-    progress = Progress(told["id"], told["original"], told["words"], started=0.0, step=step)
+    progress = Progress(told["id"], told["original"], told["words"], started=0.0, step=dead.step)
     alias = Alias(means, rollout, progress.id)
     hold = Hold(
         progress.id,

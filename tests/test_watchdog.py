@@ -125,7 +125,9 @@ def test_the_message_holds_what_a_rollback_needs_and_no_payload() -> None:
     world = killed(40)
     message = json.loads(world.leases[0])
     assert set(message) == {"function-name", "alias-name", "new-version", "weights", "progress"}
-    assert message["progress"] == {"id": "0123456789ab", "original": "7", "words": WORDS}
+    assert message["progress"] == {"id": "0123456789ab", "original": "7", "words": WORDS, "step": 0}
+    (schedule,) = world.schedules.values()
+    assert json.loads(schedule.message)["progress"]["step"] == 1, "moved on after the first shift, and at 30 s"
 
 
 def test_the_longest_rollout_s_message_fits_into_the_schedule() -> None:
