@@ -7,8 +7,8 @@ the alias back. It never takes the alias from anybody: what is somebody else's i
 what is ours is taken out.
 """
 
-import math
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -49,9 +49,7 @@ class Alias:
         self._answered = True  # AWS answered the last write, and did as it was asked
         self._shift_may_have_landed = False
         self.took_out = False  # what was ours, of an alias that somebody else had moved
-        self._may_have_landed: float | None = (
-            None  # when the first was sent whose fate is not known
-        )
+        self._may_have_landed = False  # the last write whose answer was lost
         self.words = self.seen.words
         self.hold = Hold(
             rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision
@@ -74,11 +72,11 @@ class Alias:
         """Whether our stamp stood on the alias when it was last seen."""
         return self.judged(Want({})).our_stamp
 
-    def by_ourselves(self, before: float = math.inf) -> bool:
-        """Whether a write of ours put the alias where it is: one that was answered, or one whose
-        answer was lost, and which was sent `before` that time."""
-        lost = self._may_have_landed
-        return self._answered or (lost is not None and lost < before)
+    @property
+    def by_ourselves(self) -> bool:
+        """Whether a write of ours put the alias where it is: it was answered, or its answer was
+        lost."""
+        return self._answered or self._may_have_landed
 
     @property
     def told(self) -> str:
@@ -136,7 +134,7 @@ class Alias:
         try:
             self._bring(want, min(PATIENCE, spare))
         except _Refused as refused:
-            self._shift_may_have_landed = self._may_have_landed is not None
+            self._shift_may_have_landed = self._may_have_landed
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
             if not self.may_be_split:
@@ -146,7 +144,7 @@ class Alias:
             raise errors.RolloutInterrupted(
                 f"The alias could not be shifted to {weight:g}: {refused.why}"
             ) from refused
-        self._may_have_landed = None
+        self._may_have_landed = False
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
     def finalize(self, spare: float) -> None:
@@ -180,12 +178,23 @@ class Alias:
         return True
 
     def confirm(self) -> None:
-        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the
-        API's own error."""
+        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's
+        own error."""
         want = Want(self.seen.routing, stamp=self._stamp)
-        self._check(want)
+        self._check(want, self._is_untouched)
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
+
+    def _is_untouched(self, want: Want) -> bool:
+        """Whether AWS takes a write of what stands there, under the revision that we know.
+
+        Reads may lag behind by more than we can know of; a write under an old revision is refused.
+        """
+        try:
+            self._update(want)
+        except aws.CallFailed:
+            return False
+        return True
 
     def take_out(self, stamped_only: bool = False) -> None:
         """Take our weight and our stamp out of what the alias is now, if AWS lets us.
@@ -229,8 +238,7 @@ class Alias:
             except aws.CallFailed as error:
                 refused = aws.refused(error)
                 unsent = unsent and refused
-                if self._may_have_landed is None and aws.may_have_been_done(error):
-                    self._may_have_landed = began
+                self._may_have_landed = self._may_have_landed or aws.may_have_been_done(error)
                 with suppress(*aws.CallFailed):  # not read: write again
                     finding = self._check(want)
                     if finding.whose is Whose.AS_WANTED and self.seen.revision != before:
@@ -244,9 +252,9 @@ class Alias:
                     raise _Refused(aws.words(error), unsent) from error
             self._clock.pause(attempt)
 
-    def _check(self, want: Want) -> Finding:
+    def _check(self, want: Want, is_untouched: Callable[[Want], bool] | None = None) -> Finding:
         """Read the alias: as we want it, or still ours; otherwise yield it to whoever moved it,
-        and raise."""
+        and raise. Where it can be asked whether it `is_untouched`, that is asked before."""
         try:
             found = self._read()
         except aws.CallFailed as error:
@@ -257,6 +265,9 @@ class Alias:
         finding = self._judge(want, found)
         if finding.whose is Whose.STALE:
             return finding
+        ours = finding.whose in (Whose.AS_WANTED, Whose.OURS)
+        if not ours and is_untouched is not None and is_untouched(want):
+            return Finding(Whose.STALE)
         self._take(found)
         self._yield_unless_ours(want, finding)
         return finding
@@ -303,7 +314,7 @@ class Alias:
         self._answered = False
         answer = self._client.update_alias(**request)
         self._answered = True
-        self._may_have_landed = None
+        self._may_have_landed = False
         self._take(Snapshot(answer))
 
     def _read(self) -> Snapshot:

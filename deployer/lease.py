@@ -96,6 +96,8 @@ class Lease:
         """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
         still to be done."""
         scheduler = self._means.scheduler
+        if ending.silent:  # the watchdog has it
+            return
         try:
             if ending.left_over:
                 self._message["told"] = ending.status

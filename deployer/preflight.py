@@ -128,7 +128,7 @@ def undo_abandoned(run: Run) -> None:
     cause = RolloutInterrupted(f"The deployer died. Rollout {run.progress.id} found what it had left.")
     try:
         dead.alias.roll_back(PATIENCE)
-        if dead.alias.by_ourselves():
+        if dead.alias.by_ourselves:
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
             run.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")

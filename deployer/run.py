@@ -165,19 +165,19 @@ class Run:
         except MOVED as error:
             moved = error
         except errors.RollbackFailed as failed:
-            late = self.clock.time() >= lease_until and not alias.by_ourselves(lease_until)
-            return ending.not_rolled_back(cause, failed, silent=alias.was_split and late)
+            late = self.clock.time() >= lease_until
+            silent = late and alias.was_split and not alias.by_ourselves
+            return ending.not_rolled_back(cause, failed, silent)
+        # What the other one took back, or finalized, it has told.
         others_tell = watchdog or self.clock.time() >= lease_until
         if isinstance(moved, MOVED):
             alias.take_out(stamped_only=True)
-            gone = alias.seen.version == self.progress.original and not alias.seen.routing
-            # What the other one took back, or finalized, it has told.
             ours = alias.took_out or alias.stamped
+            gone = alias.seen.version == self.progress.original and not alias.seen.routing
             if others_tell and not ours and (watchdog or gone):
                 return ending.lost(cause)
             return ending.moved(cause, moved)
-        ours = alias.by_ourselves(NEVER if watchdog else lease_until)
-        if others_tell and alias.was_split and not ours:
+        if others_tell and alias.was_split and not alias.by_ourselves:
             return ending.lost(cause)
         return ending.rolled_back(cause, was_split)
 

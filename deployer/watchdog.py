@@ -14,8 +14,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import errors
-from decisions.ownership import Hold, Want
+from decisions import ending, errors
+from decisions.ownership import Hold, Want, Whose
 from decisions.rollout import Rollout
 from decisions.steps import Progress
 from deployer import aws, lease
@@ -198,8 +198,7 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         raise
     alias = run.alias
     finding = alias.judged(Want({}, rolling_back=True))
-    on_original = alias.seen.version == alias.hold.original
-    if not (finding.our_stamp or (finding.our_weight and on_original)):
+    if not finding.something_of_ours:
         logger.info("NOTHING_TO_DO")
         return
     if not finding.our_stamp and dead.unstamped != alias.seen.revision:
@@ -211,6 +210,11 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         if alias.stamped:
             raise errors.RollbackFailed(f"Our stamp still stands on the alias. {alias.told}")
         logger.info("TAKEN_OUT")
+        return
+    if not finding.our_stamp and finding.whose is not Whose.OURS:
+        # Beside somebody's own version and words a weight may be theirs: they are told of it.
+        changed = errors.AliasChanged("Somebody else moved the alias after the deployer had died.")
+        run.tell_ending(ending.refused(changed).at(alias.where()))
         return
     mark = alias.seen.stamp
     if mark is not None:
