@@ -11,10 +11,13 @@ service.py        the Lambda service: routes a call to a sandbox, and writes its
 metrics.py        CloudWatch: what functions did, published late, and GetMetricData
 alarms.py         CloudWatch: metric and composite alarms
 destinations.py   what becomes of asynchronous invocations
+policies.py       PURE: what a policy says of a request
+roles.py          what roles may do, and who asks
 delivery.py       carries a message to a queue, topic, function or bus, if its policy allows it
 events.py         EventBridge: rules, patterns, schedules
 scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
 queues.py         SQS: event source mappings are polled, failures go back or to the dead-letter queue
+redrive.py        SQS: an operator moves what is in a dead-letter queue
 faults.py         what goes wrong on purpose: an API out of order, sandboxes to be killed
 server.py         starts it all on a free port
 users.py          users' traffic

@@ -22,7 +22,8 @@ REFUSE, DROP, LOSE = "refuse", "drop", "lose"
 #: Below this path the local AWS itself answers, also while the API is out of order.
 PREFIX = "/_local/"
 
-_LAMBDA = re.compile(r"/\d{4}-\d\d-\d\d/")
+#: The paths of Lambda's API, and of Scheduler's.
+_REST = re.compile(r"/(\d{4}-\d\d-\d\d|schedules|schedule-groups)(/|$)")
 _SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
 
 
@@ -74,7 +75,7 @@ def _body(environ: dict[str, Any]) -> dict[str, Any]:
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     """503: `ServiceException` where the service speaks JSON; where it speaks XML, nothing more."""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # else the client sees a reset instead
-    speaks_json = "HTTP_X_AMZ_TARGET" in environ or _LAMBDA.match(environ["PATH_INFO"])
+    speaks_json = "HTTP_X_AMZ_TARGET" in environ or _REST.match(environ["PATH_INFO"])
     body = {"__type": "ServiceException", "Type": "Server", "message": "The local AWS is out of order, as it was told."}
     answer = json.dumps(body).encode() if speaks_json else b""
     headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ServiceException")] if speaks_json else []

@@ -1,20 +1,24 @@
 """SQS as a source of invocations: every event source mapping is polled, as Lambda's pollers do.
 
 A message must never be lost: it leaves its queue when the function has taken it, or for the dead-letter queue.
+Nor may anybody send what a policy denies.
 """
 
 import json
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import EventSourceMapping, LambdaBackend, lambda_backends
 from moto.sns.models import Subscription
+from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
+from moto.sqs.responses import SQSResponse
 
-from local import delivery
+from local import delivery, roles
 from local.sandbox import ACCOUNT, REGION
 from local.service import Service
 
@@ -33,6 +37,23 @@ def apply() -> None:
     Queue._set_attributes = _set_attributes
     SQSBackend.receive_message = _receive_message
     Subscription.publish = _publish
+    SQSResponse.send_message = _if_allowed(SQSResponse.send_message)
+    SQSResponse.send_message_batch = _if_allowed(SQSResponse.send_message_batch)
+
+
+def _if_allowed(send: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """As moto's, if the caller's policies and the queue's let it."""
+
+    def sends(self: Any) -> Any:
+        queue = self.sqs_backend.get_queue(self._get_queue_name())
+        caller = roles.caller(self.headers)
+        if not roles.may(caller, "sqs:SendMessage", queue.queue_arn, queue._policy_json):
+            told = f"sqs:SendMessage on resource: {queue.queue_arn}"
+            error = f"User: {caller} is not authorized to perform: {told}"
+            raise SQSException("AccessDenied", error)
+        return send(self)
+
+    return sends
 
 
 def _set_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:

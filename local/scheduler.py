@@ -1,6 +1,7 @@
 """EventBridge Scheduler: one-time schedules fire, late as on AWS, and send as the role they name.
 
-It must never send what that role may not send, nor fire what has been moved on or deleted.
+It must never send what that role may not send, nor fire what has been moved on or deleted, nor let
+a function do what its own role may not do.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -21,7 +22,7 @@ from moto.scheduler.exceptions import ScheduleGroupNotFound, ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
-from local import delivery
+from local import delivery, roles
 from local.sandbox import ACCOUNT, REGION
 
 SERVICE = "scheduler.amazonaws.com"
@@ -35,6 +36,8 @@ _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
 _ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
 
 _lock = threading.Lock()
+_moto_get = EventBridgeSchedulerResponse.get_schedule
+_moto_delete = EventBridgeSchedulerResponse.delete_schedule
 _moto_create_group = EventBridgeSchedulerBackend.create_schedule_group
 _moto_delete_group = EventBridgeSchedulerBackend.delete_schedule_group
 
@@ -46,11 +49,21 @@ class _Conflict(JsonRESTError):  # type: ignore[misc]
         super().__init__("ConflictException", message)
 
 
+class _Denied(JsonRESTError):  # type: ignore[misc]
+    code = 403
+
+    def __init__(self, caller: str, action: str, resource: str) -> None:
+        told = f"User: {caller} is not authorized to perform: {action} on resource: {resource}"
+        super().__init__("AccessDeniedException", told)
+
+
 def apply() -> None:
     EventBridgeSchedulerBackend.create_schedule_group = _create_group
     EventBridgeSchedulerBackend.delete_schedule_group = _delete_group
     EventBridgeSchedulerResponse.create_schedule = _create_schedule
     EventBridgeSchedulerResponse.update_schedule = _update_schedule
+    EventBridgeSchedulerResponse.get_schedule = _get_schedule
+    EventBridgeSchedulerResponse.delete_schedule = _delete_schedule
 
 
 def _create_group(self: Any, name: str, tags: Any) -> Any:
@@ -73,6 +86,7 @@ def _delete_group(self: Any, name: str | None) -> None:
 def _create_schedule(self: Any) -> str:
     request = json.loads(self.body)
     name = _name(self)
+    _check_writer(self, "scheduler:CreateSchedule", request)
     with _lock:
         group = self.scheduler_backend.get_schedule_group(request.get("GroupName"))
         before = group.schedules.get(name)
@@ -90,6 +104,7 @@ def _update_schedule(self: Any) -> str:
     """A new one in the old one's place: what the request leaves out was never given."""
     request = json.loads(self.body)
     name = _name(self)
+    _check_writer(self, "scheduler:UpdateSchedule", request)
     with _lock:
         group = self.scheduler_backend.get_schedule_group(request.get("GroupName"))
         before = group.get_schedule(name)
@@ -99,8 +114,37 @@ def _update_schedule(self: Any) -> str:
     return json.dumps({"ScheduleArn": schedule.arn})
 
 
+def _get_schedule(self: Any) -> Any:
+    _check_caller(self, "scheduler:GetSchedule", self._get_param("groupName"))
+    return _moto_get(self)
+
+
+def _delete_schedule(self: Any) -> Any:
+    _check_caller(self, "scheduler:DeleteSchedule", self._get_param("groupName"))
+    with _lock:
+        return _moto_delete(self)
+
+
 def _name(response: Any) -> str:
     return unquote(response.uri.split("?")[0].rpartition("/")[2])
+
+
+def _check_writer(response: Any, action: str, request: dict[str, Any]) -> None:
+    """Whoever gives Scheduler a role must be allowed to."""
+    caller = _check_caller(response, action, request.get("GroupName"))
+    role = request["Target"]["RoleArn"]
+    if not roles.may_pass(caller, role, SERVICE):
+        raise _Denied(caller, "iam:PassRole", role)
+
+
+def _check_caller(response: Any, action: str, group: str | None) -> str:
+    """Who asks, and may."""
+    caller = roles.caller(response.headers)
+    schedule = f"schedule/{group or 'default'}/{_name(response)}"
+    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:{schedule}"
+    if not roles.may(caller, action, arn):
+        raise _Denied(caller, action, arn)
+    return caller
 
 
 def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
@@ -125,10 +169,8 @@ def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
     queues = [target["Arn"], *target.get("DeadLetterConfig", {}).values()]
     if not all(arn.startswith("arn:aws:sqs:") for arn in queues):
         raise ValidationException("Targets other than queues are not known here.")
-    try:
-        delivery.role_of(target["RoleArn"], SERVICE, group.arn)
-    except delivery.NotAllowed:
-        raise ValidationException(_ROLE) from None
+    if not roles.trusts(target["RoleArn"], SERVICE, group.arn):
+        raise ValidationException(_ROLE)
     schedule = Schedule(
         region=REGION,
         account_id=ACCOUNT,
@@ -204,16 +246,18 @@ def fire_named(group: str, name: str) -> None:
 def _deliver(schedule: Any, group_arn: str) -> None:
     """Both ways in the name of the role: without it there is none."""
     target = schedule.target
+    role = target["RoleArn"]
     message = target.get("Input") or "{}"
     dead_letters = target.get("DeadLetterConfig", {}).get("Arn")
     try:
-        role = delivery.role_of(target["RoleArn"], SERVICE, group_arn)
+        if not roles.trusts(role, SERVICE, group_arn):
+            raise delivery.NotAllowed(_ROLE)
         try:
-            delivery.send_to_queue(target["Arn"], message, role)
+            delivery.send_as(role, target["Arn"], message)
         except Exception as error:
             if not dead_letters:
                 raise
-            delivery.send_to_queue(dead_letters, message, role, _why(schedule, error))
+            delivery.send_as(role, dead_letters, message, _why(schedule, error))
     except Exception as error:
         told = f"local AWS: {schedule.arn} was not delivered: {error!r}"
         print(told, file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.responses import BaseResponse
 from moto.logs.models import logs_backends
 
-from local import delivery, destinations
+from local import delivery, destinations, roles
 from local.metrics import Minutes
 from local.sandbox import ACCOUNT, REGION, Answer, Sandbox
 
@@ -166,7 +166,7 @@ class Service:
                 zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(code)
         variables = {
             "AWS_ENDPOINT_URL": self._endpoint,
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": roles.access_key(name),
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,

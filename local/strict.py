@@ -15,8 +15,32 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
 from samtranslator.translator.transform import transform
 
-from local import alarms, destinations, events, executions, metrics, queues, resources, scheduler, stepfunctions
+from local import (
+    alarms,
+    destinations,
+    events,
+    executions,
+    metrics,
+    queues,
+    redrive,
+    resources,
+    scheduler,
+    stepfunctions,
+)
 from local.rules import Refused, StoredAlias, check
+
+_PARTS = (
+    alarms,
+    destinations,
+    events,
+    executions,
+    metrics,
+    queues,
+    redrive,
+    resources,
+    scheduler,
+    stepfunctions,
+)
 
 _one_at_a_time = threading.Lock()
 
@@ -39,7 +63,7 @@ def apply() -> None:
     _read_sam_templates()
     cloudformation.Stack.stack_resources = property(_stack_resources)
     parsing.clean_json = _clean_json
-    for part in (alarms, destinations, events, executions, metrics, queues, resources, scheduler, stepfunctions):
+    for part in _PARTS:
         part.apply()
 
 

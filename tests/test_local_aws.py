@@ -2,13 +2,14 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, SLOW, Cloud
+from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, Cloud
 from tests.parts import Parts
 
 MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -114,3 +115,45 @@ def test_what_is_not_json_is_refused_and_no_function_runs(
 def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Cloud) -> None:
     told = cloud.client("lambda").get_function_event_invoke_config(FunctionName="SimpleDeployFunction")
     assert (told["MaximumRetryAttempts"], told["MaximumEventAgeInSeconds"]) == (0, 300)
+
+
+def _of_the_docs(cloud: Cloud) -> str:
+    (command,) = re.findall(r"aws sqs start.*", (ROOT / "docs" / "events.md").read_text())
+    for name in ("WatchdogDeadLetterQueueArn", "WatchdogQueueArn"):
+        command = command.replace(name, cloud.output(name))
+    return str(command)
+
+
+def _of_the_alarm(cloud: Cloud) -> str:
+    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    (told,) = [each["AlarmDescription"] for each in alarms if "-WatchdogAlarm-" in each["AlarmName"]]
+    return str(told[told.index("aws sqs start") :])
+
+
+@pytest.mark.parametrize("of", [_of_the_docs, _of_the_alarm])
+def test_what_the_watchdog_could_not_do_reaches_it_again_with_the_command_that_is_told(
+    cloud: Cloud,
+    of: Any,
+) -> None:
+    sqs = cloud.client("sqs")
+    sqs.send_message(QueueUrl=cloud.output("WatchdogDeadLetterQueueUrl"), MessageBody="{}")
+    # Version 1 of the AWS CLI asks SQS itself, whatever AWS_ENDPOINT_URL says.
+    done = cloud.run(f"{of(cloud)} --endpoint-url $AWS_ENDPOINT_URL")
+    assert (done.returncode, done.stderr) == (0, "")
+    source = cloud.output("WatchdogDeadLetterQueueArn")
+    (task,) = sqs.list_message_move_tasks(SourceArn=source)["Results"]
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 1)
+    assert task["DestinationArn"] == cloud.output("WatchdogQueueArn")
+
+
+def test_nobody_moves_it_to_the_queue_of_the_leases(cloud: Cloud) -> None:
+    sqs, dead = cloud.client("sqs"), cloud.output("WatchdogDeadLetterQueueUrl")
+    told = cloud.client("lambda").get_function_configuration(FunctionName="SimpleDeployFunction")
+    leases = told["Environment"]["Variables"]["LEASE_QUEUE_ARN"]
+    source = cloud.output("WatchdogDeadLetterQueueArn")
+    sqs.send_message(QueueUrl=dead, MessageBody="{}")
+    sqs.start_message_move_task(SourceArn=source, DestinationArn=leases)
+    (task,) = sqs.list_message_move_tasks(SourceArn=source)["Results"]
+    assert (task["Status"], task["DestinationArn"]) == ("FAILED", leases)
+    (message,) = sqs.receive_message(QueueUrl=dead)["Messages"]
+    sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])

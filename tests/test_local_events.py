@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import delivery
+from local import policies
 from local.events import Schedules, seconds
 from tests.parts import Parts, until
 
@@ -117,6 +117,7 @@ def test_a_rate_that_aws_does_not_take_is_refused(parts: Parts, rate: str) -> No
         ({"Principal": {"AWS": "*"}}, False),
         ({"Principal": {"Service": ["sns.amazonaws.com"]}}, False),
         ({"Action": "sqs:ReceiveMessage"}, False),
+        ({"Resource": "arn:aws:sqs:us-east-1:1:another"}, False),
         ({"Effect": "Deny"}, False),
         ({"Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:events:*:*:rule/mine-*"}}}, True),
         ({"Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:1:rule/another"}}}, False),
@@ -124,9 +125,16 @@ def test_a_rate_that_aws_does_not_take_is_refused(parts: Parts, rate: str) -> No
     ],
 )
 def test_what_a_policy_allows(statement: dict[str, Any], allowed: bool) -> None:
-    usual = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "SQS:SendMessage"}
-    policy, source = {"Statement": [usual | statement]}, "arn:aws:events:us-east-1:1:rule/mine-1"
-    assert delivery.allows(policy, "events.amazonaws.com", "sqs:SendMessage", source) is allowed
+    queue = "arn:aws:sqs:us-east-1:1:mine"
+    usual = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "SQS:SendMessage",
+        "Resource": queue,
+    }
+    known = policies.of_service("arn:aws:events:us-east-1:1:rule/mine-1", "1")
+    request = policies.Request("events.amazonaws.com", "sqs:SendMessage", queue, known)
+    assert (policies.says({"Statement": [usual | statement]}, request) == "Allow") is allowed
 
 
 class TestExecutions:

@@ -105,6 +105,7 @@ def test_a_sandbox_can_be_killed_before_the_time_that_its_context_promises(parts
         ("lambda", "list_functions", "ServiceException"),
         ("cloudwatch", "describe_alarms", "ServiceException"),
         ("sqs", "list_queues", "ServiceException"),
+        ("scheduler", "list_schedules", "ServiceException"),
         ("stepfunctions", "list_state_machines", "ServiceException"),
         ("cloudformation", "list_stacks", "503"),
     ],

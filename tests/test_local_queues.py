@@ -1,6 +1,7 @@
 """The local AWS: messages in queues run functions, as with Lambda's event source mappings."""
 
 import itertools
+import json
 import time
 from typing import Any
 
@@ -75,3 +76,64 @@ def test_nothing_is_lost_or_run_twice_when_many_come_at_once(parts: Parts) -> No
 
     assert len(until(seen, lambda records: len(records) >= 30)) == 30
     assert until(lambda: parts.empty("jobs"))
+
+
+# Who may send, and what an operator moves.
+
+ARN = "arn:aws:sqs:us-east-1:012345678912:{}"
+
+
+@pytest.fixture(scope="module")
+def guarded(parts: Parts) -> str:
+    """A queue that denies everybody but one role, by its ARN."""
+    sqs = parts.client("sqs")
+    arn = ARN.format("guarded")
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::012345678912:role/one"}},
+    }
+    policy = json.dumps({"Statement": [denied]})
+    sqs.create_queue(QueueName="guarded", Attributes={"Policy": policy})
+    return arn
+
+
+def test_a_queue_s_policy_keeps_an_operator_out(parts: Parts, guarded: str) -> None:
+    sqs, url = parts.client("sqs"), parts.url("guarded")
+    entries = [{"Id": "1", "MessageBody": "{}"}]
+    for call, request in (
+        (sqs.send_message, {"MessageBody": "{}"}),
+        (sqs.send_message_batch, {"Entries": entries}),
+    ):
+        with pytest.raises(ClientError, match="not authorized to perform: sqs:SendMessage") as refused:
+            call(QueueUrl=url, **request)
+        assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    assert parts.empty("guarded")
+
+
+def test_an_operator_moves_what_is_in_a_dead_letter_queue_to_a_queue_that_does_not_deny_it(
+    parts: Parts, guarded: str
+) -> None:
+    sqs, dead = parts.client("sqs"), ARN.format("dead")
+
+    def moved(to: str) -> tuple[str, int]:
+        sqs.start_message_move_task(SourceArn=dead, DestinationArn=to)
+        (task,) = sqs.list_message_move_tasks(SourceArn=dead)["Results"]
+        assert task["DestinationArn"] == to
+        return task["Status"], task.get("ApproximateNumberOfMessagesMoved", 0)
+
+    parts.send("dead", "left behind")
+    assert moved(guarded) == ("FAILED", 0)
+    assert not parts.empty("dead") and parts.empty("guarded")
+    assert moved(ARN.format("deaf")) == ("COMPLETED", 1)
+    assert parts.heard("deaf") == "left behind" and parts.empty("dead")
+
+
+def test_only_a_dead_letter_queue_s_messages_are_moved(parts: Parts) -> None:
+    start = parts.client("sqs").start_message_move_task
+    with pytest.raises(ClientError, match="must be configured as a Dead Letter Queue"):
+        start(SourceArn=ARN.format("heard"), DestinationArn=ARN.format("deaf"))
+    with pytest.raises(ClientError, match="does not exist"):
+        start(SourceArn=ARN.format("dead"), DestinationArn=ARN.format("none"))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
 from moto.scheduler.models import scheduler_backends
 
-from local import delivery, scheduler
+from local import policies, roles, scheduler
 from local.sandbox import ACCOUNT, REGION
 from tests.parts import Parts
 
@@ -65,11 +66,12 @@ def timed(parts: Parts) -> Timed:
     return Timed(parts)
 
 
-def _role(service: str, *statements: dict[str, Any]) -> dict[str, Any]:
+def _role(service: str, *statements: dict[str, Any], **sources: Any) -> dict[str, Any]:
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
-    trust["Condition"] = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-    policies = [{"PolicyName": "Send", "PolicyDocument": {"Statement": list(statements)}}]
-    properties = {"AssumeRolePolicyDocument": {"Statement": [trust]}, "Policies": policies}
+    conditions = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}, **sources}
+    trust["Condition"] = {"StringEquals": conditions}
+    own = [{"PolicyName": "Own", "PolicyDocument": {"Statement": list(statements)}}]
+    properties = {"AssumeRolePolicyDocument": {"Statement": [trust]}, "Policies": own}
     return {"Type": "AWS::IAM::Role", "Properties": properties}
 
 
@@ -77,6 +79,7 @@ def _named(resource: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     return {**resource, "Properties": {**resource["Properties"], key: name}}
 
 
+GROUP_ARN = {"Fn::GetAtt": ["Group", "Arn"]}
 SENDS = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
 ONLY_THE_TIMER = {
     "Effect": "Deny",
@@ -85,14 +88,50 @@ ONLY_THE_TIMER = {
     "Resource": QUEUE,
     "Condition": {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["Timer", "Arn"]}}},
 }
+#: A function that asks of AWS what it is told to.
+HOLDER = """
+import boto3
+from botocore.exceptions import ClientError
+def handler(event, context):
+    try:
+        getattr(boto3.client(event["service"]), event["call"])(**event["request"])
+        return "done"
+    except ClientError as error:
+        return str(error)
+"""
 TEMPLATE: dict[str, Any] = {
     "Resources": {
         "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": "timed"}},
         "Unnamed": {"Type": "AWS::Scheduler::ScheduleGroup"},
-        "Timer": _named(_role(scheduler.SERVICE, SENDS), "RoleName", "timer"),
+        "Timer": _named(_role(scheduler.SERVICE, SENDS, **{"aws:SourceArn": GROUP_ARN}), "RoleName", "timer"),
         "Other": _named(_role(scheduler.SERVICE, SENDS), "RoleName", "other"),
         "Mute": _named(_role(scheduler.SERVICE), "RoleName", "mute"),
         "Lambdas": _named(_role("lambda.amazonaws.com", SENDS), "RoleName", "lambdas"),
+        "HoldersRole": _role(
+            "lambda.amazonaws.com",
+            {
+                "Effect": "Allow",
+                "Action": ["scheduler:CreateSchedule", "scheduler:UpdateSchedule"],
+                "Resource": "arn:aws:scheduler:us-east-1:012345678912:schedule/timed/*",
+            },
+            {
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": {"Fn::GetAtt": ["Timer", "Arn"]},
+                "Condition": {"StringEquals": {"iam:PassedToService": scheduler.SERVICE}},
+            },
+        ),
+        "Holder": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "FunctionName": "holder",
+                "Runtime": "python3.13",
+                "Handler": "index.handler",
+                "Timeout": 10,
+                "Role": {"Fn::GetAtt": ["HoldersRole", "Arn"]},
+                "Code": {"ZipFile": HOLDER},
+            },
+        },
         "Timed": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "timed"}},
         "Open": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "unguarded"}},
         "Undelivered": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "undelivered"}},
@@ -107,7 +146,7 @@ TEMPLATE: dict[str, Any] = {
     "Outputs": {
         "Group": {"Value": {"Ref": "Group"}},
         "Unnamed": {"Value": {"Ref": "Unnamed"}},
-        "Arn": {"Value": {"Fn::GetAtt": ["Group", "Arn"]}},
+        "Arn": {"Value": GROUP_ARN},
     },
 }
 
@@ -201,7 +240,7 @@ def test_what_was_moved_on_in_the_last_moment_does_not_fire() -> None:
     assert not before.fired and group.schedules == {"lease": after}
 
 
-# What a role may send.
+# What policies say.
 
 
 @pytest.mark.parametrize(
@@ -214,16 +253,21 @@ def test_what_was_moved_on_in_the_last_moment_does_not_fire() -> None:
         ([SENDS | {"Action": "sqs:ReceiveMessage"}], None, False),
         ([SENDS, SENDS | {"Effect": "Deny"}], None, False),
         ([], SENDS | {"Principal": {"AWS": ROLE}}, True),
+        ([], SENDS | {"Principal": {"AWS": ACCOUNT}}, True),
         ([], SENDS | {"Principal": {"Service": scheduler.SERVICE}}, False),
         ([SENDS], SENDS | {"Effect": "Deny", "Principal": "*"}, False),
         ([SENDS], SENDS | {"Effect": "Deny", "Principal": {"AWS": f"{ROLE}-2"}}, True),
     ],
 )
 def test_what_a_role_may_send(own: list[Any], queue: Any, allowed: bool) -> None:
-    document = json.dumps({"Statement": own})
-    role = SimpleNamespace(arn=ROLE, policies={"Send": document}, managed_policies={})
-    policy = {"Statement": [queue]} if queue else None
-    assert delivery.role_may(role, policy, "sqs:SendMessage", QUEUE) is allowed
+    iam = iam_backends[ACCOUNT]["aws"]
+    role = iam.create_role("timer", "{}", "/", None, "", [], "3600")
+    try:
+        role.put_policy("Own", json.dumps({"Statement": own}))
+        policy = {"Statement": [queue]} if queue else None
+        assert roles.may(role.arn, "sqs:SendMessage", QUEUE, policy) is allowed
+    finally:
+        iam.roles.clear()
 
 
 @pytest.mark.parametrize(
@@ -232,20 +276,40 @@ def test_what_a_role_may_send(own: list[Any], queue: Any, allowed: bool) -> None
         ({"ArnNotEquals": {"aws:PrincipalArn": ROLE}}, "", "Deny"),  # a service has no such ARN
         ({"ArnEqualsIfExists": {"aws:PrincipalArn": f"{ROLE}-2"}}, "", "Deny"),
         ({"ArnEquals": {"aws:PrincipalArn": ROLE}}, "Deny", ""),
+        ({"ArnLike": {"aws:PrincipalArn": f"{ROLE[:-2]}*"}}, "Deny", ""),
+        ({"StringEquals": {"aws:PrincipalArn": f"{ROLE[:-2]}*"}}, "", ""),
         ({"ArnNotEquals": {"aws:PrincipalArn": f"{ROLE}-2"}}, "Deny", "Deny"),
         ({"ArnEquals": {"aws:SourceArn": "arn:rule"}}, "", "Deny"),
         ({"StringNotEquals": {"aws:SourceArn": "arn:rule"}}, "Deny", ""),
         ({"Bool": {"aws:PrincipalIsAWSService": False}}, "Deny", ""),
         ({"Bool": {"aws:PrincipalIsAWSService": "true"}}, "", "Deny"),
+        ({"NumericLessThan": {"aws:EpochTime": "1"}}, "Deny", "Deny"),  # a key that is not looked at
         ({}, "Deny", "Deny"),
     ],
 )
 def test_whom_a_deny_means(condition: dict[str, Any], role: str, service: str) -> None:
     denied = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Condition": condition}
-    policy = {"Statement": [denied]}
-    senders = delivery.Sender(role=ROLE), delivery.Sender("events.amazonaws.com", "arn:rule")
-    said = tuple(delivery.effect(policy, sender, "sqs:SendMessage") for sender in senders)
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:ReceiveMessage"}
+    policy = {"Statement": [everybody, denied]}
+    asking = {ROLE: policies.of_role(ROLE), "events": policies.of_service("arn:rule", ACCOUNT)}
+    said = tuple(
+        policies.says(policy, policies.Request(principal, "sqs:SendMessage", QUEUE, known))
+        for principal, known in asking.items()
+    )
     assert said == (role, service)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "words"),
+    [
+        ({"Condition": {"NumericLessThan": {"aws:SourceAccount": "1"}}}, "NumericLessThan"),
+        ({"NotResource": "*"}, "NotResource"),
+    ],
+)
+def test_what_is_not_known_of_a_policy_is_an_error(unknown: dict[str, Any], words: str) -> None:
+    request = policies.Request(ROLE, "sqs:SendMessage", QUEUE, policies.of_role(ROLE))
+    with pytest.raises(ValueError, match=words):
+        policies.says({"Statement": SENDS | unknown}, request)
 
 
 # Over the API.
@@ -374,6 +438,7 @@ def test_a_group_that_is_not_there_takes_no_schedule(timed: Timed) -> None:
             {"target": {"RoleArn": ROLE.replace("timer", "lambdas")}},
             "The execution role you provide must allow",
         ),
+        ({"GroupName": "default"}, "The execution role you provide must allow"),
         ({"target": {"Arn": "arn:aws:sns:us-east-1:012345678912:news"}}, "not known here"),
     ],
 )
@@ -396,7 +461,56 @@ def test_a_template_s_groups_are_there_and_go_with_their_schedules(timed: Timed)
     stacks.create_stack(StackName="brief", TemplateBody=json.dumps(one))
     (stack,) = stacks.describe_stacks(StackName="brief")["Stacks"]
     group = stack["Outputs"][0]["OutputValue"]
-    timed.create("left", GroupName=group)
+    timed.create("left", GroupName=group, target={"RoleArn": ROLE.replace("timer", "other")})
     stacks.delete_stack(StackName="brief")
     told_now = _refused(timed.client.get_schedule, Name="left", GroupName=group)
     assert told_now == (404, "ResourceNotFoundException", f"Schedule group {group} does not exist.")
+
+
+# What a function may ask, which may write schedules of the group with the role `timer`.
+
+
+def _asks(timed: Timed, call: str, request: dict[str, Any], service: str = "scheduler") -> str:
+    event = json.dumps({"service": service, "call": call, "request": request})
+    answer = timed.parts.client("lambda").invoke(FunctionName="holder", Payload=event)
+    told = json.loads(answer["Payload"].read())
+    assert isinstance(told, str), told
+    return told
+
+
+def test_a_function_writes_schedules_of_the_group_with_its_role(timed: Timed) -> None:
+    request = {"Name": "held", **_request()}
+    assert _asks(timed, "create_schedule", request) == "done"
+    assert _asks(timed, "update_schedule", request) == "done"
+    timed.client.delete_schedule(Name="held", GroupName="timed")
+
+
+@pytest.mark.parametrize("call", ["create_schedule", "update_schedule"])
+def test_a_function_may_pass_no_other_role(timed: Timed, call: str) -> None:
+    other = ROLE.replace("timer", "other")
+    told = _asks(timed, call, {"Name": "held", **_request({"RoleArn": other})})
+    assert "AccessDeniedException" in told
+    assert f"not authorized to perform: iam:PassRole on resource: {other}" in told
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "action"),
+    [
+        ("create_schedule", _request(GroupName="default"), "CreateSchedule"),
+        ("get_schedule", {"GroupName": "timed"}, "GetSchedule"),
+        ("delete_schedule", {"GroupName": "timed"}, "DeleteSchedule"),
+    ],
+)
+def test_a_function_may_do_nothing_elsewhere_and_nothing_else(
+    timed: Timed, call: str, request_: dict[str, Any], action: str
+) -> None:
+    told = _asks(timed, call, {"Name": "held", **request_})
+    arn = f"arn:aws:scheduler:us-east-1:012345678912:schedule/{request_['GroupName']}/held"
+    assert f"not authorized to perform: scheduler:{action} on resource: {arn}" in told
+
+
+def test_a_function_sends_to_no_queue_without_its_role_s_permission(timed: Timed) -> None:
+    request = {"QueueUrl": timed.parts.url("unguarded"), "MessageBody": "{}"}
+    told = _asks(timed, "send_message", request, service="sqs")
+    assert "not authorized to perform: sqs:SendMessage on resource" in told
+    assert timed.parts.empty("unguarded")

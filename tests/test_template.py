@@ -258,7 +258,8 @@ def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -
     assert statement["Resource"] == queues
     (trust,) = _properties(resources, "LeaseRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    account, group = {"Ref": "AWS::AccountId"}, {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group}}
 
 
 def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_are_touched(
@@ -306,12 +307,15 @@ def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_a
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
-def test_the_alarm_says_how_to_try_again_and_the_outputs_have_what_it_takes(resources: dict[str, Any]) -> None:
-    told = _properties(resources, "WatchdogAlarm")["AlarmDescription"]
-    assert "aws sqs start-message-move-task" in told and len(told) <= 1024
+def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(resources: dict[str, Any]) -> None:
+    command = "aws sqs start-message-move-task --source-arn {} --destination-arn {}"
+    told = _properties(resources, "WatchdogAlarm")["AlarmDescription"]["Fn::Sub"]
+    assert told.endswith(command.format("${WatchdogDeadLetterQueue.Arn}", "${WatchdogQueue.Arn}"))
+    assert len(told) < 600, "CloudWatch takes 1,024 characters, and the ARNs are longer than their names"
+    docs = (ROOT / "docs" / "events.md").read_text()
+    assert command.format("WatchdogDeadLetterQueueArn", "WatchdogQueueArn") in docs
     outputs = yaml_parse((ROOT / "template.yaml").read_text())["Outputs"]
     for name in ("WatchdogDeadLetterQueue", "WatchdogQueue"):
-        assert f"{name}Arn" in told
         assert outputs[f"{name}Arn"]["Value"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
