@@ -15,8 +15,8 @@ from decisions import likelihood
 
 MINUTE = 60
 
-#: A call's metrics are published when it ends, stamped with its start: after Lambda's longest call, 15 minutes,
-#: and a few for CloudWatch, a minute changes no more.
+#: A call's metrics are published when it ends, stamped with its start: after Lambda's longest call,
+#: 15 minutes, and a few for CloudWatch, a minute changes no more.
 LATEST = 18 * MINUTE
 
 #: How long after its end a minute waits for what is not published of it. What has not come by then
@@ -34,7 +34,11 @@ class Counts(NamedTuple):
         if not self.errors and not self.invocations:
             return "no published calls"
         # No rate can be told of a minute that is half-published.
-        rate = f" ({self.errors / self.invocations:.2%})" if 0 < self.errors <= self.invocations else ""
+        rate = (
+            f" ({self.errors / self.invocations:.2%})"
+            if 0 < self.errors <= self.invocations
+            else ""
+        )
         return f"{_count(self.errors, 'error')} in {_count(self.invocations, 'invocation')}{rate}"
 
 
@@ -43,8 +47,8 @@ Minutes = Mapping[int, Counts]
 
 
 class Look(NamedTuple):
-    """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of the payload's
-    metrics by the query's id, and the states of its alarms.
+    """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of
+    the payload's metrics by the query's id, and the states of its alarms.
 
     `newest` has the newest minute with a value, a count of 0 included, of each of the four metrics
     behind the calls: `invocations_original`, `errors_original`, `invocations_new`, `errors_new`.
@@ -75,8 +79,8 @@ Sums = dict[str, float]
 class Evidence:
     """What all looks say together; times are seconds since 1970.
 
-    The next look reads from `since` on; what minutes before that said is carried in `older`. `muted` alarms were in
-    ALARM before the first shift, and have not left it.
+    The next look reads from `since` on; what minutes before that said is carried in `older`.
+    `muted` alarms were in ALARM before the first shift, and have not left it.
     """
 
     since: float = 0.0
@@ -98,7 +102,9 @@ class Evidence:
                 for name, number in said.items():
                     sums[name] = sums.get(name, 0) + number
         self.since, self.alarms = final, dict(look.alarms)
-        self.highest |= {name: max(value, self.highest.get(name, value)) for name, value in look.metrics.items()}
+        self.highest |= {
+            name: max(value, self.highest.get(name, value)) for name, value in look.metrics.items()
+        }
         self.muted = [name for name in self.muted if look.alarms.get(name) == "ALARM"]
 
     def of(self, who: str) -> Counts:
@@ -162,9 +168,12 @@ def _named(who: str, counts: Counts) -> Sums:
 def covers(look: Look, moment: float, now: float) -> bool:
     """Whether calls of a minute are published that is over and did not end before `moment`.
 
-    It tells whether the last weight was seen at work: an unfinished minute may hold earlier calls only.
+    It tells whether the last weight was seen at work: an unfinished minute may hold earlier calls
+    only.
     """
-    return any(moment < minute + MINUTE <= now for minute, counts in look.new.items() if counts.invocations)
+    return any(
+        moment < minute + MINUTE <= now for minute, counts in look.new.items() if counts.invocations
+    )
 
 
 def _count(number: int, noun: str) -> str:

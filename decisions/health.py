@@ -1,4 +1,5 @@
-"""From evidence to a verdict. Does no I/O, reads no clock. A new check is judged here, beside the others."""
+"""From evidence to a verdict. Does no I/O, reads no clock. A new check is judged here, beside
+the others."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -40,7 +41,8 @@ class Verdict(NamedTuple):
 
 
 def judge(check: HealthCheck, seen: Evidence, original: str, new: str) -> Verdict:
-    """FAILED when any of the checks has failed, otherwise PENDING; no data is healthy, as in the sample."""
+    """FAILED when any of the checks has failed, otherwise PENDING; no data is healthy, as in the
+    sample."""
     said = [_errors(check, seen, original, new), *_metrics(check, seen), *_alarms(seen)]
     failed = [reason for wrong, reason in said if wrong]
     status = Status.FAILED if failed else Status.PENDING
@@ -48,7 +50,9 @@ def judge(check: HealthCheck, seen: Evidence, original: str, new: str) -> Verdic
     if check.errors not in ("any", False):
         numbers |= {"evidence": _plain(evidence(check, seen)), "threshold": _plain(ENOUGH)}
     if check.metrics:
-        numbers["metrics"] = {str(limit): seen.highest.get(name) for name, limit in check.metrics.items()}
+        numbers["metrics"] = {
+            str(limit): seen.highest.get(name) for name, limit in check.metrics.items()
+        }
     if seen.alarms:
         numbers["alarms"] = seen.alarms
     # What failed comes first.
@@ -60,8 +64,9 @@ def evidence(check: HealthCheck, seen: Evidence) -> float:
     """The logarithm of the evidence against the new version, for `baseline` or a rate."""
     if check.errors != "baseline":
         return likelihood.rate(check.errors, *seen.of("tested"))
-    # Minutes without the original are judged by what it did before: a guard against gross failure, which takes for
-    # granted that the original would have gone on like that. Hence twice its highest possible rate.
+    # Minutes without the original are judged by what it did before: a guard against gross failure,
+    # which takes for granted that the original would have gone on like that. Hence twice its
+    # highest possible rate.
     limit, alone = 2 * likelihood.highest_rate(*seen.of("reference")), seen.of("alone")
     guard = likelihood.rate(limit, *alone) if limit < 0.999 and alone.invocations else 0.0
     return max(guard, likelihood.baseline(seen.baseline))
@@ -81,16 +86,18 @@ def _errors(check: HealthCheck, seen: Evidence, original: str, new: str) -> Said
         return False, f"{reason} Errors are not checked."
     if check.errors == "any":
         if ours.errors and theirs.errors:
-            reason += (
-                f' Version {original} errs, too: with "errors": "baseline" only what fails more often is rolled back.'
-            )
+            remedy = 'with "errors": "baseline" only what fails more often is rolled back.'
+            reason += f" Version {original} errs, too: {remedy}"
         return ours.errors > 0, reason
     against = f"fails more often than version {original}"
     if check.errors != "baseline":
         against = f"fails more than {check.errors * 100:g} % of its calls"
     strong = evidence(check, seen)
     number = f"{_plain(strong):,.0f}" if strong > 0 else f"{_plain(strong):.2g}"
-    return strong >= ENOUGH, f"{reason} Evidence that it {against}: {number} of the {_plain(ENOUGH):.0f} it takes."
+    return (
+        strong >= ENOUGH,
+        f"{reason} Evidence that it {against}: {number} of the {_plain(ENOUGH):.0f} it takes.",
+    )
 
 
 def _metrics(check: HealthCheck, seen: Evidence) -> Iterator[Said]:
@@ -107,7 +114,10 @@ def _metrics(check: HealthCheck, seen: Evidence) -> Iterator[Said]:
 def _alarms(seen: Evidence) -> Iterator[Said]:
     for name, state in seen.alarms.items():
         if name in seen.muted:
-            yield False, f"Alarm {name} has been in ALARM since before the start, so it does not count."
+            yield (
+                False,
+                f"Alarm {name} has been in ALARM since before the start, so it does not count.",
+            )
         elif state == "ALARM":
             yield True, f"Alarm {name} went into ALARM."
 

@@ -1,4 +1,5 @@
-"""When to look: close together after each shift, and as evenly as a budget of looks allows after that."""
+"""When to look: close together after each shift, and as evenly as a budget of looks allows after
+that."""
 
 from typing import NamedTuple
 
@@ -7,7 +8,8 @@ SHORTEST = 5.0
 
 
 class Looks(NamedTuple):
-    """The gaps between the looks of a step, in seconds: `early` ones grow from `first`, the rest are the `longest`."""
+    """The gaps between the looks of a step, in seconds: `early` ones grow from `first`, the rest
+    are the `longest`."""
 
     longest: float
     first: float = 0.0
@@ -23,8 +25,9 @@ class Looks(NamedTuple):
 def looks(interval: float, hold: float, every: float, most: int = 0) -> Looks:
     """As many looks as a step of that many seconds, and of so many more to hold, has time for.
 
-    At most `most`; 0 is no limit. Where they are too few to come as often as `every` says, a quarter of them grows from
-    there to the longest gap, and the rest comes evenly: it is a third above what evenly spread looks would have.
+    At most `most`; 0 is no limit. Where they are too few to come as often as `every` says, a
+    quarter of them grows from there to the longest gap, and the rest comes evenly: it is a third
+    above what evenly spread looks would have.
     """
     lasts, every = interval + hold, min(every, max(interval, SHORTEST))
     if not most or lasts <= every * most:

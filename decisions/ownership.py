@@ -230,7 +230,7 @@ def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
 
 
 def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
-    """Under our stamp, if it says so, or under none after a shift of ours; never under another's."""
+    """Under our stamp, if it says so, or under none after a shift; never under another's."""
     known = any(_same_routing({hold.new_version: each}, found.routing) for each in hold.weights)
     if not known:
         return False

@@ -1,4 +1,4 @@
-"""The keys of the payload to their values, or `InvalidRollout` that names the key and the remedy."""
+"""The payload's keys to their values, or `InvalidRollout` that names the key and the remedy."""
 
 import json
 import re
@@ -11,14 +11,17 @@ from decisions.errors import InvalidRollout
 #: From a value to what it means; None where it is not what the key's rule asks for.
 Reader = Callable[[Any], Any]
 
-#: By key: the rule, which says in words what the value must be; its reader; an example for who left the key out.
+#: By key: the rule, which says in words what the value must be; its reader; an example for who left
+#: the key out.
 Keys = Mapping[str, tuple[str, Reader, str]]
 
 
 def read(event: Any, keys: Keys, *required: str, at: str = "", secret: str = "") -> dict[str, Any]:
-    """What the event holds, read: it must be a JSON object of known keys, the required ones among them, none null.
+    """What the event holds, read: it must be a JSON object of known keys, the required ones among
+    them, none null.
 
-    `at` is its own place in the payload, such as "health-check."; the value of the key `secret` is never shown.
+    `at` is its own place in the payload, such as "health-check."; the value of the key `secret` is
+    never shown.
     """
     whole = f"'{at.rstrip('.')}'" if at else "the payload"
     if not isinstance(event, Mapping):
@@ -44,7 +47,9 @@ def read(event: Any, keys: Keys, *required: str, at: str = "", secret: str = "")
 def require(given: Mapping[str, Any], keys: Keys, *required: str, at: str = "") -> None:
     for key in required:
         if key not in given:
-            raise InvalidRollout(f"'{at}{key}' is required: add it, for example \"{key}\": {keys[key][2]}.")
+            raise InvalidRollout(
+                f"'{at}{key}' is required: add it, for example \"{key}\": {keys[key][2]}."
+            )
 
 
 def text(pattern: str, kinds: Any = str) -> Reader:
@@ -54,7 +59,9 @@ def text(pattern: str, kinds: Any = str) -> Reader:
 
 def number(low: float, high: float, kind: type[float]) -> Reader:
     """To a number of that kind; for `int`, 10.0 is a whole number, as in JSON Schema."""
-    return lambda value: kind(value) if is_number(value) and low <= value <= high and value == kind(value) else None
+    return lambda value: (
+        kind(value) if is_number(value) and low <= value <= high and value == kind(value) else None
+    )
 
 
 def flag(value: Any) -> bool | None:

@@ -2,8 +2,8 @@
 
     Checkout service [rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]
 
-It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken for
-abandoned. The words before it are the user's own; `read` and `write` undo each other.
+It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken
+for abandoned. The words before it are the user's own; `read` and `write` undo each other.
 """
 
 import re
@@ -15,7 +15,9 @@ LONGEST_DESCRIPTION = 256
 
 # The id, the version, the weight, the step, the steps and the end.
 _UNTIL = r"until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
-_STAMP = re.compile(rf" ?\[rollout ([0-9a-f]{{12}}) to ([0-9]+) at ([0-9.e-]+) \(([0-9]+)/([0-9]+)\) {_UNTIL}\]")
+_STAMP = re.compile(
+    rf" ?\[rollout ([0-9a-f]{{12}}) to ([0-9]+) at ([0-9.e-]+) \(([0-9]+)/([0-9]+)\) {_UNTIL}\]"
+)
 
 
 class Stamp(NamedTuple):
@@ -31,7 +33,8 @@ class Stamp(NamedTuple):
     def __str__(self) -> str:
         """At most 80 characters, for versions below 100,000 and weights of 0.001 or more."""
         weight = f"{self.weight:.3g} ({self.step}/{self.steps})"
-        return f"[rollout {self.rollout_id} to {self.new_version} at {weight} until {self.until:%Y-%m-%dT%H:%M:%SZ}]"
+        until = f"{self.until:%Y-%m-%dT%H:%M:%SZ}"
+        return f"[rollout {self.rollout_id} to {self.new_version} at {weight} until {until}]"
 
 
 def read(description: str) -> tuple[str, Stamp | None]:
@@ -39,7 +42,14 @@ def read(description: str) -> tuple[str, Stamp | None]:
     for match in reversed(list(_STAMP.finditer(description))):
         rollout_id, version, weight, step, steps, until = match.groups()
         try:
-            stamp = Stamp(rollout_id, version, float(weight), int(step), int(steps), datetime.fromisoformat(until))
+            stamp = Stamp(
+                rollout_id,
+                version,
+                float(weight),
+                int(step),
+                int(steps),
+                datetime.fromisoformat(until),
+            )
         except ValueError:  # it looks like a stamp, but nobody writes such numbers
             continue
         return read(description[: match.start()] + description[match.end() :])[0], stamp
@@ -61,7 +71,8 @@ def is_shortened(description: str, words: str) -> bool:
 
 
 def shortened(words: str, room: int) -> str:
-    """At most `room` units: as AWS counts, characters beyond the basic plane are two. None is cut in half."""
+    """At most `room` units: as AWS counts, characters beyond the basic plane are two. None is
+    cut in half."""
     units = words.encode("utf-16-le", "surrogatepass")
     if len(units) <= 2 * room:
         return words

@@ -1,4 +1,5 @@
-"""The steps of a rollout: how long each lasts, when it is looked at, held and settled; and what is carried along.
+"""The steps of a rollout: how long each lasts, when it is looked at, held and settled; and what is
+carried along.
 
 `Progress` is all that goes from one verb to the next: it is part of the state machine's state.
 """
@@ -25,7 +26,8 @@ AGAIN = 3.0
 
 @dataclass
 class Progress:
-    """How far it got. Times are seconds since 1970; `step` counts from 1, and is 0 before the first shift."""
+    """How far it got. Times are seconds since 1970; `step` counts from 1, and is 0 before the
+    first shift."""
 
     id: str
     original: str
@@ -54,9 +56,14 @@ class Steps:
     def __init__(self, rollout: Rollout, progress: Progress, most_looks: int) -> None:
         """`most_looks` limits the looks of a step; 0 does not."""
         self.rollout, self.progress = rollout, progress
-        self.checked, self.check = rollout.health_check is not None, rollout.health_check or HealthCheck(settle=0)
+        self.checked, self.check = (
+            rollout.health_check is not None,
+            rollout.health_check or HealthCheck(settle=0),
+        )
         self.looks = looks(rollout.interval, rollout.hold, self.check.every, most_looks)
-        self.settling_gap = max(self.looks.gap(0), self.check.settle / MOST_SETTLING if most_looks else 0)
+        self.settling_gap = max(
+            self.looks.gap(0), self.check.settle / MOST_SETTLING if most_looks else 0
+        )
         self.deadline = math.inf  # when a rollback must begin at the latest
 
     @property
@@ -77,7 +84,8 @@ class Steps:
     def looked(self, status: Status, reason: str, ended: bool, now: float) -> Status:
         """After a look: whether the step lasts on, and the time of the next look.
 
-        `ended` says whether the step's time was over before the look. Raises `HealthCheckInconclusive`.
+        `ended` says whether the step's time was over before the look. Raises
+        `HealthCheckInconclusive`.
         """
         progress, good = self.progress, status is not Status.UNSEEN
         progress.good = good if progress.settling else progress.good + good
@@ -87,7 +95,9 @@ class Steps:
             return self._again(progress.looks_of_step + 1, progress.step_end, now)
         if not progress.settling:
             if self._holds(now):
-                return self._again(progress.looks_of_step + 1, progress.step_end + self.check.hold, now)
+                return self._again(
+                    progress.looks_of_step + 1, progress.step_end + self.check.hold, now
+                )
             if self.check.min_invocations:
                 progress.held, progress.step_end = progress.held + now - progress.step_end, now
             progress.settling = True
@@ -106,16 +116,30 @@ class Steps:
         return Status.PENDING
 
     def _holds(self, now: float) -> bool:
-        """Whether the step must last on until enough calls are reported. Raises when they do not come in time."""
-        progress, calls, wanted = self.progress, self.progress.evidence.of_step, self.check.min_invocations
+        """Whether the step must last on until enough calls are reported. Raises when they do not
+        come in time."""
+        progress, calls, wanted = (
+            self.progress,
+            self.progress.evidence.of_step,
+            self.check.min_invocations,
+        )
         if calls >= wanted:
             return False
-        rest = (len(self.rollout.weights) - progress.step) * self.rollout.interval + self.check.settle
+        rest = (
+            len(self.rollout.weights) - progress.step
+        ) * self.rollout.interval + self.check.settle
         if now < progress.step_end + self.check.hold and now + rest < self.deadline:
             return True
-        few = f"{calls} of the {wanted} calls that 'min-invocations' asks for were reported of version"
-        why = f"{self.check.hold:g} s beyond its interval" if now + rest < self.deadline else "before time ran short"
-        raise HealthCheckInconclusive(f"Only {few} {self.rollout.new_version} in step {progress.step}, {why}.")
+        asked = f"the {wanted} calls that 'min-invocations' asks for"
+        few = f"{calls} of {asked} were reported of version"
+        why = (
+            f"{self.check.hold:g} s beyond its interval"
+            if now + rest < self.deadline
+            else "before time ran short"
+        )
+        raise HealthCheckInconclusive(
+            f"Only {few} {self.rollout.new_version} in step {progress.step}, {why}."
+        )
 
     def _again(self, number: int, latest: float, now: float) -> Status:
         progress = self.progress

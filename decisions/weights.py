@@ -1,4 +1,5 @@
-"""How the weight rises: from the payload's `weights`, or from `type` and `steps`, to a list of weights.
+"""How the weight rises: from the payload's `weights`, or from `type` and `steps`, to a list of
+weights.
 
 A weight is the share of the alias's calls that the new version gets: above 0, strictly rising, the
 last one 1.
@@ -15,15 +16,23 @@ from decisions.payload import is_number, shown
 MOST_STEPS = 1000
 
 #: What the payload's `weights` and `type` must be.
-WEIGHTS = f"a list of numbers that rise, each above 0, the last one 1, at most {MOST_STEPS}, such as [0.05, 0.25, 1]"
+WEIGHTS = (
+    f"a list of numbers that rise, each above 0, the last one 1, at most {MOST_STEPS}, "
+    "such as [0.05, 0.25, 1]"
+)
 _SUCH_AS = '"Canary10Percent5Minutes", "Linear10PercentEvery1Minute" or "AllAtOnce"'
-TYPES = f'"linear", "exponential", "canary", "all-at-once", or a CodeDeploy Lambda configuration such as {_SUCH_AS}'
+TYPES = (
+    '"linear", "exponential", "canary", "all-at-once", '
+    f"or a CodeDeploy Lambda configuration such as {_SUCH_AS}"
+)
 
 _FIXED = {"canary": (0.1, 1.0), "all-at-once": (1.0,)}
 _MOST = {"linear": MOST_STEPS, "exponential": 20}
 _PERCENT = r"(?:Canary|(?P<linear>Linear))(?P<percent>[1-9][0-9]?)Percent"
 _MINUTES = r"(?(linear)Every)(?P<minutes>[1-9][0-9]{0,4})Minutes?"
-_CODEDEPLOY = re.compile(rf"(?:CodeDeployDefault\.Lambda|Lambda)?(?:AllAtOnce|{_PERCENT}{_MINUTES})")
+_CODEDEPLOY = re.compile(
+    rf"(?:CodeDeployDefault\.Lambda|Lambda)?(?:AllAtOnce|{_PERCENT}{_MINUTES})"
+)
 
 
 def rising(value: Any) -> tuple[float, ...] | None:
@@ -32,9 +41,13 @@ def rising(value: Any) -> tuple[float, ...] | None:
         return None
     for before, weight in zip([0, *value], value, strict=False):
         if not is_number(weight) or not before < weight <= 1:
-            raise InvalidRollout(f"'weights' must be {WEIGHTS}, but {shown(weight)} follows {shown(before)}.")
+            raise InvalidRollout(
+                f"'weights' must be {WEIGHTS}, but {shown(weight)} follows {shown(before)}."
+            )
     if value[-1] != 1:
-        raise InvalidRollout(f"'weights' must end with 1, but it ends with {value[-1]}: add 1 as the last weight.")
+        raise InvalidRollout(
+            f"'weights' must end with 1, but it ends with {value[-1]}: add 1 as the last weight."
+        )
     return tuple(float(weight) for weight in value)
 
 
@@ -44,10 +57,16 @@ def progression(kind: str, steps: int | None) -> tuple[tuple[float, ...], float 
         return _FIXED[kind], None
     if kind in _MOST:
         if steps is None:
-            raise InvalidRollout(f"'steps' is required for the type '{kind}': add it, for example \"steps\": 10.")
+            raise InvalidRollout(
+                f"'steps' is required for the type '{kind}': add it, for example \"steps\": 10."
+            )
         if steps > _MOST[kind]:
-            raise InvalidRollout(f"'steps' must be from 1 to {_MOST[kind]} for the type '{kind}', but it is {steps}.")
-        return linear(steps) if kind == "linear" else tuple(0.5**left for left in reversed(range(steps))), None
+            raise InvalidRollout(
+                f"'steps' must be from 1 to {_MOST[kind]} for the type '{kind}', but it is {steps}."
+            )
+        return linear(steps) if kind == "linear" else tuple(
+            0.5**left for left in reversed(range(steps))
+        ), None
     name = _CODEDEPLOY.fullmatch(kind)
     if name is None:
         near = get_close_matches(kind, (*_MOST, *_FIXED, "AllAtOnce"), n=1)
@@ -59,6 +78,7 @@ def progression(kind: str, steps: int | None) -> tuple[tuple[float, ...], float 
 
 
 def linear(steps: int) -> tuple[float, ...]:
-    """Equal steps up to 1: of two decimals as in the sample, of three beyond 100 so that they still rise."""
+    """Equal steps up to 1: of two decimals as in the sample, of three beyond 100 so that they
+    still rise."""
     decimals = 2 if steps <= 100 else 3
     return tuple(round((step + 1) / steps, decimals) for step in range(steps))

@@ -1,4 +1,5 @@
-"""The deployer: what acts, in Lambda. What it decides stands in `decisions`, the other half of what runs there.
+"""The deployer: what acts, in Lambda. What it decides stands in `decisions`, the other half of what
+runs there.
 
 Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, each with one name:
 
@@ -18,7 +19,7 @@ Who may do what:
     knows the time                    clock, and nobody else
     tells                             tell: log, events, metrics
     outlives a dead deployer          lease; the watchdog comes when it runs out
-    calls AWS                         aws makes `Means`, the clients and the clock; they are passed in
+    calls AWS                         aws makes `Means`: the clients, the clock; passed in
     carries the verbs                 run
     drives                            simple in a loop, workflow state by state
 """

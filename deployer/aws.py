@@ -13,8 +13,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
-
 from decisions.checks import SMOKE_SECONDS
+
 from deployer.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
@@ -26,15 +26,19 @@ CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
 CallFailed = (exceptions.ClientError, exceptions.BotoCoreError, ResponseParserError)
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-_CONFIG = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES)
-_ONCE = config.Config(connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECONDS, retries={"total_max_attempts": 1})
+_CONFIG = config.Config(
+    connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries=_RETRIES
+)
+_ONCE = config.Config(
+    connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECONDS, retries={"total_max_attempts": 1}
+)
 
 #: Whoever is told can wait no longer than this: the rollout goes on. The second attempt is for a
 #: connection that has died while Lambda had frozen the sandbox.
 TELL_SECONDS = ATTEMPTS * (1 + 2) + 1
 
-#: What must be left for the last words: where the alias is, that it was rolled back, and the ending,
-#: which is told again if need be.
+#: What must be left for the last words: where the alias is, that it was rolled back, and the
+#: ending, which is told again if need be.
 LAST_WORDS = CALL_SECONDS + 3 * TELL_SECONDS
 
 _QUICK = config.Config(connect_timeout=1, read_timeout=2, retries=_RETRIES)
@@ -102,7 +106,8 @@ def id_of(execution: str) -> str:
 
 
 def code(error: Exception) -> str:
-    """AWS's name for the error, such as `ResourceNotFoundException`; the class's own without an answer."""
+    """AWS's name for the error, such as `ResourceNotFoundException`; the class's own without an
+    answer."""
     if isinstance(error, exceptions.ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return type(error).__name__
@@ -123,25 +128,40 @@ def refused(error: Exception) -> bool:
     if not isinstance(error, exceptions.ClientError):
         return False
     status = _status(error)
-    passing = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ServiceException", "InternalFailure")
-    return 400 <= status < 500 and status not in (408, 409, 412, 429) and not any(p in code(error) for p in passing)
+    passing = (
+        "Throttl",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "ServiceException",
+        "InternalFailure",
+    )
+    return (
+        400 <= status < 500
+        and status not in (408, 409, 412, 429)
+        and not any(p in code(error) for p in passing)
+    )
 
 
 def may_have_been_done(error: Exception) -> bool:
     """Whether what was asked for may have been done all the same: its answer was lost.
 
-    A `RevisionId` that is not the latest (412) may be the answer to a second attempt, whose first one
-    replaced it.
+    A `RevisionId` that is not the latest (412) may be the answer to a second attempt, whose first
+    one replaced it.
     """
     if isinstance(error, exceptions.ClientError):
         attempts = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
         return _status(error) == 412 and attempts > 0
-    return not isinstance(error, exceptions.ConnectTimeoutError | exceptions.EndpointConnectionError)
+    return not isinstance(
+        error, exceptions.ConnectTimeoutError | exceptions.EndpointConnectionError
+    )
 
 
 def no_start(error: Exception) -> bool:
-    """Whether Lambda could not start the function that was invoked, for a reason that is the function's own."""
-    own = code(error).startswith(("EFS", "SnapStart"))  # 403, 408 and the like; the others are a 502
+    """Whether Lambda could not start the function that was invoked, for a reason that is the
+    function's own."""
+    own = code(error).startswith(
+        ("EFS", "SnapStart")
+    )  # 403, 408 and the like; the others are a 502
     return isinstance(error, exceptions.ClientError) and (own or _status(error) == 502)
 
 
@@ -151,5 +171,9 @@ def _status(error: exceptions.ClientError) -> int:
 
 def words(error: Exception) -> str:
     """AWS's own words for the error, on one line, ending with a full stop."""
-    message = error.response.get("Error", {}).get("Message", "") if isinstance(error, exceptions.ClientError) else error
+    message = (
+        error.response.get("Error", {}).get("Message", "")
+        if isinstance(error, exceptions.ClientError)
+        else error
+    )
     return f"{code(error)}: {str(message).strip().rstrip('.')}."

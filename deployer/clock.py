@@ -20,7 +20,8 @@ class Clock:
         self._start = time.time() - time.monotonic()
 
     def time(self) -> float:
-        """Seconds since 1970 that never jump: the wall clock at the start, moved on by the monotonic one."""
+        """Seconds since 1970 that never jump: the wall clock at the start, moved on by the
+        monotonic one."""
         return self._start + time.monotonic()
 
     def now(self) -> datetime:
@@ -41,6 +42,7 @@ class Clock:
     def pause(self, attempt: int) -> None:
         """Sleep before asking AWS again: about 0.5, 1, 2, then 4 seconds.
 
-        Half of each is random, so that deployers that were refused together do not come back together.
+        Half of each is random, so that deployers that were refused together do not come back
+        together.
         """
         self.sleep(min(0.5 * 2**attempt, 4.0) * random.uniform(0.5, 1.0))

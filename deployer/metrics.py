@@ -1,4 +1,5 @@
-"""The reader of CloudWatch: one `GetMetricData` a look, and `DescribeAlarms` where alarms are named. Judges nothing.
+"""The reader of CloudWatch: one `GetMetricData` a look, and `DescribeAlarms` where alarms are
+named. Judges nothing.
 
 CloudWatch publishes minutes late and stamps an error with the start of its invocation, so a look
 reaches back to the first shift and never trusts the last minute alone.
@@ -18,7 +19,8 @@ _MOST_PAGES = 5
 
 
 class NotSeen(Exception):
-    """When CloudWatch answered, but not completely: that says nothing about the new version, good or bad."""
+    """When CloudWatch answered, but not completely: that says nothing about the new version,
+    good or bad."""
 
 
 class Hopeless(NotSeen):
@@ -26,25 +28,35 @@ class Hopeless(NotSeen):
 
 
 class Metrics:
-    """Calls and errors of the alias's two versions, and the metrics and alarms that the payload names."""
+    """Calls and errors of the alias's two versions, and the metrics and alarms that the payload
+    names."""
 
     def __init__(self, cloudwatch: Any, rollout: Rollout, original: str) -> None:
         """`cloudwatch` is boto3's client, or a fake."""
         self._cloudwatch, function, check = cloudwatch, rollout.function_name, rollout.health_check
         self._alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
         self._queries = [
-            _query(f"{metric.lower()}_{who}", "AWS/Lambda", metric, {**self._alias, "ExecutedVersion": version}, "Sum")
+            _query(
+                f"{metric.lower()}_{who}",
+                "AWS/Lambda",
+                metric,
+                {**self._alias, "ExecutedVersion": version},
+                "Sum",
+            )
             for who, version in (("original", original), ("new", rollout.new_version))
             for metric in ("Invocations", "Errors")
         ]
         self._counted = [str(query["Id"]) for query in self._queries]
         self._limits = check.metrics if check else {}
         for name, limit in self._limits.items():
-            self._queries.append(_query(name, limit.namespace, limit.name, limit.dimensions, limit.stat))
+            self._queries.append(
+                _query(name, limit.namespace, limit.name, limit.dimensions, limit.stat)
+            )
         self._alarms = list(check.alarms) if check else []
 
     def look(self, since: float, now: float) -> Look:
-        """Everything published from the minute of `since` on, the current minute included; seconds since 1970.
+        """Everything published from the minute of `since` on, the current minute included; seconds
+        since 1970.
 
         Raises `NotSeen`, or the API's own error.
         """
@@ -54,7 +66,8 @@ class Metrics:
         return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms, newest)
 
     def calls(self, since: float, now: float) -> list[float]:
-        """All calls of the alias, whichever version they were for, by the minute. Raises as `look` does."""
+        """All calls of the alias, whichever version they were for, by the minute. Raises as
+        `look` does."""
         query = _query("calls", "AWS/Lambda", "Invocations", self._alias, "Sum")
         return list(self._found([query], since, now)["calls"].values())
 
@@ -68,7 +81,9 @@ class Metrics:
             page = self._cloudwatch.get_metric_data(**request)
             for result in page["MetricDataResults"]:
                 status[result["Id"]] = result["StatusCode"]
-                found[result["Id"]] |= dict(zip(map(_seconds, result["Timestamps"]), result["Values"], strict=True))
+                found[result["Id"]] |= dict(
+                    zip(map(_seconds, result["Timestamps"]), result["Values"], strict=True)
+                )
             if not page.get("NextToken"):
                 break
             request["NextToken"] = page["NextToken"]
@@ -76,7 +91,10 @@ class Metrics:
             raise NotSeen("CloudWatch did not come to the end of its answer.")
         unseen = {name: told for name, told in status.items() if told != "Complete"}
         if "Forbidden" in unseen.values():
-            raise Hopeless("CloudWatch could not be read: allow the deployer the action cloudwatch:GetMetricData.")
+            raise Hopeless(
+                "CloudWatch could not be read: "
+                "allow the deployer the action cloudwatch:GetMetricData."
+            )
         if unseen:
             raise NotSeen(f"CloudWatch answered {unseen}.")
         return found
@@ -86,8 +104,14 @@ class Metrics:
         if not self._alarms:
             return {}
         kinds = ["MetricAlarm", "CompositeAlarm"]
-        told = self._cloudwatch.describe_alarms(AlarmNames=self._alarms, AlarmTypes=kinds, MaxRecords=100)
-        states = {alarm["AlarmName"]: alarm["StateValue"] for kind in kinds for alarm in told.get(f"{kind}s", ())}
+        told = self._cloudwatch.describe_alarms(
+            AlarmNames=self._alarms, AlarmTypes=kinds, MaxRecords=100
+        )
+        states = {
+            alarm["AlarmName"]: alarm["StateValue"]
+            for kind in kinds
+            for alarm in told.get(f"{kind}s", ())
+        }
         absent = [name for name in self._alarms if name not in states]
         if absent:
             unknown = ", ".join(absent)
@@ -98,7 +122,9 @@ class Metrics:
         return {name: states[name] for name in self._alarms}
 
 
-def _query(name: str, namespace: str, metric: str, dimensions: Mapping[str, str], stat: str) -> dict[str, Any]:
+def _query(
+    name: str, namespace: str, metric: str, dimensions: Mapping[str, str], stat: str
+) -> dict[str, Any]:
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
     wanted = {"Namespace": namespace, "MetricName": metric, "Dimensions": pairs}
     return {"Id": name, "MetricStat": {"Metric": wanted, "Period": MINUTE, "Stat": stat}}
@@ -115,4 +141,7 @@ def _seconds(timestamp: datetime) -> int:
 def _counts(found: Mapping[str, Mapping[int, float]], who: str) -> dict[int, Counts]:
     invocations, errors = found[f"invocations_{who}"], found[f"errors_{who}"]
     minutes = invocations.keys() | errors.keys()
-    return {minute: Counts(round(invocations.get(minute, 0)), round(errors.get(minute, 0))) for minute in minutes}
+    return {
+        minute: Counts(round(invocations.get(minute, 0)), round(errors.get(minute, 0)))
+        for minute in minutes
+    }

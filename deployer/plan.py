@@ -6,6 +6,7 @@ from typing import Any
 from decisions import ending
 from decisions.ending import Ending
 from decisions.evidence import MINUTE
+
 from deployer import aws
 from deployer.metrics import NotSeen
 from deployer.run import Run
@@ -18,13 +19,18 @@ FEW = 100
 
 
 def plan(run: Run, driver: str) -> Ending:
-    """The ending whose result has the `plan`: times in seconds from the first shift; `calls` of the new version."""
+    """The ending whose result has the `plan`: times in seconds from the first shift; `calls` of
+    the new version."""
     rollout, progress = run.rollout, run.progress
     calls = _calls_a_minute(run)
     steps = []
     for number, weight in enumerate(rollout.weights):
         begins = number * rollout.interval
-        step: dict[str, Any] = {"weight": weight, "from": begins, "until": begins + rollout.interval}
+        step: dict[str, Any] = {
+            "weight": weight,
+            "from": begins,
+            "until": begins + rollout.interval,
+        }
         if calls is not None:
             step["calls"] = round(calls * weight * rollout.interval / MINUTE)
         steps.append(step)
@@ -61,7 +67,10 @@ def _too_few(run: Run, calls: float) -> Iterator[str]:
     rollout = run.rollout
     few = [weight for weight in rollout.weights if calls * weight * rollout.interval / MINUTE < FEW]
     if not calls:
-        yield "Nobody called this alias in the last hour: there would be nothing to judge the new version by."
+        yield (
+            "Nobody called this alias in the last hour: "
+            "there would be nothing to judge the new version by."
+        )
     elif few:
         a_minute = calls * few[0]
         at = f"{few[0] * 100:g} % of {calls:.3g} calls a minute: {a_minute:.2g} a minute"
@@ -87,4 +96,5 @@ def _fails_on(run: Run) -> Iterator[str]:
     if check.smoke_test is not None:
         yield f"the smoke test of version {new} (not run in a dry run)"
     if check.min_invocations:
-        yield f"fewer than {check.min_invocations} calls in a step, {check.hold:g} s beyond its interval"
+        few = f"fewer than {check.min_invocations} calls in a step"
+        yield f"{few}, {check.hold:g} s beyond its interval"

@@ -1,8 +1,8 @@
 """What is checked before the alias is touched. Writes nothing.
 
 `find` reads the alias, so that from then on every error can say where it is; `check` does the rest.
-Whatever cannot go well is refused here, while nothing has happened yet. A new check before the start
-goes here.
+Whatever cannot go well is refused here, while nothing has happened yet. A new check before the
+start goes here.
 """
 
 import json
@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
-
 from decisions import ending
 from decisions.checks import SMOKE_SECONDS
 from decisions.ending import Ending, PromotedByHand
@@ -29,6 +28,7 @@ from decisions.payload import as_json
 from decisions.rollout import Rollout
 from decisions.stamp import shortened
 from decisions.steps import Progress
+
 from deployer import aws
 from deployer.alias import PATIENCE, Alias
 from deployer.clock import Clock
@@ -47,7 +47,9 @@ def find(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int = 
     """A run that has not begun, of the alias as it is now."""
     name = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
     remedy = "check 'function-name' and 'alias-name'"
-    alias: Alias = _ask(means.clock, lambda: Alias(means, rollout, rollout_id), name, remedy, _FOR_LAMBDA)
+    alias: Alias = _ask(
+        means.clock, lambda: Alias(means, rollout, rollout_id), name, remedy, _FOR_LAMBDA
+    )
     progress = Progress(rollout_id, alias.seen.version, alias.words, means.clock.time())
     return Run(rollout, means, alias, progress, most_looks)
 
@@ -59,7 +61,9 @@ def check(run: Run, needed: float) -> None:
     """
     found = run.alias.seen
     if found.version == "$LATEST":
-        raise InvalidRollout("The alias is on $LATEST, which cannot be split: put it on a published version first.")
+        raise InvalidRollout(
+            "The alias is on $LATEST, which cannot be split: put it on a published version first."
+        )
     whose = run.alias.judged(Want({})).whose
     if whose is Whose.BUSY or (found.routing and whose is not Whose.ABANDONED):
         raise AliasBusy(found.busy)
@@ -74,35 +78,58 @@ def check_version(run: Run, needed: float) -> None:
     name, remedy = f"Version {number} of '{function}'", "publish it first, or check 'new-version'"
     get = run.means.lambda_.get_function_configuration
     while True:
-        told = _ask(clock, lambda: get(FunctionName=function, Qualifier=number), name, remedy, _FOR_LAMBDA)
-        state, why = told.get("State", "Active"), told.get("StateReason", "no reason given").rstrip(".")
+        told = _ask(
+            clock, lambda: get(FunctionName=function, Qualifier=number), name, remedy, _FOR_LAMBDA
+        )
+        state, why = (
+            told.get("State", "Active"),
+            told.get("StateReason", "no reason given").rstrip("."),
+        )
         if state == "Active":
             return
         if state == "Inactive":
             wake = f"aws lambda invoke --function-name {function}:{number} out.json"
-            raise InvalidRollout(f"{name} is Inactive ({why}): run '{wake}', wait for Active, and start again.")
+            raise InvalidRollout(
+                f"{name} is Inactive ({why}): run '{wake}', wait for Active, and start again."
+            )
         if state != "Pending":
-            raise InvalidRollout(f"{name} is {state} ({why}): publish a version that becomes Active.")
+            raise InvalidRollout(
+                f"{name} is {state} ({why}): publish a version that becomes Active."
+            )
         if clock.spare() - _POLL < needed:
-            wait = f"aws lambda wait published-version-active --function-name {function} --qualifier {number}"
-            raise RolloutInterrupted(f"{name} is still Pending ({why}): run '{wait}', and start again.")
+            target = f"--function-name {function} --qualifier {number}"
+            wait = f"aws lambda wait published-version-active {target}"
+            raise RolloutInterrupted(
+                f"{name} is still Pending ({why}): run '{wait}', and start again."
+            )
         clock.sleep(_POLL)
 
 
 def check_metrics(run: Run) -> None:
-    """One look before the first shift, so that a missing permission or an absent alarm refuses the rollout."""
+    """One look before the first shift, so that a missing permission or an absent alarm refuses
+    the rollout."""
     now, evidence = run.clock.time(), run.progress.evidence
     if run.checked:
-        remedy = "check 'health-check.metrics'" if run.check.metrics else "it is needed unless 'health-check' is false"
-        look = _ask(run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH)
+        remedy = (
+            "check 'health-check.metrics'"
+            if run.check.metrics
+            else "it is needed unless 'health-check' is false"
+        )
+        look = _ask(
+            run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH
+        )
         evidence.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
-        muted = "was in ALARM before the start: it cannot judge the new version until it has left ALARM"
+        muted = (
+            "was in ALARM before the start: it cannot judge the new version until it has left ALARM"
+        )
         run.progress.warnings += [f"Alarm {name} {muted}." for name in evidence.muted]
 
 
 def warn_of_abandoned(run: Run) -> None:
     if run.alias.seen.routing:
-        run.progress.warnings.append("A rollout that had died has left the alias split: it would be rolled back first.")
+        run.progress.warnings.append(
+            "A rollout that had died has left the alias split: it would be rolled back first."
+        )
 
 
 def settled(run: Run) -> Ending | None:
@@ -125,15 +152,21 @@ def settled(run: Run) -> Ending | None:
 def undo_abandoned(run: Run) -> None:
     """Roll back the split that a dead rollout left, and tell that rollout's ending."""
     dead = _run_of_the_dead(run)
-    cause = RolloutInterrupted(f"The deployer died. Rollout {run.progress.id} found what it had left.")
+    cause = RolloutInterrupted(
+        f"The deployer died. Rollout {run.progress.id} found what it had left."
+    )
     try:
         dead.alias.roll_back(PATIENCE)
         if dead.alias.by_ourselves:
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
-            run.progress.warnings.append("A rollout that had died had left the alias split: rolled back first.")
+            run.progress.warnings.append(
+                "A rollout that had died had left the alias split: rolled back first."
+            )
     except RollbackFailed as failed:
-        raise RolloutInterrupted(f"A rollout that had died has left the alias split. {failed.reason}") from failed
+        raise RolloutInterrupted(
+            f"A rollout that had died has left the alias split. {failed.reason}"
+        ) from failed
     except (PromotedByHand, AliasChanged):
         pass  # somebody else came first: it is as they made it
     run.alias.catch_up(dead.alias.seen)
@@ -155,23 +188,34 @@ def _run_of_the_dead(run: Run) -> Run:
 
 
 def smoke_test(run: Run) -> None:
-    """Invoke the new version once, before any user is moved to it. Raises `HealthCheckFailed` when it fails."""
+    """Invoke the new version once, before any user is moved to it. Raises `HealthCheckFailed`
+    when it fails."""
     if run.check.smoke_test is None or run.deployed:
         return
     function, number = run.rollout.function_name, run.rollout.new_version
     name, failed = f"Version {number} of '{function}'", "The smoke test failed"
-    request = {"FunctionName": function, "Qualifier": number, "Payload": as_json(run.check.smoke_test)}
+    request = {
+        "FunctionName": function,
+        "Qualifier": number,
+        "Payload": as_json(run.check.smoke_test),
+    }
     try:
         answer = run.means.once.invoke(**request)
         told = answer["Payload"].read().decode("utf-8", "replace")
     except ReadTimeoutError as error:
-        raise HealthCheckFailed(f"{failed}: {name} gave no answer within {SMOKE_SECONDS:g} s.") from error
+        raise HealthCheckFailed(
+            f"{failed}: {name} gave no answer within {SMOKE_SECONDS:g} s."
+        ) from error
     except aws.CallFailed as error:
         if aws.no_start(error):
-            raise HealthCheckFailed(f"{failed}: {name} could not be started. AWS says {aws.words(error)}") from error
+            raise HealthCheckFailed(
+                f"{failed}: {name} could not be started. AWS says {aws.words(error)}"
+            ) from error
         untested = f"{name} could not be invoked for the smoke test"
         if aws.denied(error):
-            untested += ": allow it to the deployer with the template's parameter SmokeTestFunctions"
+            untested += (
+                ": allow it to the deployer with the template's parameter SmokeTestFunctions"
+            )
         if aws.refused(error):
             raise InvalidRollout(f"{untested}. AWS says {aws.words(error)}") from error
         raise RolloutInterrupted(f"{untested}. AWS says {aws.words(error)}") from error
@@ -179,12 +223,15 @@ def smoke_test(run: Run) -> None:
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             own = json.loads(told)
             told = f"{own.get('errorType', 'error')}: {own['errorMessage']}"
-        raise HealthCheckFailed(f"{failed}: {name} answered with {shortened(told, 500).rstrip('.')}.")
+        raise HealthCheckFailed(
+            f"{failed}: {name} answered with {shortened(told, 500).rstrip('.')}."
+        )
     logger.info("SMOKE_TESTED")
 
 
 def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
-    """Ask up to ten times, unless AWS says no for good. Raises `InvalidRollout`, `RolloutInterrupted`."""
+    """Ask up to ten times, unless AWS says no for good. Raises `InvalidRollout`,
+    `RolloutInterrupted`."""
     attempt, unread = 0, f"{what} could not be read"
     while True:
         try:
@@ -198,6 +245,8 @@ def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permissi
             if denied or aws.refused(error):
                 raise InvalidRollout(f"{unread}: {remedy}. AWS says {aws.words(error)}") from error
             if attempt == 9:
-                raise RolloutInterrupted(f"{unread} before the start. AWS says {aws.words(error)}") from error
+                raise RolloutInterrupted(
+                    f"{unread} before the start. AWS says {aws.words(error)}"
+                ) from error
         clock.pause(attempt)
         attempt += 1

@@ -1,7 +1,8 @@
-"""Tells what becomes of a rollout: one log line, one event and its metrics a change of state. Never stops a rollout.
+"""Tells what becomes of a rollout: one log line, one event and its metrics a change of state. Never
+stops a rollout.
 
-The event's JSON Schema is events/event.schema.json. Metrics are log lines, too, in CloudWatch's embedded format: what
-was told stays told, whenever the deployer dies.
+The event's JSON Schema is events/event.schema.json. Metrics are log lines, too, in CloudWatch's
+embedded format: what was told stays told, whenever the deployer dies.
 """
 
 import json
@@ -22,12 +23,17 @@ logger = Logger(service=SOURCE, use_rfc3339=True)
 
 
 def tell(means: aws.Means, status: str, /, **detail: Any) -> None:
-    """`status` is STARTED, SHIFTED, ROLLED_BACK, a result's status or an error's name; `detail`: who, what, why."""
+    """`status` is STARTED, SHIFTED, ROLLED_BACK, a result's status or an error's name; `detail`:
+    who, what, why."""
     ended_badly = status == "ROLLED_BACK" or not status.isupper()
     (logger.error if ended_badly else logger.info)(status, extra=detail)
     if "function" in detail and "alias" in detail:
         measure(status, detail)
-    entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps({"status": status, **detail})}
+    entry = {
+        "Source": SOURCE,
+        "DetailType": DETAIL_TYPE,
+        "Detail": json.dumps({"status": status, **detail}),
+    }
     for _ in range(1 if status in NO_ENDINGS else 2):  # an ending is worth a second try
         why = _send(means, entry)
         if not why:
@@ -42,11 +48,14 @@ def _send(means: aws.Means, entry: dict[str, str]) -> str:
     except aws.CallFailed as error:
         return aws.words(error)
     unsaid = "EventBridge did not say why."
-    return str(answer["Entries"][0].get("ErrorMessage", unsaid)) if answer["FailedEntryCount"] else ""
+    return (
+        str(answer["Entries"][0].get("ErrorMessage", unsaid)) if answer["FailedEntryCount"] else ""
+    )
 
 
 def measure(status: str, detail: dict[str, Any]) -> None:
-    """`Weight`: the new version's share; `Ended`: 1 by `outcome`; `TimeToRollback`: since the first shift."""
+    """`Weight`: the new version's share; `Ended`: 1 by `outcome`; `TimeToRollback`: since the
+    first shift."""
     who = {"function": detail["function"], "alias": detail["alias"]}
     share = {"SHIFTED": detail.get("weight", 0), "ROLLED_BACK": 0, "SUCCEEDED": 1}.get(status)
     if share is not None:
@@ -58,5 +67,7 @@ def measure(status: str, detail: dict[str, Any]) -> None:
 
 
 def emit(name: str, unit: MetricUnit, value: float, dimensions: dict[str, str]) -> None:
-    with single_metric(name=name, unit=unit, value=value, namespace=SOURCE, default_dimensions=dimensions):
+    with single_metric(
+        name=name, unit=unit, value=value, namespace=SOURCE, default_dimensions=dimensions
+    ):
         """Leaving the block writes the line."""

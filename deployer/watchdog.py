@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from decisions import ending, errors
 from decisions.ownership import Hold, Want, Whose
 from decisions.rollout import Rollout
 from decisions.steps import Progress
+
 from deployer import aws, lease
 from deployer.alias import Alias
 from deployer.run import Run
@@ -38,6 +38,10 @@ _BADLY = ("FAILED", "ABORTED", "TIMED_OUT")
 _MOST_PAGES = 20
 
 _DIED = "The deployer died, or its execution was stopped, before the rollout had ended."
+_WHOSE = (
+    "The deployer died, and somebody else has changed the alias since: "
+    "its split may be the deployer's or theirs, so it was left."
+)
 _AT_LAST = "The rollback that had failed was tried again."
 
 
@@ -59,9 +63,12 @@ class Dead:
     @property
     def stamped_only(self) -> bool:
         """Whether a split without a stamp is none of its own: it had ended, and may be long ago."""
-        died_before_it_shifted = "hold" not in self.state and not self.step
-        ended = self.told not in ("", "RollbackFailed")
-        return not self.once or ended or died_before_it_shifted
+        return not self.once or self.told not in ("", "RollbackFailed")
+
+    @property
+    def never_shifted(self) -> bool:
+        """Whether it is not known to have shifted: a lease was not renewed since it was taken."""
+        return "hold" not in self.state and not self.step
 
     @property
     def step(self) -> int:
@@ -115,7 +122,7 @@ def watch(event: Any, means: aws.Means) -> None:
 
 
 def _message(event: Any) -> Any:
-    """The message; one that Scheduler had put into the dead-letter queue is wrapped in its request."""
+    """The message; what Scheduler put into the dead-letter queue is wrapped in its request."""
     try:
         message = json.loads(event["Records"][0]["body"])
         if isinstance(message, dict) and "MessageBody" in message:
@@ -211,10 +218,9 @@ def rescue(dead: Dead, means: aws.Means) -> None:
             raise errors.RollbackFailed(f"Our stamp still stands on the alias. {alias.told}")
         logger.info("TAKEN_OUT")
         return
-    if not finding.our_stamp and finding.whose is not Whose.OURS:
-        # Beside somebody's own version and words a weight may be theirs: they are told of it.
-        changed = errors.AliasChanged("Somebody else moved the alias after the deployer had died.")
-        run.tell_ending(ending.refused(changed).at(alias.where()))
+    unknown = dead.never_shifted or finding.whose is not Whose.OURS
+    if not finding.our_stamp and unknown:
+        run.tell_ending(ending.refused(errors.AliasChanged(_WHOSE)).at(alias.where()))
         return
     mark = alias.seen.stamp
     if mark is not None:

@@ -125,6 +125,8 @@ def _is_of(course: Course, state: State) -> bool:
         return True
     stamp = stamp_in(state.description)
     alike = [{course.plan.version: weight} for weight in course.plan.weights]
+    if stamp is not None and stamp.id == course.id and state.routing in alike:
+        return True  # also beside another version: `update-alias` keeps a routing that it is not told
     theirs = state.routing_by != OPERATOR or state.version != course.original or state.routing not in alike
     return not theirs and (stamp is None or stamp.id == course.id)
 
@@ -174,16 +176,21 @@ def one_ending_a_rollout(played: Played) -> Iterator[Violation]:
             # How far the other rollout is, which AliasBusy tells, may have changed meanwhile.
             same = one.words == other.words or one.status == "AliasBusy"
             # What could not be said to the watchdog, because AWS did not answer, it finds and tells for itself.
-            again = one.actor is not other.actor and (one.actor.who != WATCHDOG or one.words == other.words)
-            unsaid = other.actor.who == WATCHDOG and again and _faults(played)
+            unsaid = other.actor.who == WATCHDOG and one.actor is not other.actor and _faults(played)
             if one.status == other.status and not (died and same) and not unsaid and not _pasted(played, course):
                 yield Violation(f"told again: {one.status}", f"{course}: {one}, and {other}")
-        first, *more = dict.fromkeys(told.status for told in course.endings) or [""]
+        # A task that died after it had told is run again, and may end otherwise: nobody got its answer.
+        answered = [told for told in course.endings if not _died_at(course, told)] or course.endings
+        first, *more = dict.fromkeys(told.status for told in answered) or [""]
         if first == "RollbackFailed" and more:
             first, *more = more
         if more and not _pasted(played, course):
             told = "; ".join(str(each) for each in course.endings)
             yield Violation(f"endings: {' '.join([first, *more])} ({course.plan.driver})", f"{course}: {told}")
+
+
+def _died_at(course: Course, told: Told) -> bool:
+    return course.plan.driver == "machine" and any(told.time <= death <= told.time + WINDOW for death in course.deaths)
 
 
 def _faults(played: Played) -> bool:
@@ -203,8 +210,8 @@ def whoever_ends_has_told(played: Played) -> Iterator[Violation]:
             continue
         status, text = course.outcome
         told = [each for each in course.endings if each.actor.who == course.number]
-        if not told and course.endings and course.ended and course.lease_over(course.ended):
-            continue  # whose lease ran out leaves the telling to the watchdog
+        if not told and _left_to_the_watchdog(played, course):
+            continue
         if not told:
             yield Violation(f"never told: {status} ({course.plan.driver})", f"{course} ended {course.outcome}")
         elif told[-1].status != status:
@@ -214,6 +221,14 @@ def whoever_ends_has_told(played: Played) -> Iterator[Violation]:
             )
         elif status != "RollbackFailed" and text and not _says(text, told[-1], course.plan.driver):
             yield Violation(f"told otherwise: {status}", f"{course} told {told[-1]}, and ended {course.outcome}")
+
+
+def _left_to_the_watchdog(played: Played, course: Course) -> bool:
+    """Whose lease ran out leaves the telling to it; it finds nothing to tell of where somebody had the alias."""
+    if course.ended is None or not course.lease_over(course.ended):
+        return False
+    by_hand = [write for write in played.writes if not write.actor and write.time >= (course.started or 0.0)]
+    return bool(course.endings or by_hand)
 
 
 def _says(text: str, told: Told, driver: str) -> bool:
