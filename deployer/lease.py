@@ -93,18 +93,27 @@ class Lease:
                 f"The lease runs out, and could not be renewed in time. {self._unrenewed}".strip()
             )
 
+    def has_fired(self, ending: Ending) -> bool:
+        """Whether the watchdog surely has the alias, and tells; otherwise it knows that this
+        ending was told, as far as that could be written."""
+        self._message["told"] = ending.status
+        try:
+            self._send(self._means.scheduler.update_schedule)
+        except aws.CallFailed as error:
+            return aws.code(error) == "ResourceNotFoundException"
+        return False
+
     def give_up(self, ending: Ending) -> None:
         """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
         still to be done."""
-        scheduler = self._means.scheduler
         if ending.silent:  # the watchdog has it
             return
         try:
             if ending.left_over:
                 self._message["told"] = ending.status
-                self._send(scheduler.update_schedule)
+                self._send(self._means.scheduler.update_schedule)
             else:
-                scheduler.delete_schedule(**self._name)
+                self._means.scheduler.delete_schedule(**self._name)
         except aws.CallFailed as error:  # it runs out, then, and the watchdog sees for itself
             logger.info("LEASE_LEFT", extra={"reason": aws.words(error)})
 

@@ -6,6 +6,7 @@ finalize or in a rollback; `deploy` that every ending is told, and says where th
 
 import json
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -99,6 +100,8 @@ def with_shifts(run: Run) -> Ending:
         ended = finalize(run, lease)
     except BaseException as cause:
         ended = run.roll_back(cause, lease.due)
+        if ended.status == "RollbackFailed" and ended.silent and not lease.has_fired(ended):
+            ended = replace(ended, silent=False)
     run.tell_ending(ended)
     lease.give_up(ended)
     return ended

@@ -28,7 +28,7 @@ PAYLOAD_TABLE = {
 }
 
 #: Of decisions/ and deployer/ together; and on average.
-MOST_TOKENS, MOST_A_LINE = 21_000, 9.3
+MOST_TOKENS, MOST_A_LINE = 22_000, 8.3
 
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}

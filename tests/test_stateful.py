@@ -177,6 +177,9 @@ def one_ending_a_rollout(played: Played) -> Iterator[Violation]:
             same = one.words == other.words or one.status == "AliasBusy"
             # What could not be said to the watchdog, because AWS did not answer, it finds and tells for itself.
             unsaid = other.actor.who == WATCHDOG and one.actor is not other.actor and _faults(played)
+            # Two deliveries of one message at once tell the same.
+            at_once = one.actor.who == other.actor.who == WATCHDOG and one.words == other.words
+            unsaid = unsaid or (at_once and any(isinstance(deed, Deliver) for _, deed in played.plan.deeds))
             if one.status == other.status and not (died and same) and not unsaid and not _pasted(played, course):
                 yield Violation(f"told again: {one.status}", f"{course}: {one}, and {other}")
         # A task that died after it had told is run again, and may end otherwise: nobody got its answer.
@@ -225,7 +228,8 @@ def whoever_ends_has_told(played: Played) -> Iterator[Violation]:
 
 def _left_to_the_watchdog(played: Played, course: Course) -> bool:
     """Whose lease ran out leaves the telling to it; it finds nothing to tell of where somebody had the alias."""
-    if course.ended is None or not course.lease_over(course.ended):
+    lost = course.outcome is not None and "The lease was lost" in course.outcome[1]
+    if not lost and not (course.ended and course.lease_over(course.ended)):
         return False
     by_hand = [write for write in played.writes if not write.actor and write.time >= (course.started or 0.0)]
     return bool(course.endings or by_hand)
@@ -324,6 +328,7 @@ def after_its_ending_it_moves_nothing(played: Played) -> Iterator[Violation]:
     """Save what could not be undone or taken out."""
     for course in played.courses:
         final = [told for told in course.endings if told.status not in ("RollbackFailed", "AliasChanged")]
+        final = [told for told in final if not _died_at(course, told)]
         for write in played.writes if final else ():
             late = write.by == course.id and write.time > final[0].time
             if write.actor and late and _whereabouts(write.before) != _whereabouts(write.after):
