@@ -18,7 +18,6 @@ from decisions import errors, ownership, stamp
 from decisions.ending import PromotedByHand
 from decisions.ownership import Finding, Hold, Snapshot, Want, Whose
 from decisions.rollout import Rollout
-
 from deployer import aws
 
 #: Seconds for which a shift or a finalize is tried again before the rollout turns back.

@@ -13,8 +13,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
-from decisions.checks import SMOKE_SECONDS
 
+from decisions.checks import SMOKE_SECONDS
 from deployer.clock import Clock
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2

@@ -15,7 +15,6 @@ from typing import Any
 
 from decisions import errors
 from decisions.ending import Ending
-
 from deployer import aws
 from deployer.run import Run
 from deployer.tell import logger

@@ -6,7 +6,6 @@ from typing import Any
 from decisions import ending
 from decisions.ending import Ending
 from decisions.evidence import MINUTE
-
 from deployer import aws
 from deployer.metrics import NotSeen
 from deployer.run import Run

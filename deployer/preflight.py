@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
+
 from decisions import ending
 from decisions.checks import SMOKE_SECONDS
 from decisions.ending import Ending, PromotedByHand
@@ -28,7 +29,6 @@ from decisions.payload import as_json
 from decisions.rollout import Rollout
 from decisions.stamp import shortened
 from decisions.steps import Progress
-
 from deployer import aws
 from deployer.alias import PATIENCE, Alias
 from deployer.clock import Clock

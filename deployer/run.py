@@ -13,7 +13,6 @@ from decisions.evidence import covers
 from decisions.health import Status, Verdict, judge
 from decisions.rollout import Rollout
 from decisions.steps import Progress, Steps
-
 from deployer import aws
 from deployer.alias import Alias
 from deployer.metrics import Metrics, NotSeen

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from decisions import ending, errors
 from decisions.ending import Ending
 from decisions.health import Status
 from decisions.rollout import Rollout
-
 from deployer import aws, preflight
 from deployer.clock import RESERVE
 from deployer.lease import BEFORE_SHIFT, Lease

@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from decisions import ending, errors
 from decisions.ownership import Hold, Want, Whose
 from decisions.rollout import Rollout
 from decisions.steps import Progress
-
 from deployer import aws, lease
 from deployer.alias import Alias
 from deployer.run import Run
@@ -194,16 +194,19 @@ def rescue(dead: Dead, means: aws.Means) -> None:
     """Roll back the split of that rollout, if it is there, and tell; or see to it that it is
     tried again."""
     try:
-        run = _run(dead, means)
+        rollout, progress, hold = _known(dead)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         logger.warning("NOT_OURS", extra={"reason": str(error)})
         return
+    try:
+        alias = Alias(means, rollout, progress.id)
     except aws.CallFailed as error:
-        if aws.code(error) == "ResourceNotFoundException":
-            logger.warning("NOT_OURS", extra={"reason": str(error)})
-            return
-        raise
-    alias = run.alias
+        if aws.code(error) != "ResourceNotFoundException":
+            raise
+        logger.warning("NOT_OURS", extra={"reason": str(error)})
+        return
+    alias.resume(hold, progress.words)
+    run = Run(rollout, means, alias, progress)
     finding = alias.judged(Want({}, rolling_back=True))
     if not finding.something_of_ours:
         logger.info("NOTHING_TO_DO")
@@ -234,34 +237,30 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         _try_again(replace(dead, told=ended.status), means, AGAIN)
 
 
-def _run(dead: Dead, means: aws.Means) -> Run:
-    """The dead rollout, with hold of all its weights. Raises what a message that is not ours
-    leads to."""
+def _known(dead: Dead) -> tuple[Rollout, Progress, Hold]:
+    """What is known of the dead rollout. Raises what a message that is not ours leads to."""
     state = dead.state
-    weights = tuple(float(weight) for weight in dead.weights)
+    told = state["progress"]
     rollout = Rollout(
         function_name=state["function-name"],
         alias_name=state["alias-name"],
         new_version=state["new-version"],
-        weights=tuple(state["weights"]),
+        weights=tuple(float(weight) for weight in state["weights"]),
         interval=0.0,
         health_check=None,
         hand_over=False,
         dry_run=False,
         event={},
     )
-    told = state["progress"]
     progress = Progress(told["id"], told["original"], told["words"], started=0.0, step=dead.step)
-    alias = Alias(means, rollout, progress.id)
     hold = Hold(
         progress.id,
         progress.original,
         rollout.new_version,
-        weights,
+        weights=tuple(float(weight) for weight in dead.weights),
         shifted=not dead.stamped_only,
     )
-    alias.resume(hold, progress.words)
-    return Run(rollout, means, alias, progress)
+    return rollout, progress, hold
 
 
 def _try_again(dead: Dead, means: aws.Means, seconds: int) -> None:

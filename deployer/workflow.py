@@ -16,13 +16,13 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from decisions import ending, errors
 from decisions.ending import Ending, PromotedByHand
 from decisions.evidence import Evidence
 from decisions.ownership import Hold, Snapshot
 from decisions.rollout import KEYS, Rollout
 from decisions.steps import Progress
-
 from deployer import aws, preflight
 from deployer.alias import Alias
 from deployer.plan import plan
