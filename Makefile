@@ -37,14 +37,17 @@ watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it:
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
 	@$(BIN)/python -m docs.record
 
-# They mostly wait, for the local AWS: so they run beside the others.
-WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_dead_deployers.py \
-	tests/test_alias_contract.py)
+# They mostly wait, for the local AWS and for leases to run out: so they run beside the others.
+DYING := tests/test_dead_deployers.py
+WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py)
 
 test: $(TOOLS) lint ## run all tests
-	@log=$$(mktemp) && { $(BIN)/python -m pytest $(WAITING) > "$$log" 2>&1 & waiting=$$!; \
-		$(BIN)/python -m pytest $(WAITING:%=--ignore=%); rest=$$?; \
-		wait $$waiting; code=$$?; cat "$$log"; rm "$$log"; exit $$((rest + code)); }
+	@logs=$$(mktemp -d) && \
+		{ $(BIN)/python -m pytest $(DYING) > "$$logs/dying" 2>&1 & dying=$$!; \
+		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
+		$(BIN)/python -m pytest $(DYING:%=--ignore=%) $(WAITING:%=--ignore=%); rest=$$?; \
+		wait $$dying; died=$$?; wait $$waiting; waited=$$?; cat "$$logs/dying" "$$logs/waiting"; rm -r "$$logs"; \
+		exit $$((rest + died + waited)); }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
