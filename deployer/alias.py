@@ -49,7 +49,7 @@ class Alias:
         self._answered = True  # AWS answered the last write, and did as it was asked
         self._shift_may_have_landed = False
         self.took_out = False  # what was ours, of an alias that somebody else had moved
-        self._may_have_landed = False  # the last write whose answer was lost
+        self._may_have_landed = False  # a finalize or a rollback, whose answer was lost
         self.words = self.seen.words
         self.hold = Hold(
             rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision
@@ -135,6 +135,7 @@ class Alias:
             self._bring(want, min(PATIENCE, spare))
         except _Refused as refused:
             self._shift_may_have_landed = self._may_have_landed
+            self._may_have_landed = False
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
             if not self.may_be_split:
