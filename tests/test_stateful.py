@@ -177,7 +177,7 @@ def one_ending_a_rollout(played: Played) -> Iterator[Violation]:
             same = one.words == other.words or one.status == "AliasBusy"
             # What could not be said to the watchdog, because AWS did not answer, it finds and tells for itself.
             unsaid = other.actor.who == WATCHDOG and one.actor is not other.actor and _faults(played)
-            # Where AWS did the write and its answers were lost for longer than the lease, both think that it was theirs.
+            # Where answers were lost for longer than the lease, both think that the write was theirs.
             unsaid = unsaid or (one.actor.who == WATCHDOG and course.lease_over(one.time) and _faults(played))
             # Two deliveries of one message at once tell the same.
             at_once = one.actor.who == other.actor.who == WATCHDOG and one.words == other.words
