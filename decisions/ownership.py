@@ -5,7 +5,7 @@ nowhere else: what may be written over, what is somebody else's, and what of our
 of that. No I/O, no clock: frozen values in, values out.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import isclose, trunc
@@ -126,7 +126,7 @@ class Hold:
     weights: tuple[float, ...] = ()
     shifted: bool = False
     revision: str = ""
-    superseded: tuple[str, ...] = field(default=())
+    superseded: tuple[str, ...] = ()
 
     def sending(self, weight: float) -> "Hold":
         """That weight is on its way."""

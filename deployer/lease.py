@@ -95,9 +95,8 @@ class Lease:
     def has_fired(self, ending: Ending) -> bool:
         """Whether the watchdog surely has the alias, and tells; otherwise it knows that this
         ending was told, as far as that could be written."""
-        self._message["told"] = ending.status
         try:
-            self._send(self._means.scheduler.update_schedule)
+            self._leave(ending)
         except aws.CallFailed as error:
             return aws.code(error) == "ResourceNotFoundException"
         return False
@@ -109,12 +108,16 @@ class Lease:
             return
         try:
             if ending.left_over:
-                self._message["told"] = ending.status
-                self._send(self._means.scheduler.update_schedule)
+                self._leave(ending)
             else:
                 self._means.scheduler.delete_schedule(**self._name)
         except aws.CallFailed as error:  # it runs out, then, and the watchdog sees for itself
             logger.info("LEASE_LEFT", extra={"reason": aws.words(error)})
+
+    def _leave(self, ending: Ending) -> None:
+        """Have the watchdog know, when it comes, that this ending was told."""
+        self._message["told"] = ending.status
+        self._send(self._means.scheduler.update_schedule)
 
     def _send(self, call: Any) -> None:
         """Create or update it: fields that are left out would be reset, so all are sent."""
