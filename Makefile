@@ -25,17 +25,17 @@ UNKNOWN = $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter c
 KNOWN = $(if $(UNKNOWN),{ echo "$(UNKNOWN): no such variable; there are $(VARIABLES)." >&2; exit 2; },:)
 
 rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD=]
-	@$(KNOWN); $(BIN)/python -m cli rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+	@$(KNOWN); $(BIN)/python -m lambda_rollout rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
 		$${VERSION:+--version "$$VERSION"} $${STEPS:+--steps "$$STEPS"} $${INTERVAL:+--interval "$$INTERVAL"} \
 		$${TYPE:+--type "$$TYPE"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${HEALTH:+--health "$$HEALTH"} \
 		$${PAYLOAD:+--payload "$$PAYLOAD"} $${STACK:+--stack "$$STACK"}
 
 watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it: FUNCTION= ALIAS= [WAIT=]
-	@$(KNOWN); $(BIN)/python -m cli watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+	@$(KNOWN); $(BIN)/python -m lambda_rollout watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
 		$${WAIT:+--wait "$$WAIT"} $${STACK:+--stack "$$STACK"}
 
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
-	@$(BIN)/python -m docs.record
+	@$(BIN)/python -m tools.record
 
 # They mostly wait, for the local AWS and for leases to run out: so they run beside the others.
 DYING := tests/test_dead_deployers.py
@@ -82,8 +82,8 @@ $(TOOLS): requirements/tools.lock
 build-%: $(TOOLS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile \
 		--only-binary :all: --platform any --python-version 3.13 --target "$(ARTIFACTS_DIR)" -r requirements/lambda.lock
-	@for package in decisions deployer; do \
-		mkdir -p "$(ARTIFACTS_DIR)/$$package" && cp $$package/*.py "$(ARTIFACTS_DIR)/$$package/"; done
+	@$(BIN)/python -c 'import shutil, sys; shutil.copytree("deployer", sys.argv[1], ignore=shutil.ignore_patterns("__pycache__", "*.toml"))' \
+		"$(ARTIFACTS_DIR)/deployer"
 
 lock: ## pin the newest versions that fit together (needs uv)
 	cd requirements && for part in lambda tools; do \

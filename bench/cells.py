@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from decisions.weights import linear
+from deployer.decisions.weights import linear
 
 #: Seconds after the last step for which users' failed calls are counted where the new version was promoted.
 AFTER = 300.0

@@ -1,5 +1,4 @@
-"""The deployer: what acts, in Lambda. What it decides stands in `decisions`, the other half of what
-runs there.
+"""The deployer: what runs in Lambda, and nothing else. What it decides stands in `decisions`.
 
 Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, each with one name:
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from decisions import errors, ownership, stamp
-from decisions.ending import PromotedByHand
-from decisions.ownership import Finding, Hold, Snapshot, Want, Whose
-from decisions.rollout import Rollout
 from deployer import aws
+from deployer.decisions import errors, ownership, stamp
+from deployer.decisions.ending import PromotedByHand
+from deployer.decisions.ownership import Finding, Hold, Snapshot, Want, Whose
+from deployer.decisions.rollout import Rollout
 
 #: Seconds for which a shift or a finalize is tried again before the rollout turns back.
 PATIENCE = 30.0

@@ -14,8 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
 
-from decisions.checks import SMOKE_SECONDS
 from deployer.clock import Clock
+from deployer.decisions.checks import SMOKE_SECONDS
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
 

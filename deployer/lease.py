@@ -13,9 +13,9 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from decisions import errors
-from decisions.ending import Ending
 from deployer import aws
+from deployer.decisions import errors
+from deployer.decisions.ending import Ending
 from deployer.run import Run
 from deployer.tell import logger
 

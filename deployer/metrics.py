@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from decisions.evidence import MINUTE, Counts, Look
-from decisions.rollout import Rollout
+from deployer.decisions.evidence import MINUTE, Counts, Look
+from deployer.decisions.rollout import Rollout
 
 #: A look follows `NextToken` this often; the few thousand data points of a look fit into one page.
 _MOST_PAGES = 5

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from decisions import ending
-from decisions.ending import Ending
-from decisions.evidence import MINUTE
 from deployer import aws
+from deployer.decisions import ending
+from deployer.decisions.ending import Ending
+from deployer.decisions.evidence import MINUTE
 from deployer.metrics import NotSeen
 from deployer.run import Run
 

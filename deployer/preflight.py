@@ -13,10 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
-from decisions import ending
-from decisions.checks import SMOKE_SECONDS
-from decisions.ending import Ending, PromotedByHand
-from decisions.errors import (
+from deployer import aws
+from deployer.alias import PATIENCE, Alias
+from deployer.clock import Clock
+from deployer.decisions import ending
+from deployer.decisions.checks import SMOKE_SECONDS
+from deployer.decisions.ending import Ending, PromotedByHand
+from deployer.decisions.errors import (
     AliasBusy,
     AliasChanged,
     HealthCheckFailed,
@@ -24,14 +27,11 @@ from decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from decisions.ownership import Want, Whose, left_by
-from decisions.payload import as_json
-from decisions.rollout import Rollout
-from decisions.stamp import shortened
-from decisions.steps import Progress
-from deployer import aws
-from deployer.alias import PATIENCE, Alias
-from deployer.clock import Clock
+from deployer.decisions.ownership import Want, Whose, left_by
+from deployer.decisions.payload import as_json
+from deployer.decisions.rollout import Rollout
+from deployer.decisions.stamp import shortened
+from deployer.decisions.steps import Progress
 from deployer.metrics import Hopeless, NotSeen
 from deployer.run import Run
 from deployer.tell import logger

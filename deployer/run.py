@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from decisions import ending, errors
-from decisions.ending import Ending, PromotedByHand
-from decisions.evidence import covers
-from decisions.health import Status, Verdict, judge
-from decisions.rollout import Rollout
-from decisions.steps import Progress, Steps
 from deployer import aws
 from deployer.alias import Alias
+from deployer.decisions import ending, errors
+from deployer.decisions.ending import Ending, PromotedByHand
+from deployer.decisions.evidence import covers
+from deployer.decisions.health import Status, Verdict, judge
+from deployer.decisions.rollout import Rollout
+from deployer.decisions.steps import Progress, Steps
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import ending, errors
-from decisions.ending import Ending
-from decisions.health import Status
-from decisions.rollout import Rollout
 from deployer import aws, preflight
 from deployer.clock import RESERVE
+from deployer.decisions import ending, errors
+from deployer.decisions.ending import Ending
+from deployer.decisions.health import Status
+from deployer.decisions.rollout import Rollout
 from deployer.lease import BEFORE_SHIFT, Lease
 from deployer.plan import plan
 from deployer.run import Run

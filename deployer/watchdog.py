@@ -14,12 +14,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import ending, errors
-from decisions.ownership import Hold, Want, Whose
-from decisions.rollout import Rollout
-from decisions.steps import Progress
 from deployer import aws, lease
 from deployer.alias import Alias
+from deployer.decisions import ending, errors
+from deployer.decisions.ownership import Hold, Want, Whose
+from deployer.decisions.rollout import Rollout
+from deployer.decisions.steps import Progress
 from deployer.run import Run
 from deployer.tell import logger
 

@@ -17,14 +17,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from decisions import ending, errors
-from decisions.ending import Ending, PromotedByHand
-from decisions.evidence import Evidence
-from decisions.ownership import Hold, Snapshot
-from decisions.rollout import KEYS, Rollout
-from decisions.steps import Progress
 from deployer import aws, preflight
 from deployer.alias import Alias
+from deployer.decisions import ending, errors
+from deployer.decisions.ending import Ending, PromotedByHand
+from deployer.decisions.evidence import Evidence
+from deployer.decisions.ownership import Hold, Snapshot
+from deployer.decisions.rollout import KEYS, Rollout
+from deployer.decisions.steps import Progress
 from deployer.plan import plan
 from deployer.run import Run
 from deployer.tell import logger, tell

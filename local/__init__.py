@@ -20,10 +20,9 @@ queues.py         SQS: event source mappings are polled, failures go back or to 
 redrive.py        SQS: an operator moves what is in a dead-letter queue
 faults.py         what goes wrong on purpose: an API out of order, sandboxes to be killed
 server.py         starts it all on a free port
-users.py          users' traffic
 cloud.py          starts and ends it all; installs the deployer, and sets up a function to deploy
 target/           that function: healthy, failing, slow
-demo.py           `make demo` and `make workflow`
+demo/             users' traffic, and `make demo`, `make workflow` with it
 up.py             `make local`
 terminal.py       a command in a terminal, and what stood on its screen
 """

@@ -4,8 +4,8 @@ import signal
 import sys
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, running
+from local.demo.users import Users
 from local.sandbox import REGION, emulator
-from local.users import Users
 
 #: About what AWS takes to publish a minute.
 DELAY = 60.0

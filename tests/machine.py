@@ -10,9 +10,9 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from decisions.errors import DeployError
 from deployer import watchdog, workflow
 from deployer.aws import CallFailed
+from deployer.decisions.errors import DeployError
 from local.rules import Refused
 from tests.world import FakeClients, Killed, World
 

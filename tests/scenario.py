@@ -23,9 +23,9 @@ from itertools import count
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from decisions import errors
 from deployer import watchdog
 from deployer.aws import CallFailed, id_of
+from deployer.decisions import errors
 from local.rules import Refused, StoredAlias
 from tests.machine import STATE_MACHINE, TRANSIENT, Failed, FakeStepFunctions, Machine, arn
 from tests.world import FUNCTION, FakeClients, Killed, World

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import AliasBusy, HealthCheckFailed, InvalidRollout, RolloutInterrupted
 from deployer import workflow
+from deployer.decisions.errors import AliasBusy, HealthCheckFailed, InvalidRollout, RolloutInterrupted
 from local.rules import StoredAlias
 from tests.machine import Machine, deliver_all
 from tests.test_faults import LaggingLambda

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from decisions import errors
-from decisions.errors import InvalidRollout
-from decisions.rollout import KEYS
 from deployer import simple, watchdog, workflow
+from deployer.decisions import errors
+from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.rollout import KEYS
 from tests.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from tests.test_watchdog import EVENT, killed
 from tests.world import FUNCTION, FakeClients, World

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from decisions.checks import HEALTH_KEYS, METRIC_KEYS
-from decisions.errors import InvalidRollout
-from decisions.rollout import Rollout
+from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
+from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
 from tests.world import HERE, World
 

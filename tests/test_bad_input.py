@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisions.errors import DeployError, InvalidRollout, RolloutInterrupted
-from decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
+from deployer.decisions.errors import DeployError, InvalidRollout, RolloutInterrupted
+from deployer.decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
 from tests.world import FUNCTION, HERE, WORDS, World
 
 GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 10, "interval": 60}

@@ -12,7 +12,7 @@ from bench.__main__ import DOCS, main
 from bench.cells import BAD, CELLS, HEALTHY, MAIN, MINUTES, QUICK, Cell
 from bench.trials import Outcome
 from bench.world import NEW, ORIGINAL, TrialWorld, draw
-from decisions.errors import HealthCheckFailed
+from deployer.decisions.errors import HealthCheckFailed
 from tests import sample
 from tests.world import World
 

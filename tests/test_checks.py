@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from decisions.errors import DeployError, HealthCheckFailed, HealthCheckInconclusive, InvalidRollout
+from deployer.decisions.errors import DeployError, HealthCheckFailed, HealthCheckInconclusive, InvalidRollout
 from deployer.tell import logger
 from tests.test_health import AlteredCloudWatch, deploy
 from tests.world import MINUTE, WORDS, FakeClients, World

@@ -15,16 +15,16 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 from rich.console import Console
 
-import cli
-from cli import command as cli_command
-from cli import endings, lines, request, screen, words
-from cli.endings import MEANINGS, STATUSES, Status
-from cli.state import Plan, State
-from decisions import errors
-from decisions.evidence import Counts
+import lambda_rollout
+from deployer.decisions import errors
+from deployer.decisions.evidence import Counts
+from lambda_rollout import command as cli_command
+from lambda_rollout import endings, lines, request, screen, words
+from lambda_rollout.endings import MEANINGS, STATUSES, Status
+from lambda_rollout.state import Plan, State
 from tests.watched import ID, START, Aws, Clock, refusal
 
-HOUSE = Path(cli.__file__).parent
+HOUSE = Path(lambda_rollout.__file__).parent
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HOUSE.glob("*.py"))}
 ROLLOUT = "rollout --function checkout --alias live --version 8 --steps 2 --interval 30"
 WATCH = "watch --function checkout --alias live"

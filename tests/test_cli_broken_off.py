@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
-from cli import command
-from cli.endings import Status
-from decisions.stamp import Stamp
+from deployer.decisions.stamp import Stamp
+from lambda_rollout import command
+from lambda_rollout.endings import Status
 from local.cloud import ROOT
 from tests.test_cli import ROLLOUT, WATCH, good
 from tests.watched import ID, Aws, Clock, refusal
@@ -156,7 +156,7 @@ def test_a_wait_that_is_no_time_is_refused(wait: str, capsys: pytest.CaptureFixt
     assert ended.value.code == Status.REFUSED
     told = capsys.readouterr().err.splitlines()[-1]
     rule = "must be a number of seconds from 0 to 31449600"
-    assert told == f"python -m cli watch: error: argument --wait: {rule}, but it is '{wait}'."
+    assert told == f"python -m lambda_rollout watch: error: argument --wait: {rule}, but it is '{wait}'."
 
 
 @pytest.mark.parametrize("wait", ["0", "1.5", "31449600"])
@@ -243,7 +243,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 def ran(line: str, environment: dict[str, str], out: Any, err: Any = subprocess.PIPE) -> tuple[int, str]:
     """The process's exit status, and what it said on standard error, where that is read."""
-    arguments = [sys.executable, "-m", "cli", *line.split()]
+    arguments = [sys.executable, "-m", "lambda_rollout", *line.split()]
     done = subprocess.run(
         arguments, cwd=ROOT, env=environment, stdout=out, stderr=err, timeout=60, text=True, check=False
     )
@@ -308,7 +308,12 @@ def test_help_that_cannot_be_written_is_no_success(environment: dict[str, str]) 
 
 
 def test_an_output_that_lacks_our_letters_gets_others(environment: dict[str, str]) -> None:
-    arguments = [sys.executable, "-m", "cli", *["watch", "--function", "checkout", "--alias", "idle", "--wait", "1"]]
+    arguments = [
+        sys.executable,
+        "-m",
+        "lambda_rollout",
+        *["watch", "--function", "checkout", "--alias", "idle", "--wait", "1"],
+    ]
     ascii_only = {**environment, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(arguments, cwd=ROOT, env=ascii_only, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (Status.NOTHING_RUNS, b"")
@@ -316,7 +321,7 @@ def test_an_output_that_lacks_our_letters_gets_others(environment: dict[str, str
 
 
 def test_ctrl_c_without_a_reader_is_still_ctrl_c(environment: dict[str, str]) -> None:
-    arguments = [sys.executable, "-m", "cli", *WATCH.split()]
+    arguments = [sys.executable, "-m", "lambda_rollout", *WATCH.split()]
     with subprocess.Popen(
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

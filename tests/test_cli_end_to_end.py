@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from cli.endings import Status
+from lambda_rollout.endings import Status
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, WORDS, Cloud
+from local.demo.users import Users
 from local.terminal import Frame, recorded
-from local.users import Users
 
 #: Each rollout has an alias of its own, so that all of them run at once.
 BAD, INVOKED, EXECUTED = "typed-bad", "invoked", "executed"
@@ -37,7 +37,7 @@ def _payload(alias: str, version: str) -> str:
 
 
 def _watch(alias: str) -> str:
-    return f".venv/bin/python -m cli watch --function {FUNCTION} --alias {alias} --wait 60"
+    return f".venv/bin/python -m lambda_rollout watch --function {FUNCTION} --alias {alias} --wait 60"
 
 
 def _put_back(cloud: Cloud) -> None:
@@ -55,7 +55,7 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
         cloud.client("lambda").create_alias(
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
-    bad = f".venv/bin/python -m cli rollout --function {FUNCTION} --alias {BAD} --version {FAILING}"
+    bad = f".venv/bin/python -m lambda_rollout rollout --function {FUNCTION} --alias {BAD} --version {FAILING}"
     execute = f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
     invoke = "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
     with ExitStack() as stack:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from decisions import stamp
-from decisions.errors import AliasBusy, AliasChanged, DeployError, InvalidRollout
-from decisions.stamp import Stamp
 from deployer import simple
 from deployer.clock import Clock
+from deployer.decisions import stamp
+from deployer.decisions.errors import AliasBusy, AliasChanged, DeployError, InvalidRollout
+from deployer.decisions.stamp import Stamp
 from local.rules import Refused, StoredAlias
 from tests.turns import Outcome, SharedWorld
 from tests.world import FUNCTION, WORDS, FakeClients, WorldClock

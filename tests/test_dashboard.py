@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from decisions.errors import DeployError
+from deployer.decisions.errors import DeployError
 from deployer.tell import NO_ENDINGS, SOURCE
 from local.cloud import ROOT
 from tests.world import World

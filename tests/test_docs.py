@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from decisions import errors
-from decisions.checks import HEALTH_KEYS
-from decisions.rollout import KEYS, Rollout
 from deployer import tell
+from deployer.decisions import errors
+from deployer.decisions.checks import HEALTH_KEYS
+from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.world import HERE
 

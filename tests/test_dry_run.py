@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import AliasBusy, DeployError, InvalidRollout, RolloutTooLong
+from deployer.decisions.errors import AliasBusy, DeployError, InvalidRollout, RolloutTooLong
 from tests.test_parity import DEFINITION
 from tests.world import World
 

@@ -16,9 +16,9 @@ import pytest
 
 from deployer.aws import id_of
 from deployer.tell import NO_ENDINGS
-from local import demo
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
-from local.users import Users
+from local.demo import __main__ as demo
+from local.demo.users import Users
 
 ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
 
@@ -78,18 +78,29 @@ def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
         yield started
 
 
+#: Imports all of the artifact's own modules from it, and nothing of it from anywhere else.
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import aws_lambda_powertools, deployer
+names = [each.name for each in pkgutil.walk_packages(deployer.__path__, "deployer.")]
+found = [deployer, *(importlib.import_module(name) for name in names)]
+assert all(module.__file__.startswith(sys.argv[1]) for module in found)
+print(*(module.__name__ for module in found), aws_lambda_powertools.__file__)
+"""
+
+
 def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cloud) -> None:
     files = [path for path in ARTIFACT.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 6_000_000
     assert {path.suffix for path in files} & {".so", ".pyd", ".dylib", ".pyc"} == set()
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import decisions.health, decisions.rollout; "
-        "import aws_lambda_powertools as powertools; print(powertools.__file__)"
-    )
     found = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(ARTIFACT)], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", EVERY_MODULE, str(ARTIFACT)], capture_output=True, text=True, check=True
     )
-    assert found.stdout.startswith(str(ARTIFACT))
+    *modules, powertools = found.stdout.split()
+    assert powertools.startswith(str(ARTIFACT))
+    written = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "deployer").rglob("*.py")]
+    assert sorted(modules) == sorted(".".join(path.parts).removesuffix(".__init__") for path in written)
 
 
 def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from decisions.checks import HEALTH_KEYS, METRIC_KEYS
-from decisions.errors import InvalidRollout, RolloutTooLong
-from decisions.rollout import KEYS, Rollout
+from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
+from deployer.decisions.errors import InvalidRollout, RolloutTooLong
+from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.test_parity import DEFINITION
 from tests.world import HERE, World

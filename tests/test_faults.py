@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.parsers import ResponseParserError
 
-from decisions.errors import (
+from deployer.decisions.errors import (
     AliasBusy,
     DeployError,
     HealthCheckFailed,

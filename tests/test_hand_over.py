@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
-from decisions.rollout import Rollout
 from deployer.aws import id_of
+from deployer.decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
+from deployer.decisions.rollout import Rollout
 from tests.test_parity import DEFINITION
 from tests.world import HERE, FakeClients, World
 

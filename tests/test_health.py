@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
+from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
 from local.cloud import ROOT
 from tests import sample
 from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World

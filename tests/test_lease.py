@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import (
+from deployer import lease
+from deployer.aws import CALL_SECONDS, CallFailed
+from deployer.decisions.errors import (
     AliasChanged,
     DeployError,
     HealthCheckFailed,
     RollbackFailed,
     RolloutInterrupted,
 )
-from deployer import lease
-from deployer.aws import CALL_SECONDS, CallFailed
 from tests.machine import REDELIVERY, arrival, deliver, deliver_all, watch
 from tests.world import WORDS, Killed, World
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisions import likelihood
-from decisions.checks import HealthCheck
-from decisions.errors import HealthCheckFailed
-from decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
-from decisions.health import ENOUGH, evidence
+from deployer.decisions import likelihood
+from deployer.decisions.checks import HealthCheck
+from deployer.decisions.errors import HealthCheckFailed
+from deployer.decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
+from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
 from tests.world import World
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from decisions import errors
-from decisions.ownership import Snapshot
 from deployer import workflow
+from deployer.decisions import errors
+from deployer.decisions.ownership import Snapshot
 from tests.asl import LambdaFails, interpret
 from tests.machine import Machine, deliver_all
 from tests.test_parity import DEFINITION

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from decisions.ownership import Hold, Snapshot, Want, Whose, judge, same_weight
-from decisions.stamp import Stamp, write
+from deployer.decisions.ownership import Hold, Snapshot, Want, Whose, judge, same_weight
+from deployer.decisions.stamp import Stamp, write
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 LATER, LONG_AGO = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from decisions.errors import DeployError
+from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
 from tests.world import MINUTE, WORDS, World
 

@@ -14,7 +14,7 @@ import pytest
 
 from local.cloud import ROOT
 
-picture: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "picture.py")))
+picture: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "picture.py")))
 DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 PAGE = (ROOT / "docs" / "state-machine.md").read_text()
 
@@ -52,7 +52,7 @@ def longer() -> dict[str, Any]:
 
 
 def test_the_page_shows_the_state_machine_of_today() -> None:
-    assert picture.renewed(PAGE, DEFINITION) == PAGE, "run 'python docs/picture.py'"
+    assert picture.renewed(PAGE, DEFINITION) == PAGE, "run 'python tools/picture.py'"
 
 
 def test_every_state_is_drawn_and_nothing_else() -> None:
@@ -92,7 +92,7 @@ def test_a_state_more_is_noticed() -> None:
 def test_a_stale_page_ends_the_check_with_the_remedy_and_is_renewed(tmp_path: Path) -> None:
     page = tmp_path / "state-machine.md"
     page.write_text(picture.renewed(PAGE, longer()))
-    with pytest.raises(SystemExit, match=r"run 'python docs/picture\.py'") as stale:
+    with pytest.raises(SystemExit, match=r"run 'python tools/picture\.py'") as stale:
         picture.main(["--check"], page)
     assert isinstance(stale.value.code, str)  # which Python prints, and exits with 1
     picture.main([], page)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from decisions import ending
-from decisions.errors import AliasChanged
+from deployer.decisions import ending
+from deployer.decisions.errors import AliasChanged
 from tests.machine import Machine
 from tests.test_takeover import left_split
 from tests.world import WORDS, World

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisions import likelihood
-from decisions.checks import HealthCheck
-from decisions.errors import DeployError, HealthCheckFailed
-from decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
-from decisions.health import ENOUGH, evidence
+from deployer.decisions import likelihood
+from deployer.decisions.checks import HealthCheck
+from deployer.decisions.errors import DeployError, HealthCheckFailed
+from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
+from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
 from tests.test_likelihood import drawn, interval
 from tests.world import WORDS, World

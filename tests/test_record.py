@@ -11,7 +11,7 @@ import pytest
 from local.cloud import ROOT
 from local.terminal import Frame, Screen
 
-record: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "record.py")))
+record: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "record.py")))
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURES = {
     "rollout.svg": ("$ make rollout FUNCTION=checkout ALIAS=live VERSION=2", "SUCCEEDED", "HealthCheckFailed"),

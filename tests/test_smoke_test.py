@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RolloutInterrupted
+from deployer.decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RolloutInterrupted
 from deployer.tell import logger
 from tests.test_hand_over import MACHINE, SAMPLE, FakeStepFunctions
 from tests.world import FakeClients, World

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from decisions.errors import AliasBusy
-from decisions.stamp import LONGEST_DESCRIPTION, Stamp, read, shortened, write
+from deployer.decisions.errors import AliasBusy
+from deployer.decisions.stamp import LONGEST_DESCRIPTION, Stamp, read, shortened, write
 from tests.world import World
 
 STAMP = Stamp("3f2a9c1b04de", "8", 0.3, 3, 10, datetime(2026, 11, 23, 1, 10, tzinfo=UTC))

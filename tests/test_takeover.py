@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from decisions import stamp
-from decisions.errors import AliasBusy, AliasChanged, DeployError, HealthCheckFailed, InvalidRollout
-from decisions.stamp import Stamp
+from deployer.decisions import stamp
+from deployer.decisions.errors import AliasBusy, AliasChanged, DeployError, HealthCheckFailed, InvalidRollout
+from deployer.decisions.stamp import Stamp
 from tests.turns import SharedWorld
 from tests.world import WORDS, World
 

@@ -12,9 +12,9 @@ import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from decisions import errors
-from decisions.errors import DeployError
 from deployer import aws, tell, watchdog
+from deployer.decisions import errors
+from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
 from local.strict import _NoManagedPolicies
 from tests.machine import deliver_all

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from jsonschema import Draft202012Validator
 
-from decisions import ending, errors
-from decisions.errors import DeployError, RolloutInterrupted
-from decisions.ownership import Snapshot
 from deployer import simple
 from deployer.aws import id_of
+from deployer.decisions import ending, errors
+from deployer.decisions.errors import DeployError, RolloutInterrupted
+from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
 from tests.machine import STATE_MACHINE, Machine, arn, deliver_all
 from tests.test_hand_over import FakeStepFunctions

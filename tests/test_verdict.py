@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisions.checks import HealthCheck
-from decisions.evidence import Counts, Evidence, Look, covers
-from decisions.health import Status, Verdict, judge
-from decisions.rollout import Rollout
+from deployer.decisions.checks import HealthCheck
+from deployer.decisions.evidence import Counts, Evidence, Look, covers
+from deployer.decisions.health import Status, Verdict, judge
+from deployer.decisions.rollout import Rollout
 from deployer.metrics import Metrics, NotSeen
 from tests.world import HERE, MINUTE
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RollbackFailed, RolloutInterrupted
 from deployer import watchdog
 from deployer.aws import CallFailed
+from deployer.decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RollbackFailed, RolloutInterrupted
 from tests.machine import arrival, deliver, deliver_all, watch
 from tests.world import WORDS, Killed, World
 

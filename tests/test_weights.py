@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisions.errors import InvalidRollout
-from decisions.rollout import LONGEST_INTERVAL, Rollout
-from decisions.weights import MOST_STEPS, linear, progression
+from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
+from deployer.decisions.weights import MOST_STEPS, linear, progression
 from tests.world import FUNCTION, HERE
 
 PREFIXES = ("CodeDeployDefault.Lambda", "Lambda", "")

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from decisions.errors import DeployError
+from deployer.decisions.errors import DeployError
 from tests.world import World
 
 #: What became of a deployer.

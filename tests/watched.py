@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from decisions.stamp import Stamp, write
+from deployer.decisions.stamp import Stamp, write
 
 START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 ID, WORDS = "0123456789ab", "Checkout service"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from decisions import likelihood
+from deployer.decisions import likelihood
 
 MINUTE = 60
 

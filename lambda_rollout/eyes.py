@@ -7,14 +7,14 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli import lines, remedies, state
-from cli.lines import Line
-from cli.remedies import CannotSee
-from cli.state import State
-from decisions.ownership import Snapshot
-from decisions.rollout import Rollout
 from deployer import aws
+from deployer.decisions.ownership import Snapshot
+from deployer.decisions.rollout import Rollout
 from deployer.metrics import Metrics, NotSeen
+from lambda_rollout import lines, remedies, state
+from lambda_rollout.lines import Line
+from lambda_rollout.remedies import CannotSee
+from lambda_rollout.state import State
 
 #: The stack's outputs that name log groups.
 LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")

@@ -11,18 +11,18 @@ from typing import Any, TextIO
 import boto3
 from botocore import exceptions
 
-from cli import remedies, request, words
-from cli.endings import MEANINGS, Status
-from cli.eyes import UNKNOWN_START, Clients, Eyes
-from cli.plain import Plain
-from cli.remedies import CannotSee, NotSent
-from cli.say import say, why
-from cli.screen import Screen, Terminal
-from cli.start import start
-from cli.state import State
-from cli.watch import Clock, Watch
-from decisions.errors import DeployError, InvalidRollout
-from decisions.rollout import LONGEST_INTERVAL
+from deployer.decisions.errors import DeployError, InvalidRollout
+from deployer.decisions.rollout import LONGEST_INTERVAL
+from lambda_rollout import remedies, request, words
+from lambda_rollout.endings import MEANINGS, Status
+from lambda_rollout.eyes import UNKNOWN_START, Clients, Eyes
+from lambda_rollout.plain import Plain
+from lambda_rollout.remedies import CannotSee, NotSent
+from lambda_rollout.say import say, why
+from lambda_rollout.screen import Screen, Terminal
+from lambda_rollout.start import start
+from lambda_rollout.state import State
+from lambda_rollout.watch import Clock, Watch
 
 STACK = "aws-lambda-deploy-stack"
 
@@ -31,7 +31,8 @@ _EPILOG = f"""\
 exit status:
 {_STATUSES}
 
-`make` turns every status but 0 into its own 2: a pipeline that tells them apart runs `.venv/bin/python -m cli …`.
+`make` turns every status but 0 into its own 2: a pipeline that tells them apart runs
+`.venv/bin/python -m lambda_rollout …`.
 Ctrl-C stops watching, never the rollout. Credentials, Region and AWS_ENDPOINT_URL are those of the environment.
 """
 
@@ -47,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     whole = Parser(
-        prog="python -m cli",
+        prog="python -m lambda_rollout",
         description="Starts a rollout and follows it, or follows one that anybody has started.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

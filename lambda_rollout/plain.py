@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TextIO
 
-from cli import words
-from cli.state import State
-from decisions.evidence import Counts
+from deployer.decisions.evidence import Counts
+from lambda_rollout import words
+from lambda_rollout.state import State
 
 
 class Plain:

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from cli.endings import End, Status
-from cli.say import GOES_ON
-from cli.state import State
-from decisions.evidence import Counts
+from deployer.decisions.evidence import Counts
+from lambda_rollout.endings import End, Status
+from lambda_rollout.say import GOES_ON
+from lambda_rollout.state import State
 
 #: What a look's verdict means; the deployer's own names stand in its log.
 _VERDICTS = {"PENDING": "nothing wrong so far", "SUCCEEDED": "nothing wrong so far", "FAILED": "failed"}

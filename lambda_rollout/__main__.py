@@ -1,4 +1,4 @@
-"""`python -m cli`: the process around `command.main`. What happens to it is said in a sentence.
+"""`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back.
 """
@@ -9,8 +9,8 @@ import signal
 import sys
 from typing import TextIO
 
-from cli.endings import Status
-from cli.say import GOES_ON, say, why
+from lambda_rollout.endings import Status
+from lambda_rollout.say import GOES_ON, say, why
 
 
 def run() -> int:
@@ -24,7 +24,7 @@ def run() -> int:
 
 
 def _typed() -> int:
-    from cli.command import main  # takes a moment, in which Ctrl-C may come
+    from lambda_rollout.command import main  # takes a moment, in which Ctrl-C may come
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A letter that the output lacks is no reason to end.

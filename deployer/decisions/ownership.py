@@ -11,7 +11,7 @@ from enum import StrEnum
 from math import isclose, trunc
 from typing import Any, NamedTuple
 
-from decisions.stamp import Stamp, is_shortened, read
+from deployer.decisions.stamp import Stamp, is_shortened, read
 
 #: How long past its stamp's `until` a split counts as abandoned.
 GRACE = timedelta(seconds=60)

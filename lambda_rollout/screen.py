@@ -12,10 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli import words
-from cli.endings import Status
-from cli.state import State
-from decisions.evidence import Counts
+from deployer.decisions.evidence import Counts
+from lambda_rollout import words
+from lambda_rollout.endings import Status
+from lambda_rollout.state import State
 
 _WIDTH = 100
 _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}

@@ -6,10 +6,10 @@ from enum import StrEnum
 from math import exp, log
 from typing import Any, NamedTuple
 
-from decisions import likelihood
-from decisions.checks import HealthCheck
-from decisions.evidence import Evidence
-from decisions.stamp import shortened
+from deployer.decisions import likelihood
+from deployer.decisions.checks import HealthCheck
+from deployer.decisions.evidence import Evidence
+from deployer.decisions.stamp import shortened
 
 #: How much evidence makes a verdict FAILED, as a logarithm.
 ENOUGH = log(1 / likelihood.ALPHA)

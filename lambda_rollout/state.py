@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cli.endings import End, Status, status_of
-from cli.lines import Line, about
-from decisions.evidence import Counts, Look
-from decisions.ownership import GRACE, Snapshot
+from deployer.decisions.evidence import Counts, Look
+from deployer.decisions.ownership import GRACE, Snapshot
+from lambda_rollout.endings import End, Status, status_of
+from lambda_rollout.lines import Line, about
 
 #: Seconds that the log is waited for, after the alias has shown an end: CloudWatch publishes lines late.
 PATIENCE = 60.0

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from decisions.checks import SMOKE_SECONDS, HealthCheck
-from decisions.errors import InvalidRollout, RolloutTooLong
-from decisions.payload import Keys, flag, flag_or_object, number, read, require, text
-from decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
+from deployer.decisions.checks import SMOKE_SECONDS, HealthCheck
+from deployer.decisions.errors import InvalidRollout, RolloutTooLong
+from deployer.decisions.payload import Keys, flag, flag_or_object, number, read, require, text
+from deployer.decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 
 #: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in
 #: mind.

@@ -7,12 +7,12 @@ carried along.
 import math
 from dataclasses import dataclass, field
 
-from decisions.checks import HealthCheck
-from decisions.errors import HealthCheckInconclusive
-from decisions.evidence import Evidence
-from decisions.health import Status, undecided
-from decisions.looks import looks
-from decisions.rollout import Rollout
+from deployer.decisions.checks import HealthCheck
+from deployer.decisions.errors import HealthCheckInconclusive
+from deployer.decisions.evidence import Evidence
+from deployer.decisions.health import Status, undecided
+from deployer.decisions.looks import looks
+from deployer.decisions.rollout import Rollout
 
 #: No weight lasts less than this part of its interval, however late it was set.
 SHORTEST = 0.9

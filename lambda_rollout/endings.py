@@ -33,7 +33,7 @@ MEANINGS = {
     Status.STOPPED_WATCHING: "stopped watching by Ctrl-C; the rollout goes on",
 }
 
-#: By what the deployer's log says last: a result's status, or an error's class (decisions/errors.py).
+#: By what the deployer's log says last: a result's status, or an error's class (deployer/decisions/errors.py).
 STATUSES = {
     "SUCCEEDED": Status.DEPLOYED,
     "ALREADY_DEPLOYED": Status.DEPLOYED,

@@ -16,10 +16,10 @@ from rich.style import Style
 from rich.text import Text
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, Cloud, running
+from local.demo.users import Users
 from local.terminal import COLUMNS, Frame, recorded
-from local.users import Users
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parent.parent / "docs"
 
 #: How much faster the picture is than the run was.
 SPEED = 8.0

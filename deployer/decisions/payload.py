@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from decisions.errors import InvalidRollout
+from deployer.decisions.errors import InvalidRollout
 
 #: From a value to what it means; None where it is not what the key's rule asks for.
 Reader = Callable[[Any], Any]

@@ -8,7 +8,7 @@ import traceback
 from contextlib import suppress
 from typing import TextIO
 
-from cli.endings import Status
+from lambda_rollout.endings import Status
 
 #: The end of a sentence for who cannot be told more.
 GOES_ON = "a rollout that has begun goes on: 'make watch' tells."

@@ -5,14 +5,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from cli import remedies
-from cli.eyes import Eyes
-from cli.remedies import CannotSee, NotSent
-from cli.state import LONGEST_START, Plan, State
-from decisions import errors
-from decisions.ownership import abandoned
-from decisions.rollout import Rollout
 from deployer import aws
+from deployer.decisions import errors
+from deployer.decisions.ownership import abandoned
+from deployer.decisions.rollout import Rollout
+from lambda_rollout import remedies
+from lambda_rollout.eyes import Eyes
+from lambda_rollout.remedies import CannotSee, NotSent
+from lambda_rollout.state import LONGEST_START, Plan, State
 
 #: How far back rollouts are looked for that are not the one to be started, in seconds.
 _BEFORE = 600.0

@@ -1,6 +1,6 @@
 """Draws the state machine: from statemachine/deploy.asl.json to the Mermaid diagram in docs/state-machine.md.
 
-`python docs/picture.py` renews the page; with `--check` it ends with 1 and the remedy when the page is stale.
+`python tools/picture.py` renews the page; with `--check` it ends with 1 and the remedy when the page is stale.
 """
 
 import json
@@ -11,10 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).with_name("state-machine.md")
-DEFINITION = PAGE.parent.parent / "statemachine" / "deploy.asl.json"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "state-machine.md"
+DEFINITION = ROOT / "statemachine" / "deploy.asl.json"
 
-BEGIN, END = "<!-- drawn by docs/picture.py -->", "<!-- end -->"
+BEGIN, END = "<!-- drawn by tools/picture.py -->", "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 _KINDS = ("Task", "Wait", "Choice", "Pass", "Succeed", "Fail")
@@ -33,7 +34,7 @@ def draw(definition: dict[str, Any]) -> str:
 def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Every way out of a state: from, to, and when; `[*]` is the execution's end."""
     if state["Type"] not in _KINDS:
-        raise ValueError(f"{name} is a {state['Type']} state, which docs/picture.py does not know how to draw.")
+        raise ValueError(f"{name} is a {state['Type']} state, which tools/picture.py does not know how to draw.")
     for choice in state.get("Choices", []):
         yield name, choice["Next"], condition(choice)
     if "Default" in state:
@@ -55,7 +56,7 @@ def condition(choice: dict[str, Any]) -> str:
         return f"there is {variable}"
     comparison = _COMPARISON.fullmatch(operator)
     if others or comparison is None:
-        raise ValueError(f"docs/picture.py does not know how to put {operator} into words.")
+        raise ValueError(f"tools/picture.py does not know how to put {operator} into words.")
     return f"{variable} {_SIGNS[comparison[1]]} {value}"
 
 
@@ -73,9 +74,9 @@ def main(arguments: list[str], path: Path = PAGE) -> None:
     if not arguments:
         path.write_text(new, encoding="utf-8")
     elif arguments != ["--check"]:
-        sys.exit("Usage: python docs/picture.py [--check]")
+        sys.exit("Usage: python tools/picture.py [--check]")
     elif new != page:
-        sys.exit(f"{path.name} does not show {DEFINITION.name} as it is: run 'python docs/picture.py'.")
+        sys.exit(f"{path.name} does not show {DEFINITION.name} as it is: run 'python tools/picture.py'.")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from deployer.tell import NO_ENDINGS
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
+from local.demo.users import Users
 from local.sandbox import emulator
-from local.users import Users
 
 #: CloudWatch publishes a minute this many seconds after its end; on AWS it is about a minute.
 DELAY = 5.0

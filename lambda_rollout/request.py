@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from decisions.errors import InvalidRollout
-from decisions.rollout import KEYS, Rollout
+from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.rollout import KEYS, Rollout
 
 #: By option: the payload's key. Those in _TEXTS are taken as they are, the others as JSON.
 OPTIONS = {

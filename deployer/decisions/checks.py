@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from decisions import payload
-from decisions.errors import InvalidRollout
+from deployer.decisions import payload
+from deployer.decisions.errors import InvalidRollout
 
 #: How long a smoke test may take, in seconds.
 SMOKE_SECONDS = 30.0

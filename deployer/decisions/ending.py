@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from decisions import errors
+from deployer.decisions import errors
 
 #: What a rollout that went well ends with. Everything else is the name of an error.
 SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED = (

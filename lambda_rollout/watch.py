@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from cli.eyes import Eyes
-from cli.state import State
+from lambda_rollout.eyes import Eyes
+from lambda_rollout.state import State
 
 #: Seconds between two looks.
 EVERY = 2.0

@@ -1,4 +1,4 @@
-"""What a person runs in a terminal: `python -m cli rollout …` and `python -m cli watch …`; not part of the artifact.
+"""What a person runs in a terminal: `python -m lambda_rollout rollout …` and `… watch …`; not part of the artifact.
 
 Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as the rollout has ended.
 

@@ -9,8 +9,8 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
-from decisions.errors import InvalidRollout
-from decisions.payload import is_number, shown
+from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.payload import is_number, shown
 
 #: The most weights that a rollout may have.
 MOST_STEPS = 1000
