@@ -1,4 +1,5 @@
-"""The bench: the deployer and models of its peers, in the same worlds in virtual time. `make bench` runs it.
+"""The bench: the deployer and models of its peers, in the same worlds in virtual time. `make bench`
+runs it.
 
 cells.py      the worlds: users' traffic, error rates, CloudWatch's delay, the rollout
 world.py      one trial of a cell: users' calls, drawn once and met by every policy alike

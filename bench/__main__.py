@@ -1,4 +1,5 @@
-"""`python -m bench`: runs all trials, tells what came out, and writes bench.md, bench.csv and bench.svg in docs/."""
+"""`python -m bench`: runs all trials, tells what came out, and writes bench.md, bench.csv and
+bench.svg in docs/."""
 
 import argparse
 import os
@@ -20,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=300, help="of each cell (300)")
     parser.add_argument("--seed", type=int, default=1, help="of all draws (1)")
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="the folder with the page to renew (docs)")
+    parser.add_argument(
+        "--docs", type=Path, default=DOCS, help="the folder with the page to renew (docs)"
+    )
     options = parser.parse_args(arguments)
     start = time.monotonic()
     done = 0
@@ -32,13 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     found = trials.run(CELLS, options.trials, options.seed, options.workers, tell)
     page = options.docs / "bench.md"
-    page.write_text(tables.renewed(page.read_text(encoding="utf-8"), found, options.seed), encoding="utf-8")
+    page.write_text(
+        tables.renewed(page.read_text(encoding="utf-8"), found, options.seed), encoding="utf-8"
+    )
     (options.docs / "bench.csv").write_text(tables.everything(found), encoding="utf-8")
     (options.docs / "bench.svg").write_text(plot.draw(found), encoding="utf-8")
     print("", *healthy(found), "", *goals(found), sep="\n")
     used = os.times()
     computing = used.user + used.system + used.children_user + used.children_system
-    print(f"\n{time.monotonic() - start:.0f} s, {computing:.0f} s of computing, {options.workers} processes.")
+    print(
+        f"\n{time.monotonic() - start:.0f} s, {computing:.0f} s of computing, {options.workers} processes."
+    )
     print(f"Written: {page}, bench.csv and bench.svg beside it.")
 
 

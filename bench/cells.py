@@ -1,10 +1,12 @@
-"""The worlds of the bench: what users do, how often both versions fail, how late CloudWatch is, and the rollout."""
+"""The worlds of the bench: what users do, how often both versions fail, how late CloudWatch is, and
+the rollout."""
 
 from dataclasses import dataclass
 
 from deployer.decisions.weights import linear
 
-#: Seconds after the last step for which users' failed calls are counted where the new version was promoted.
+#: Seconds after the last step for which users' failed calls are counted where the new version was
+#: promoted.
 AFTER = 300.0
 
 
@@ -33,7 +35,8 @@ CANARY = Plan("canary 2 × 300 s", (0.1, 1.0), 300.0)
 
 @dataclass(frozen=True)
 class Cell:
-    """Error rates of both versions, calls a second, and the seconds after a minute's end until it is published."""
+    """Error rates of both versions, calls a second, and the seconds after a minute's end until it
+    is published."""
 
     original: float
     new: float

@@ -1,4 +1,5 @@
-"""What the bench answers in words: measured, and held against goals; nothing fails when a goal is missed."""
+"""What the bench answers in words: measured, and held against goals; nothing fails when a goal is
+missed."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,7 +29,9 @@ def goals(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
         yield f"{MAIN.name}: {than} ({times.low:.2f}–{times.high:.2f}){goal}."
     trials = [outcome for cell in HEALTHY for outcome in found[cell]["baseline"]]
     back = share(sum(outcome.back is not None for outcome in trials), len(trials))
-    together = f"healthy, all {len(HEALTHY)} cells together: {_told({'baseline': back})} rolled back"
+    together = (
+        f"healthy, all {len(HEALTHY)} cells together: {_told({'baseline': back})} rolled back"
+    )
     lowest = max(figures(found[cell]["baseline"]).back.low for cell in HEALTHY)
     yield f"{together}{_goal('in no cell is the lower end above 1 %', lowest <= 0.01)}."
     back = figures(found[SLIGHT]["baseline"]).back
@@ -39,14 +42,17 @@ def goals(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
 def healthy(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
     """A sentence for each healthy cell."""
     for cell in HEALTHY:
-        backs = {name: figures(found[cell][name]).back for name in ("baseline", "any", "codedeploy")}
+        backs = {
+            name: figures(found[cell][name]).back for name in ("baseline", "any", "codedeploy")
+        }
         yield f"healthy, {cell.name}: rolled back by {_told(backs)}."
 
 
 def percent(figure: Figure) -> str:
     """A share in percent, with its interval."""
     value, low, high = (
-        f"{100 * each:.{2 if 0 < each < 0.001 else 1}f}".removesuffix(".0").removesuffix(".00") for each in figure
+        f"{100 * each:.{2 if 0 < each < 0.001 else 1}f}".removesuffix(".0").removesuffix(".00")
+        for each in figure
     )
     return f"{value} % ({low}–{high})"
 

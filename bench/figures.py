@@ -1,4 +1,5 @@
-"""PURE. From outcomes to figures with 95 % intervals: shares (Wilson), means (normal), ratios (bootstrap)."""
+"""PURE. From outcomes to figures with 95 % intervals: shares (Wilson), means (normal), ratios
+(bootstrap)."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -59,10 +60,15 @@ def mean(values: Sequence[float]) -> Figure:
 
 
 def ratio(these: Sequence[Outcome], those: Sequence[Outcome]) -> Figure:
-    """Of the mean failed calls, trial by trial in the same worlds; its interval by resampling trials."""
-    failed = np.array([[outcome.failed for outcome in outcomes] for outcomes in (these, those)], float)
+    """Of the mean failed calls, trial by trial in the same worlds; its interval by resampling
+    trials."""
+    failed = np.array(
+        [[outcome.failed for outcome in outcomes] for outcomes in (these, those)], float
+    )
     random = np.random.default_rng(0)
-    drawn = failed[:, random.integers(failed.shape[1], size=(RESAMPLES, failed.shape[1]))].sum(axis=2)
+    drawn = failed[:, random.integers(failed.shape[1], size=(RESAMPLES, failed.shape[1]))].sum(
+        axis=2
+    )
     ratios = drawn[0] / np.maximum(drawn[1], 1e-9)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return Figure(float(failed[0].sum() / max(failed[1].sum(), 1e-9)), float(low), float(high))

@@ -1,4 +1,5 @@
-"""docs/bench.svg: users' failed calls of bad releases, and the healthy ones rolled back; readable in dark and light."""
+"""docs/bench.svg: users' failed calls of bad releases, and the healthy ones rolled back; readable
+in dark and light."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log10
@@ -59,7 +60,13 @@ def draw(found: Mapping[Cell, Outcomes]) -> str:
         '<rect class="page" width="100%" height="100%" rx="6"/>',
         *_legend(),
         _text(LEFT, 58, "Bad releases: users' failed calls, a release (log scale)"),
-        *_panel(LEFT, BAD, failed, lambda calls: log10(max(calls, 1)) / log10(most), {at: f"{at:,}" for at in decades}),
+        *_panel(
+            LEFT,
+            BAD,
+            failed,
+            lambda calls: log10(max(calls, 1)) / log10(most),
+            {at: f"{at:,}" for at in decades},
+        ),
         _text(RIGHT, 58, "Healthy releases: rolled back"),
         *_panel(RIGHT, HEALTHY, back, float, {at / 4: f"{25 * at} %" for at in range(5)}),
         _text(LEFT, BOTTOM + 40, NOTE, "small"),
@@ -78,7 +85,11 @@ def _legend() -> Iterator[str]:
 
 
 def _panel(
-    left: float, cells: Iterable[Cell], told: Mapping[tuple[Cell, str], Figure], scale: Scale, axis: Mapping[float, str]
+    left: float,
+    cells: Iterable[Cell],
+    told: Mapping[tuple[Cell, str], Figure],
+    scale: Scale,
+    axis: Mapping[float, str],
 ) -> Iterator[str]:
     for value, label in axis.items():
         x = left + PANEL * scale(value)
@@ -109,7 +120,9 @@ def _mark(name: str, x: float, y: float) -> str:
         return f'<path d="M{x - 4:.1f} {y - 4}l8 8m0 -8l-8 8" fill="none" stroke="{colour}" stroke-width="2.5"/>'
     if kind == "diamond":
         return f'<path d="M{x - 5:.1f} {y}l5 -5 5 5 -5 5z" fill="{colour}"/>'
-    fill = f'fill="none" stroke="{colour}" stroke-width="2"' if kind == "ring" else f'fill="{colour}"'
+    fill = (
+        f'fill="none" stroke="{colour}" stroke-width="2"' if kind == "ring" else f'fill="{colour}"'
+    )
     return f'<circle cx="{x:.1f}" cy="{y}" r="4" {fill}/>'
 
 

@@ -1,7 +1,8 @@
-"""Who moves the alias: the deployer itself, models of its peers, and an oracle. What each assumes is in docs/bench.md.
+"""Who moves the alias: the deployer itself, models of its peers, and an oracle. What each assumes
+is in docs/bench.md.
 
-A policy gets a world and a plan, and leaves the alias on one version. All of them see what CloudWatch has published,
-and nothing else.
+A policy gets a world and a plan, and leaves the alias on one version. All of them see what
+CloudWatch has published, and nothing else.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,8 @@ def sample(world: TrialWorld, plan: Plan) -> None:
 
 
 def codedeploy(at_once: bool) -> Policy:
-    """CodeDeploy, and an alarm on the new version's errors: evaluated once a minute, or `at_once` when data come."""
+    """CodeDeploy, and an alarm on the new version's errors: evaluated once a minute, or `at_once`
+    when data come."""
 
     def alarmed(world: TrialWorld) -> bool:
         since = 0.0 if at_once else (world.time - world.users.phase) % 60
@@ -66,9 +68,11 @@ def codedeploy(at_once: bool) -> Policy:
 
 
 def flagger(world: TrialWorld, plan: Plan) -> None:
-    """Flagger's analysis: the success rate of the newest minute, each minute; no values are a failed check.
+    """Flagger's analysis: the success rate of the newest minute, each minute; no values are a
+    failed check.
 
-    A failed check halts the advancement; the check after the last one that was allowed to fail rolls back.
+    A failed check halts the advancement; the check after the last one that was allowed to fail
+    rolls back.
     """
     every, failed = min(plan.interval, FLAGGER_CHECKS), 0
     for weight in plan.weights:
@@ -85,7 +89,8 @@ def flagger(world: TrialWorld, plan: Plan) -> None:
 
 
 def oracle(world: TrialWorld, plan: Plan) -> None:
-    """Rolls back the instant that the new version's first error is published; ends when the deployer would."""
+    """Rolls back the instant that the new version's first error is published; ends when the
+    deployer would."""
     for step, weight in enumerate(plan.weights, 1):
         world.shift(weight)
         shifted = world.time

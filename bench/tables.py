@@ -1,4 +1,5 @@
-"""What the bench writes into docs/bench.md, between the markers, and docs/bench.csv with every figure."""
+"""What the bench writes into docs/bench.md, between the markers, and docs/bench.csv with every
+figure."""
 
 import csv
 import io
@@ -43,7 +44,9 @@ def section(found: Mapping[Cell, Outcomes], seed: int) -> str:
     )
 
 
-def table(cells: Iterable[Cell], found: Mapping[Cell, Outcomes], tell: Callable[[Figures], str]) -> Iterator[str]:
+def table(
+    cells: Iterable[Cell], found: Mapping[Cell, Outcomes], tell: Callable[[Figures], str]
+) -> Iterator[str]:
     yield _row(_HEADER)
     yield _row("---" for _ in _HEADER)
     for cell in cells:
@@ -76,12 +79,31 @@ def everything(found: Mapping[Cell, Outcomes]) -> str:
     """Every figure of every policy in every cell, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    estimates = [f"{name}{end}" for name in ("rolled-back", "failed-calls", "seconds") for end in ("", "-low", "-high")]
+    estimates = [
+        f"{name}{end}"
+        for name in ("rolled-back", "failed-calls", "seconds")
+        for end in ("", "-low", "-high")
+    ]
     writer.writerow(["original", "new", "rate", "delay", "rollout", "policy", "trials", *estimates])
     for cell, outcomes in found.items():
         for name, of_policy in outcomes.items():
             told = figures(of_policy)
-            ends = [f"{each:.6g}" for figure in (told.back, told.failed, told.seconds or ()) for each in figure]
+            ends = [
+                f"{each:.6g}"
+                for figure in (told.back, told.failed, told.seconds or ())
+                for each in figure
+            ]
             ends += [""] * (len(estimates) - len(ends))
-            writer.writerow([cell.original, cell.new, cell.rate, cell.delay, cell.plan.name, name, told.trials, *ends])
+            writer.writerow(
+                [
+                    cell.original,
+                    cell.new,
+                    cell.rate,
+                    cell.delay,
+                    cell.plan.name,
+                    name,
+                    told.trials,
+                    *ends,
+                ]
+            )
     return text.getvalue()

@@ -1,4 +1,5 @@
-"""All trials of all cells, on several processes: the same seed gives the same outcomes, whatever their number."""
+"""All trials of all cells, on several processes: the same seed gives the same outcomes, whatever
+their number."""
 
 import contextlib
 import logging

@@ -1,9 +1,11 @@
-"""One trial of a cell: the tests' world in virtual time, with users' calls that are the same for every policy.
+"""One trial of a cell: the tests' world in virtual time, with users' calls that are the same for
+every policy.
 
-Every call has a mark between 0 and 1, and goes to the new version when the mark is below its weight; whether it
-would fail there, and whether it would fail on the original version, is drawn with it. So policies differ by what
-they do, not by their luck. Nothing is drawn call by call: a second's calls of the marks between two weights are
-one Poisson number, their failures two binomial ones.
+Every call has a mark between 0 and 1, and goes to the new version when the mark is below its
+weight; whether it would fail there, and whether it would fail on the original version, is drawn
+with it. So policies differ by what they do, not by their luck. Nothing is drawn call by call: a
+second's calls of the marks between two weights are one Poisson number, their failures two binomial
+ones.
 """
 
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ Sums = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Users:
-    """What users would meet. Each table has a row for every weight from 0 on: sums over the seconds up to each one."""
+    """What users would meet. Each table has a row for every weight from 0 on: sums over the seconds
+    up to each one."""
 
     starts: datetime
     phase: float  # of whatever looks once a minute, in seconds
@@ -41,7 +44,8 @@ class Users:
 
 
 def draw(cell: Cell, seed: int, trial: int) -> Users:
-    """The users of that trial; of the seed, the cell and the trial's number, and of nothing else."""
+    """The users of that trial; of the seed, the cell and the trial's number, and of nothing
+    else."""
     random = np.random.default_rng([seed, crc32(cell.name.encode()), trial])
     starts = NOON + timedelta(milliseconds=int(random.integers(60_000)))
     phase = float(random.uniform(0, 60))
@@ -72,7 +76,8 @@ def _above(counts: Sums) -> Sums:
 
 
 class TrialWorld(World):
-    """The tests' world with these users. A second's calls meet the weight that the alias has at the second's end."""
+    """The tests' world with these users. A second's calls meet the weight that the alias has at the
+    second's end."""
 
     def __init__(self, cell: Cell, users: Users) -> None:
         super().__init__(rate=cell.rate, delay=cell.delay, starts=users.starts)
@@ -112,12 +117,15 @@ class TrialWorld(World):
     # -- what policies see -------------------------------------------------------------------------
 
     def newest(self, at: float | None = None) -> tuple[float, int, int] | None:
-        """The newest published minute with calls of the new version: when it ended, its calls and its errors.
+        """The newest published minute with calls of the new version: when it ended, its calls and
+        its errors.
 
         `at` is a time in the past; None is now.
         """
         seen = self.starts + timedelta(seconds=(self.time if at is None else at) - self.delay)
-        minutes = [minute for version, minute in self.counts if version == NEW and minute + MINUTE <= seen]
+        minutes = [
+            minute for version, minute in self.counts if version == NEW and minute + MINUTE <= seen
+        ]
         if not minutes:
             return None
         minute = max(minutes)
@@ -134,7 +142,12 @@ class TrialWorld(World):
 
     def deploy_for_real(self, plan: Plan, health_check: Any) -> None:
         """The deployer's own handler; raises its errors."""
-        event = {"function-name": "checkout", "alias-name": "live", "new-version": NEW, "health-check": health_check}
+        event = {
+            "function-name": "checkout",
+            "alias-name": "live",
+            "new-version": NEW,
+            "health-check": health_check,
+        }
         event |= {"weights": list(plan.weights), "interval": plan.interval}
         simple.deploy(event, FakeClients(self), "0123456789ab", "request-1")
 

@@ -1,6 +1,8 @@
-"""What a person runs in a terminal: `python -m lambda_rollout rollout …` and `… watch …`; not part of the artifact.
+"""What a person runs in a terminal: `python -m lambda_rollout rollout …` and `… watch …`; not part
+of the artifact.
 
-Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as the rollout has ended.
+Start reading in `watch.py`: `follow` is the loop. It looks, shows, and ends as the rollout has
+ended.
 
     PURE (values in, values out)    endings   how a rollout ended, and the exit status that tells it
                                     request   what was typed becomes a payload, checked as the deployer checks it

@@ -1,4 +1,5 @@
-"""`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a sentence.
+"""`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
+sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back.
 """
@@ -36,7 +37,8 @@ def _typed() -> int:
 
 
 def _let_go(stream: TextIO | None) -> None:
-    """Leave nothing in its buffer that cannot be written: Python would try again, and end with 120."""
+    """Leave nothing in its buffer that cannot be written: Python would try again, and end with
+    120."""
     if stream is None:
         return
     try:

@@ -58,17 +58,33 @@ def parser() -> argparse.ArgumentParser:
     watch = _verb(verbs, "watch", "follow the rollout that runs on an alias, whoever started it")
     rollout.add_argument("--version", metavar="NUMBER", help="the published version to deploy")
     rollout.add_argument("--steps", metavar="N", help="how many weights, such as 10")
-    rollout.add_argument("--interval", metavar="SECONDS", help="how long each weight lasts, such as 60")
-    rollout.add_argument("--type", help="linear (the default), exponential, canary, all-at-once, or a CodeDeploy name")
-    rollout.add_argument("--weights", metavar="LIST", help="instead of steps and type, such as 0.01,0.1,1")
     rollout.add_argument(
-        "--health", metavar="JSON", help='the health check: true, false, or such as {"errors": "baseline"}'
+        "--interval", metavar="SECONDS", help="how long each weight lasts, such as 60"
     )
     rollout.add_argument(
-        "--payload", metavar="FILE", type=Path, help="a payload such as those in events/; the options change it"
+        "--type",
+        help="linear (the default), exponential, canary, all-at-once, or a CodeDeploy name",
+    )
+    rollout.add_argument(
+        "--weights", metavar="LIST", help="instead of steps and type, such as 0.01,0.1,1"
+    )
+    rollout.add_argument(
+        "--health",
+        metavar="JSON",
+        help='the health check: true, false, or such as {"errors": "baseline"}',
+    )
+    rollout.add_argument(
+        "--payload",
+        metavar="FILE",
+        type=Path,
+        help="a payload such as those in events/; the options change it",
     )
     watch.add_argument(
-        "--wait", metavar="SECONDS", type=_seconds, default=0.0, help="for a rollout to begin, if none runs (0)"
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="for a rollout to begin, if none runs (0)",
     )
     return whole
 
@@ -95,7 +111,9 @@ def _verb(verbs: Any, name: str, about: str) -> Any:
     made.add_argument("--function", help="the function: its name or ARN, without a version")
     made.add_argument("--alias", help="the alias that users call")
     made.add_argument("--stack", default=STACK, help=f"the deployer's stack, for its log ({STACK})")
-    made.add_argument("--plain", action="store_true", help="a line a change, as where the output is no terminal")
+    made.add_argument(
+        "--plain", action="store_true", help="a line a change, as where the output is no terminal"
+    )
     return made
 
 
@@ -108,7 +126,9 @@ def main(
     reader = parser()
     typed = reader.parse_args(arguments)
     needed = (
-        ("function", "alias", "version") if typed.verb == "rollout" and not typed.payload else ("function", "alias")
+        ("function", "alias", "version")
+        if typed.verb == "rollout" and not typed.payload
+        else ("function", "alias")
     )
     for name in () if getattr(typed, "payload", None) else needed:
         if not getattr(typed, name):
@@ -130,7 +150,9 @@ def main(
     except CannotSee as error:
         return say(str(error), Status.REFUSED if isinstance(error, NotSent) else Status.NOT_SEEN)
     except exceptions.BotoCoreError as error:
-        return say(remedies.sentence(error), Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN)
+        return say(
+            remedies.sentence(error), Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN
+        )
     except Exception as error:  # a closed pipe, a full disk, or a fault of ours
         return _stopped(watch, why(error), Status.BROKEN_OFF)
 
@@ -145,7 +167,11 @@ def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | Non
 
 def _show(out: TextIO, plain: bool) -> Screen | Plain:
     console = Terminal(file=out, highlight=False)
-    return Screen(console) if console.is_terminal and not console.is_dumb_terminal and not plain else Plain(out)
+    return (
+        Screen(console)
+        if console.is_terminal and not console.is_dumb_terminal and not plain
+        else Plain(out)
+    )
 
 
 def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
@@ -160,7 +186,13 @@ def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State
 
 def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
     rollout = request.check(
-        {"function-name": typed.function, "alias-name": typed.alias, "new-version": 1, "weights": [1], "interval": 0},
+        {
+            "function-name": typed.function,
+            "alias-name": typed.alias,
+            "new-version": 1,
+            "weights": [1],
+            "interval": 0,
+        },
         clients.region,
     )
     function, alias = rollout.function_name, rollout.alias_name

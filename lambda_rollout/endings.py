@@ -1,4 +1,5 @@
-"""PURE. How a rollout ended, and the exit status that tells it; pipelines wait on these, so their numbers stay."""
+"""PURE. How a rollout ended, and the exit status that tells it; pipelines wait on these, so their
+numbers stay."""
 
 import re
 from enum import IntEnum
@@ -33,7 +34,8 @@ MEANINGS = {
     Status.STOPPED_WATCHING: "stopped watching by Ctrl-C; the rollout goes on",
 }
 
-#: By what the deployer's log says last: a result's status, or an error's class (deployer/decisions/errors.py).
+#: By what the deployer's log says last: a result's status, or an error's class
+#: (deployer/decisions/errors.py).
 STATUSES = {
     "SUCCEEDED": Status.DEPLOYED,
     "ALREADY_DEPLOYED": Status.DEPLOYED,
@@ -51,7 +53,8 @@ _CLASS = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)+")
 
 
 class End(NamedTuple):
-    """`name` as in the log, or a word of ours; when; `reason` and `where` the alias is, in sentences."""
+    """`name` as in the log, or a word of ours; when; `reason` and `where` the alias is, in
+    sentences."""
 
     name: str
     status: Status

@@ -1,4 +1,5 @@
-"""Reads AWS: the alias, the deployer's log, and the metrics. Writes nothing; ends a watch only where all is in vain."""
+"""Reads AWS: the alias, the deployer's log, and the metrics. Writes nothing; ends a watch only
+where all is in vain."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,8 @@ from lambda_rollout.state import State
 #: The stack's outputs that name log groups.
 LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
 
-#: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money for each.
+#: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money
+#: for each.
 METRICS_EVERY = 15.0
 #: How far back the log is read at first, and how late a line may come to be published.
 LOG_BACK, LOG_LATE = 6 * 3600.0, 60.0
@@ -40,7 +42,9 @@ class Clients:
     def __init__(self, make: Any) -> None:
         """`make` is boto3's `client`. Raises `NoRegionError`, `ProfileNotFound`."""
         names = ("lambda", "cloudwatch", "logs", "cloudformation")
-        self.lambda_, self.cloudwatch, self.logs, self.cloudformation = (make(name, config=_CONFIG) for name in names)
+        self.lambda_, self.cloudwatch, self.logs, self.cloudformation = (
+            make(name, config=_CONFIG) for name in names
+        )
         self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
         self.region = str(self.lambda_.meta.region_name)
 
@@ -57,7 +61,9 @@ class Eyes:
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
-        return Snapshot(self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias))
+        return Snapshot(
+            self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
+        )
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
@@ -65,17 +71,24 @@ class Eyes:
         if known.rollout or known.plan:
             known = self._hear(known, now)
         known = state.conclude(known, now)
-        news = known.end or known.verdict != before.verdict  # the table shall not lag behind the words
+        news = (
+            known.end or known.verdict != before.verdict
+        )  # the table shall not lag behind the words
         if known.new and (news or now - self._counted >= METRICS_EVERY):
             known = self._count(known, now)
         return known
 
     def lines(self, since: float, rollout: str = "", request: str = "") -> list[Line]:
-        """What the log says of the alias from then on, and was not told before. Raises the API's own error."""
+        """What the log says of the alias from then on, and was not told before. Raises the API's
+        own error."""
         wanted = lines.pattern(self._function, self._alias, rollout, request)
         found: list[Any] = []
         for group in self._log_groups():
-            asked: dict[str, Any] = {"logGroupName": group, "startTime": int(since * 1000), "filterPattern": wanted}
+            asked: dict[str, Any] = {
+                "logGroupName": group,
+                "startTime": int(since * 1000),
+                "filterPattern": wanted,
+            }
             found += self._events(asked)
         new = [event for event in found if event["eventId"] not in self._heard]
         self._heard |= {event["eventId"] for event in new}
@@ -83,7 +96,9 @@ class Eyes:
 
     def _events(self, asked: dict[str, Any]) -> list[Any]:
         found: list[Any] = []
-        with suppress(self._clients.logs.exceptions.ResourceNotFoundException):  # what never logged may have no log
+        with suppress(
+            self._clients.logs.exceptions.ResourceNotFoundException
+        ):  # what never logged may have no log
             for _ in range(_MOST_PAGES):
                 page = self._clients.logs.filter_log_events(**asked)
                 found += page["events"]
@@ -109,7 +124,10 @@ class Eyes:
         return state.see(known, found, now)
 
     def _hear(self, known: State, now: float) -> State:
-        since = max(known.since - LOG_BACK if not known.plan else known.since - LOG_LATE, self._heard_until - LOG_LATE)
+        since = max(
+            known.since - LOG_BACK if not known.plan else known.since - LOG_LATE,
+            self._heard_until - LOG_LATE,
+        )
         request = known.plan.request if known.plan else ""
         try:
             told = self.lines(since, known.rollout, request)
@@ -125,9 +143,15 @@ class Eyes:
 
     def _count(self, known: State, now: float) -> State:
         self._counted = now
-        event = {"function-name": self._function, "alias-name": self._alias, "new-version": known.new}
+        event = {
+            "function-name": self._function,
+            "alias-name": self._alias,
+            "new-version": known.new,
+        }
         here = f"arn:aws:lambda:{self._clients.region}:{'0' * 12}:function:SimpleDeployFunction"
-        rollout = Rollout.from_event({**event, "weights": [1], "interval": 0, "health-check": False}, here)
+        rollout = Rollout.from_event(
+            {**event, "weights": [1], "interval": 0, "health-check": False}, here
+        )
         try:
             look = Metrics(self._clients.cloudwatch, rollout, known.original).look(known.since, now)
         except NotSeen as unseen:
@@ -141,7 +165,9 @@ class Eyes:
         """From the stack's outputs; a stack of before the watchdog has fewer."""
         if self._groups is None:
             (stack,) = self._clients.cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
-            outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+            outputs = {
+                output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())
+            }
             self._groups = [outputs[name] for name in LOG_GROUPS if name in outputs]
         return self._groups
 

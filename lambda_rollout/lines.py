@@ -1,4 +1,5 @@
-"""PURE. What the deployer's log says: from CloudWatch's events to lines about rollouts, the oldest first."""
+"""PURE. What the deployer's log says: from CloudWatch's events to lines about rollouts, the oldest
+first."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,7 +7,8 @@ from typing import Any, NamedTuple
 
 
 class Line(NamedTuple):
-    """One line: when it was written, what happened, whose rollout it is about, and all else that it says."""
+    """One line: when it was written, what happened, whose rollout it is about, and all else that it
+    says."""
 
     time: float
     message: str
@@ -22,8 +24,14 @@ def read(events: Iterable[Mapping[str, Any]]) -> list[Line]:
             said = json.loads(event["message"])
         except ValueError:
             continue
-        if isinstance(said, Mapping) and isinstance(said.get("rollout"), str) and said.get("message"):
-            found.append(Line(event["timestamp"] / 1000, str(said["message"]), said["rollout"], said))
+        if (
+            isinstance(said, Mapping)
+            and isinstance(said.get("rollout"), str)
+            and said.get("message")
+        ):
+            found.append(
+                Line(event["timestamp"] / 1000, str(said["message"]), said["rollout"], said)
+            )
     return found
 
 
@@ -31,7 +39,9 @@ def pattern(function: str, alias: str, rollout: str, request: str) -> str:
     """What CloudWatch is asked for: lines about the alias, the rollout, or of the invocation."""
     asked = [f'($.function = "{function}" && $.alias = "{alias}")']
     asked += [
-        f'($.{key} = "{value}")' for key, value in (("rollout", rollout), ("function_request_id", request)) if value
+        f'($.{key} = "{value}")'
+        for key, value in (("rollout", rollout), ("function_request_id", request))
+        if value
     ]
     return "{ " + " || ".join(asked) + " }"
 

@@ -1,4 +1,5 @@
-"""Where the output is no terminal: a line a change, with the time, never redrawn. Its words are those of `words`."""
+"""Where the output is no terminal: a line a change, with the time, never redrawn. Its words are
+those of `words`."""
 
 from collections.abc import Iterator
 from typing import TextIO
@@ -38,7 +39,11 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         left = words.left(state, now)
         yield f"weight {words.share(state.weight)}  step {state.step} of {state.steps}{left and f'  {left}'}"
     phase = words.phase(state, now)
-    if not phase.startswith("step") and phase and (before is None or phase != words.phase(before, then)):
+    if (
+        not phase.startswith("step")
+        and phase
+        and (before is None or phase != words.phase(before, then))
+    ):
         yield phase
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         yield f"calls since {words.clock(state.since // 60 * 60)}  " + "; ".join(

@@ -7,7 +7,9 @@ from botocore import exceptions
 from deployer import aws
 
 _NEW_LOGIN = "renew them, such as with 'aws sso login', and run the command again"
-_NO_CREDENTIALS = "run 'aws configure', or export AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_NO_CREDENTIALS = (
+    "run 'aws configure', or export AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
 _NO_REGION = "No AWS Region is set: export AWS_DEFAULT_REGION, such as eu-west-1, or choose a profile that has one."
 
 _EXPIRED = {"ExpiredTokenException", "ExpiredToken", "RequestExpired", "UnauthorizedSSOTokenError"}
@@ -29,7 +31,8 @@ class NotSent(CannotSee):
 
 
 class Doing(NamedTuple):
-    """What was asked of AWS: the IAM action and its resource, and what it means where AWS does not find it."""
+    """What was asked of AWS: the IAM action and its resource, and what it means where AWS does not
+    find it."""
 
     action: str
     resource: str
@@ -48,7 +51,10 @@ def invoking(region: str) -> Doing:
 
 def hopeless(error: Exception) -> bool:
     """Whether asking again is in vain."""
-    return aws.refused(error) or aws.code(error) in _EXPIRED | _ABSENT | {"NoRegionError", "ProfileNotFound"}
+    return aws.refused(error) or aws.code(error) in _EXPIRED | _ABSENT | {
+        "NoRegionError",
+        "ProfileNotFound",
+    }
 
 
 def sentence(error: Exception, doing: Doing | None = None) -> str:

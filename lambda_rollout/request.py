@@ -1,4 +1,5 @@
-"""PURE. What was typed becomes the payload, and is checked as the deployer will check it: a typo is never sent."""
+"""PURE. What was typed becomes the payload, and is checked as the deployer will check it: a typo is
+never sent."""
 
 import json
 from collections.abc import Mapping
@@ -22,17 +23,24 @@ _TEXTS = ("function", "alias", "version", "type")
 
 
 def payload(typed: Mapping[str, str | None], file: str | None = None) -> Any:
-    """The payload from the options and from a file's text, where there is one; the options come first.
+    """The payload from the options and from a file's text, where there is one; the options come
+    first.
 
     Raises `InvalidRollout` where the file holds no JSON.
     """
     try:
         given = {} if file is None else json.loads(file)
     except (ValueError, RecursionError) as error:
-        raise InvalidRollout(f"The payload is not JSON ({error}): copy one of events/ and change it.") from error
+        raise InvalidRollout(
+            f"The payload is not JSON ({error}): copy one of events/ and change it."
+        ) from error
     if not isinstance(given, Mapping):
         return given  # `check` says what is wrong with it
-    options = {key: _value(name, typed[name]) for name, key in OPTIONS.items() if typed.get(name) is not None}
+    options = {
+        key: _value(name, typed[name])
+        for name, key in OPTIONS.items()
+        if typed.get(name) is not None
+    }
     return {**given, **options}
 
 
@@ -44,15 +52,20 @@ def check(event: Any, region: str) -> Rollout:
 
 
 def here(event: Any, region: str) -> str:
-    """An ARN such as the deployer's: of this Region; the account that a function's ARN names is taken on trust."""
+    """An ARN such as the deployer's: of this Region; the account that a function's ARN names is
+    taken on trust."""
     name = event.get("function-name") if isinstance(event, Mapping) else None
     found = KEYS["function-name"][1](name)
-    partition, account = (found and found["partition"]) or "aws", (found and found["account"]) or "0" * 12
+    partition, account = (
+        (found and found["partition"]) or "aws",
+        (found and found["account"]) or "0" * 12,
+    )
     return f"arn:{partition}:lambda:{region}:{account}:function:SimpleDeployFunction"
 
 
 def _value(name: str, text: str | None) -> Any:
-    """JSON where it is JSON; otherwise the text itself, which the check refuses with the key and the remedy."""
+    """JSON where it is JSON; otherwise the text itself, which the check refuses with the key and
+    the remedy."""
     if name in _TEXTS or text is None:
         return text
     if name == "weights" and not text.lstrip().startswith("["):

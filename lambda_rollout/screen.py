@@ -1,4 +1,5 @@
-"""In a terminal: one panel that is drawn anew at every look, by rich. Its words are those of `words`."""
+"""In a terminal: one panel that is drawn anew at every look, by rich. Its words are those of
+`words`."""
 
 import errno
 import os
@@ -39,7 +40,12 @@ class Screen:
         self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         with suppress(OSError):  # what could not be written has been noticed before
             self._live.stop()
 
@@ -48,7 +54,10 @@ class Screen:
 
 
 def panel(state: State, now: float) -> Panel:
-    title = Text("  ".join(filter(None, (f"{state.function}:{state.alias}", words.versions(state)))), style="bold")
+    title = Text(
+        "  ".join(filter(None, (f"{state.function}:{state.alias}", words.versions(state)))),
+        style="bold",
+    )
     colour = _COLOURS.get(state.end.status, "red") if state.end else "cyan"
     parts: list[RenderableType] = []
     if state.rollout or state.plan:
@@ -78,7 +87,8 @@ def _progress(state: State, now: float, colour: str) -> RenderableType:
     if state.end and state.end.status is Status.ROLLED_BACK:
         weight = 0.0
     line.add_row(
-        ProgressBar(1.0, weight, complete_style=colour, finished_style=colour), Text(words.share(weight), style="bold")
+        ProgressBar(1.0, weight, complete_style=colour, finished_style=colour),
+        Text(words.share(weight), style="bold"),
     )
     told = "   ".join(filter(None, (words.phase(state, now), words.left(state, now))))
     return Group(line, Text(told)) if told else line
@@ -91,7 +101,9 @@ def _calls(state: State) -> RenderableType:
         table.add_column(heading, justify="left" if heading == since else "right", min_width=11)
     old, new = state.counts or (None, None)
     for version, kind, counts in ((state.original, "original", old), (state.new, "new", new)):
-        table.add_row(*_row(f"version {version}, {kind}" if version else kind, counts, kind == "new"))
+        table.add_row(
+            *_row(f"version {version}, {kind}" if version else kind, counts, kind == "new")
+        )
     return table
 
 
@@ -116,6 +128,12 @@ def _ending(state: State, colour: str) -> list[RenderableType]:
     if not state.end:
         return [Text("Ctrl-C stops watching, not the rollout.", style="dim")]
     end = state.end
-    lines: list[RenderableType] = [Text(f"{_SIGNS.get(end.status, '✘')} {words.ending(state)}", style=f"bold {colour}")]
+    lines: list[RenderableType] = [
+        Text(f"{_SIGNS.get(end.status, '✘')} {words.ending(state)}", style=f"bold {colour}")
+    ]
     lines += [Text(why) for why in (words.because(state),) if why]
-    return [*lines, Text(end.where), *(Text(f"Warning: {warning}", style="yellow") for warning in end.warnings)]
+    return [
+        *lines,
+        Text(end.where),
+        *(Text(f"Warning: {warning}", style="yellow") for warning in end.warnings),
+    ]

@@ -1,4 +1,5 @@
-"""Starts a rollout: the one Invoke, which is all that is ever written to AWS here. What cannot go well is not sent."""
+"""Starts a rollout: the one Invoke, which is all that is ever written to AWS here. What cannot go
+well is not sent."""
 
 import json
 from contextlib import suppress
@@ -24,7 +25,9 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     try:
         found = eyes.alias()
     except aws.CallFailed as error:
-        raise NotSent(remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))) from error
+        raise NotSent(
+            remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))
+        ) from error
     if found.routing and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
     before = {found.stamp.rollout_id} if found.stamp else set()
@@ -39,10 +42,14 @@ def _invoke(clients: Any, rollout: Rollout) -> str:
     """The invocation's id, which stands in every line that it logs."""
     payload = json.dumps(dict(rollout.event)).encode()
     try:
-        answer = clients.once.invoke(FunctionName="SimpleDeployFunction", InvocationType="Event", Payload=payload)
+        answer = clients.once.invoke(
+            FunctionName="SimpleDeployFunction", InvocationType="Event", Payload=payload
+        )
     except aws.CallFailed as error:
         told = remedies.sentence(error, remedies.invoking(clients.region))
         if aws.refused(error) or remedies.hopeless(error):
             raise NotSent(told) from error
-        raise CannotSee(f"{told} Whether the rollout has begun is not known: 'make watch' tells.") from error
+        raise CannotSee(
+            f"{told} Whether the rollout has begun is not known: 'make watch' tells."
+        ) from error
     return str(answer["ResponseMetadata"].get("RequestId", ""))

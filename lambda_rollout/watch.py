@@ -1,4 +1,5 @@
-"""The loop: look, show, until the rollout has ended. Ends no rollout, whatever becomes of the watching."""
+"""The loop: look, show, until the rollout has ended. Ends no rollout, whatever becomes of the
+watching."""
 
 from typing import Protocol
 

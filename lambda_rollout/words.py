@@ -1,4 +1,5 @@
-"""PURE. What is known of a rollout in words: the terminal's screen and the plain lines say the same."""
+"""PURE. What is known of a rollout in words: the terminal's screen and the plain lines say the
+same."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +9,11 @@ from lambda_rollout.say import GOES_ON
 from lambda_rollout.state import State
 
 #: What a look's verdict means; the deployer's own names stand in its log.
-_VERDICTS = {"PENDING": "nothing wrong so far", "SUCCEEDED": "nothing wrong so far", "FAILED": "failed"}
+_VERDICTS = {
+    "PENDING": "nothing wrong so far",
+    "SUCCEEDED": "nothing wrong so far",
+    "FAILED": "failed",
+}
 
 STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
 WATCH = "make watch FUNCTION={} ALIAS={}"
@@ -21,7 +26,11 @@ def clock(seconds: float) -> str:
 def lasting(seconds: float) -> str:
     """Such as "45 s", "3 min 20 s", "2 h 5 min" or "3 days 4 h"."""
     whole = round(seconds)
-    for large, small, name, rest in ((86400, 3600, "day", "h"), (3600, 60, "h", "min"), (60, 1, "min", "s")):
+    for large, small, name, rest in (
+        (86400, 3600, "day", "h"),
+        (3600, 60, "h", "min"),
+        (60, 1, "min", "s"),
+    ):
         if whole >= large:
             many, part = whole // large, whole % large // small
             plural = "s" if name == "day" and many > 1 else ""
@@ -67,7 +76,11 @@ def left(state: State, now: float) -> str:
     if state.end or not state.step or state.gone is not None or state.settling(now):
         return ""
     seconds = state.left(now)
-    return "time left: known after the next shift" if seconds is None else f"about {lasting(seconds)} left"
+    return (
+        "time left: known after the next shift"
+        if seconds is None
+        else f"about {lasting(seconds)} left"
+    )
 
 
 def verdict(state: State) -> tuple[float, str, str] | None:
@@ -97,7 +110,12 @@ def because(state: State) -> str:
 def silence(state: State) -> list[str]:
     """What cannot be told, and why."""
     return [
-        text for text in (state.blind and f"No metrics: {state.blind}", state.deaf and f"No log: {state.deaf}") if text
+        text
+        for text in (
+            state.blind and f"No metrics: {state.blind}",
+            state.deaf and f"No log: {state.deaf}",
+        )
+        if text
     ]
 
 

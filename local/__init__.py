@@ -1,4 +1,5 @@
-"""AWS on one machine: the API by moto, made as strict as AWS, and functions in Lambda's own runtime.
+"""AWS on one machine: the API by moto, made as strict as AWS, and functions in Lambda's own
+runtime.
 
 rules.py          PURE: what AWS's UpdateAlias takes, refuses and answers
 strict.py         moto, made to keep those rules, and to read SAM templates

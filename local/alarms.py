@@ -1,4 +1,5 @@
-"""CloudWatch's alarms, metric and composite. Their state is what `set_alarm_state` has put: nothing is evaluated.
+"""CloudWatch's alarms, metric and composite. Their state is what `set_alarm_state` has put: nothing
+is evaluated.
 
 `DescribeAlarms` must never show a composite alarm to a caller who did not ask for that type.
 """
@@ -33,22 +34,36 @@ def put_composite_alarm(backend: Any, name: str, rule: str, **about: Any) -> Any
     named = re.findall(r"""(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*["']?([^"')]+)["']?\s*\)""", rule)
     missing = [each for each in named if each.rpartition(":alarm:")[2] not in backend.alarms]
     if missing or not (named or re.search("TRUE|FALSE", rule)):
-        raise ValidationError(f"Could not save the composite alarm as alarms {missing} in the alarm rule do not exist")
-    metric = ("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period", "threshold")
+        raise ValidationError(
+            f"Could not save the composite alarm as alarms {missing} in the alarm rule do not exist"
+        )
+    metric = (
+        "namespace",
+        "metric_name",
+        "comparison_operator",
+        "evaluation_periods",
+        "period",
+        "threshold",
+    )
     none = dict.fromkeys((*metric, "statistic", "description"))
-    return put_metric_alarm(backend, name, rule=rule, **{**none, "dimensions": [], "alarm_actions": [], **about})
+    return put_metric_alarm(
+        backend, name, rule=rule, **{**none, "dimensions": [], "alarm_actions": [], **about}
+    )
 
 
 def _put_composite_alarm(self: Any) -> EmptyResult:
     lists = {"alarm_actions": "AlarmActions", "ok_actions": "OKActions", "tags": "Tags"}
     about = {key: self._get_param(name, []) for key, name in lists.items()}
     about["description"] = self._get_param("AlarmDescription")
-    put_composite_alarm(self.cloudwatch_backend, self._get_param("AlarmName"), self._get_param("AlarmRule"), **about)
+    put_composite_alarm(
+        self.cloudwatch_backend, self._get_param("AlarmName"), self._get_param("AlarmRule"), **about
+    )
     return EmptyResult()
 
 
 def _describe_alarms(self: Any) -> ActionResult:
-    """Names that are unknown are left out; without `AlarmTypes` only metric alarms; all conditions must hold."""
+    """Names that are unknown are left out; without `AlarmTypes` only metric alarms; all conditions
+    must hold."""
     names, prefix = self._get_param("AlarmNames", []), self._get_param("AlarmNamePrefix")
     if names and prefix:
         raise ValidationError("AlarmNamePrefix and AlarmNames cannot be used together.")

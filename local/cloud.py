@@ -1,4 +1,5 @@
-"""Starts and ends AWS on this machine, installs the deployer into it, and sets up a function to deploy."""
+"""Starts and ends AWS on this machine, installs the deployer into it, and sets up a function to
+deploy."""
 
 import contextlib
 import fcntl
@@ -40,7 +41,11 @@ class Cloud:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        others = ("AWS_", "MAKE", "MFLAGS")  # a make that started us is none of the commands' business
+        others = (
+            "AWS_",
+            "MAKE",
+            "MFLAGS",
+        )  # a make that started us is none of the commands' business
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(others)},
             "PATH": path,
@@ -59,17 +64,25 @@ class Cloud:
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",
-            config=Config(read_timeout=1000, retries={"total_max_attempts": 1}, max_pool_connections=50),
+            config=Config(
+                read_timeout=1000, retries={"total_max_attempts": 1}, max_pool_connections=50
+            ),
         )
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
         """A command as a user types it, in the project's folder."""
         return subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            check=False,
         )
 
     def install(self) -> str:
-        """`./install.sh`, as on AWS; returns what it printed, raises `RuntimeError` with it when it fails."""
+        """`./install.sh`, as on AWS; returns what it printed, raises `RuntimeError` with it when it
+        fails."""
         self.client("s3").create_bucket(Bucket=BUCKET)
         with _alone_in(ROOT):  # what is built is in the project's folder, for everybody
             done = self.run(f"BUCKET_NAME={BUCKET} ./install.sh")
@@ -78,17 +91,21 @@ class Cloud:
         return done.stdout
 
     def sandboxes(self, function: str | None = None) -> list[dict[str, Any]]:
-        """The invocations that run now: `function`, `version`, `request-id`, and `pids`, the emulator first."""
+        """The invocations that run now: `function`, `version`, `request-id`, and `pids`, the
+        emulator first."""
         return list(self._local("sandboxes", function=function))
 
     def kill(self, function: str) -> None:
-        """SIGKILL to every process of the sandboxes in which the function runs; its invocations end as errors."""
+        """SIGKILL to every process of the sandboxes in which the function runs; its invocations end
+        as errors."""
         processes.kill([pid for sandbox in self.sandboxes(function) for pid in sandbox["pids"]])
 
     def outage(self, seconds: float, how: str = "refuse", services: Collection[str] = ()) -> None:
-        """From now on the API is out of order (faults.py); functions go on. 0 seconds: all is well again.
+        """From now on the API is out of order (faults.py); functions go on. 0 seconds: all is well
+        again.
 
-        `services` are the names that requests are signed for, such as "lambda", "monitoring", "states"; none: all.
+        `services` are the names that requests are signed for, such as "lambda", "monitoring",
+        "states"; none: all.
         """
         self._local("outage", seconds=seconds, how=how, services=list(services))
 
@@ -101,7 +118,9 @@ class Cloud:
         self._local("fire", group=group, schedule=name)
 
     def _local(self, path: str, **about: Any) -> Any:
-        with urllib.request.urlopen(f"{self.endpoint}/_local/{path}", json.dumps(about).encode()) as answer:
+        with urllib.request.urlopen(
+            f"{self.endpoint}/_local/{path}", json.dumps(about).encode()
+        ) as answer:
             return json.load(answer)
 
     def publish_checkout(self) -> None:
@@ -110,7 +129,9 @@ class Cloud:
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.write(Path(__file__).parent / "target" / "app.py", "app.py")
-        role = self.client("iam").create_role(RoleName="checkout", AssumeRolePolicyDocument=json.dumps({}))
+        role = self.client("iam").create_role(
+            RoleName="checkout", AssumeRolePolicyDocument=json.dumps({})
+        )
         lambda_.create_function(
             FunctionName=FUNCTION,
             Runtime="python3.13",
@@ -121,18 +142,27 @@ class Cloud:
             Environment={"Variables": {}},
         )
         for version, variables in _VERSIONS.items():
-            lambda_.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": variables})
+            lambda_.update_function_configuration(
+                FunctionName=FUNCTION, Environment={"Variables": variables}
+            )
             published = lambda_.publish_version(FunctionName=FUNCTION)["Version"]
             assert published == version, published
-        lambda_.create_alias(FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS)
+        lambda_.create_alias(
+            FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS
+        )
 
     def output(self, name: str) -> str:
         """One of the stack's outputs."""
-        stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")["Stacks"]
-        return str({output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}[name])
+        stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")[
+            "Stacks"
+        ]
+        return str(
+            {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}[name]
+        )
 
     def deployer_log(self, alias: str = ALIAS, group: str = "LogGroupName") -> list[dict[str, Any]]:
-        """What the deployer has logged of the alias's rollouts so far, oldest first; `group` is an output's name."""
+        """What the deployer has logged of the alias's rollouts so far, oldest first; `group` is an
+        output's name."""
         logs = self.client("logs")
         try:
             events = logs.filter_log_events(logGroupName=self.output(group), limit=10_000)["events"]
@@ -140,7 +170,9 @@ class Cloud:
             return []
         lines = sorted(events, key=lambda event: event["timestamp"])
         told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
-        return [line for line in told if line.get("alias") == alias and "message" in line]  # others are metrics
+        return [
+            line for line in told if line.get("alias") == alias and "message" in line
+        ]  # others are metrics
 
 
 @contextlib.contextmanager
@@ -156,11 +188,20 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(delay: float, port: int = 0, latest: float = 59.0) -> Iterator[Cloud]:
-    """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the block.
+    """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the
+    block.
 
     One-time schedules fire up to `latest` seconds late.
     """
-    arguments = ["--with-parent", "--delay", str(delay), "--port", str(port), "--latest", str(latest)]
+    arguments = [
+        "--with-parent",
+        "--delay",
+        str(delay),
+        "--port",
+        str(port),
+        "--latest",
+        str(latest),
+    ]
     with subprocess.Popen(
         [sys.executable, "-m", "local.server", *arguments],
         cwd=ROOT,

@@ -1,7 +1,7 @@
 """Carries a message to what an ARN names: an SQS queue, an SNS topic, a function, an event bus.
 
-It must never raise, nor deliver what a resource's policy does not allow: on AWS such a message is lost without a word.
-Here the reason goes to standard error.
+It must never raise, nor deliver what a resource's policy does not allow: on AWS such a message is
+lost without a word. Here the reason goes to standard error.
 """
 
 import json
@@ -34,11 +34,14 @@ invoke: Callable[[str, str, bytes], None] = _no_service
 
 
 def send(arn: str, message: str, service: str, source: str) -> bool:
-    """`service` sends for `source`, an ARN of a rule, a topic or a function. False when it could not be delivered."""
+    """`service` sends for `source`, an ARN of a rule, a topic or a function. False when it could
+    not be delivered."""
     try:
         _SENDERS[arn.split(":")[2]](arn, message, service, source)
     except Exception as error:
-        print(f"local AWS: {service} did not deliver to {arn}: {error!r}", file=sys.stderr, flush=True)
+        print(
+            f"local AWS: {service} did not deliver to {arn}: {error!r}", file=sys.stderr, flush=True
+        )
         return False
     return True
 
@@ -74,7 +77,11 @@ def _to_topic(arn: str, message: str, service: str, source: str) -> None:
     topic = sns_backends[ACCOUNT][REGION].get_topic(arn)
     policy = topic._policy_json
     if service == EVENTS:  # it meets no condition of a topic's policy, whatever that says
-        bare = [each for each in policies.listed(policy.get("Statement", [])) if not each.get("Condition")]
+        bare = [
+            each
+            for each in policies.listed(policy.get("Statement", []))
+            if not each.get("Condition")
+        ]
         policy = {**policy, "Statement": bare}
     _check(policy, service, "sns:Publish", arn, source)
     topic.publish(message)

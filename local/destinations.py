@@ -1,4 +1,5 @@
-"""What becomes of an asynchronous invocation: its record, to the destination that the function is configured with.
+"""What becomes of an asynchronous invocation: its record, to the destination that the function is
+configured with.
 
 A record must never go out before the retries are used up.
 """
@@ -32,16 +33,27 @@ def _update_config(self: Any, function_name: str, config: dict[str, Any]) -> Any
 
 
 def tell(
-    config: dict[str, Any], arn: str, version: str, request_id: str, payload: bytes, answer: Answer, count: int
+    config: dict[str, Any],
+    arn: str,
+    version: str,
+    request_id: str,
+    payload: bytes,
+    answer: Answer,
+    count: int,
 ) -> None:
-    """To `OnFailure` or `OnSuccess`, whichever it is and if there is one; `arn` is what was invoked."""
-    destination = config.get("DestinationConfig", {}).get("OnFailure" if answer.failed else "OnSuccess", {})
+    """To `OnFailure` or `OnSuccess`, whichever it is and if there is one; `arn` is what was
+    invoked."""
+    destination = config.get("DestinationConfig", {}).get(
+        "OnFailure" if answer.failed else "OnSuccess", {}
+    )
     if destination.get("Destination"):
         told = json.dumps(record(arn, version, request_id, payload, answer, count))
         delivery.send(destination["Destination"], told, delivery.LAMBDA, arn)
 
 
-def record(arn: str, version: str, request_id: str, payload: bytes, answer: Answer, count: int) -> dict[str, Any]:
+def record(
+    arn: str, version: str, request_id: str, payload: bytes, answer: Answer, count: int
+) -> dict[str, Any]:
     """As AWS writes it."""
     return {
         "version": "1.0",

@@ -1,6 +1,7 @@
 """Step Functions' executions: how they end, what is told of them, and the events that say so.
 
-An execution that has ended must never change again, whatever its tasks, which go on running as on AWS, still do.
+An execution that has ended must never change again, whatever its tasks, which go on running as on
+AWS, still do.
 """
 
 import threading
@@ -17,11 +18,16 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from local import events
 
 _ending = threading.Lock()
-_moto_start, _moto_reflect = Execution.start, BaseExecutionWorkerCommunication._reflect_execution_status
+_moto_start, _moto_reflect = (
+    Execution.start,
+    BaseExecutionWorkerCommunication._reflect_execution_status,
+)
 _moto_describe, _moto_history = Execution.to_describe_output, Execution.to_history_output
 
 #: Why an execution in this state cannot be started again where it failed.
-_NOT_REDRIVABLE = {status: f"Execution is {status} and cannot be redriven" for status in ("RUNNING", "SUCCEEDED")}
+_NOT_REDRIVABLE = {
+    status: f"Execution is {status} and cannot be redriven" for status in ("RUNNING", "SUCCEEDED")
+}
 
 #: What `includeExecutionData=false` leaves out of a history event.
 _DATA = ("input", "inputDetails", "output", "outputDetails", "parameters")
@@ -74,7 +80,9 @@ def _freeze(execution: Any, kind: str, details: dict[str, Any]) -> None:
     """The history ends with this event, though the interpreter may write on."""
     told = [event for event in _moto_history(execution)["events"] if event["type"] != kind]
     stamp = iso_8601_datetime_with_milliseconds(datetime.now(UTC))
-    told.append({"id": len(told) + 1, "previousEventId": 0, "type": kind, "timestamp": stamp, **details})
+    told.append(
+        {"id": len(told) + 1, "previousEventId": 0, "type": kind, "timestamp": stamp, **details}
+    )
     execution.frozen_history = {"events": told}
 
 
@@ -83,20 +91,34 @@ def _history(self: Any) -> Any:
 
 
 def _tell(execution: Any) -> None:
-    """The event that EventBridge gets, with the fields of `DescribeExecution`; dates are milliseconds."""
+    """The event that EventBridge gets, with the fields of `DescribeExecution`; dates are
+    milliseconds."""
     told = _described(execution)
-    absent = ("stopDate", "output", "outputDetails", "error", "cause", "stateMachineVersionArn", "stateMachineAliasArn")
+    absent = (
+        "stopDate",
+        "output",
+        "outputDetails",
+        "error",
+        "cause",
+        "stateMachineVersionArn",
+        "stateMachineAliasArn",
+    )
     detail = {**dict.fromkeys((*absent, "redriveDate", "redriveStatusReason")), **told}
     for date in ("startDate", "stopDate"):
         detail[date] = detail[date] and int(detail[date].timestamp() * 1000)
-    events.emit("aws.states", "Step Functions Execution Status Change", [execution.exec_arn], detail)
+    events.emit(
+        "aws.states", "Step Functions Execution Status Change", [execution.exec_arn], detail
+    )
 
 
 def _described(execution: Any) -> dict[str, Any]:
     told = {key: value for key, value in _moto_describe(execution).items() if value is not None}
     told["input"] = execution.execution_input  # as it was given, not as it was read
     status = told["status"] = execution.status
-    redrive = {"redriveCount": 0, "redriveStatus": "NOT_REDRIVABLE" if status in _NOT_REDRIVABLE else "REDRIVABLE"}
+    redrive = {
+        "redriveCount": 0,
+        "redriveStatus": "NOT_REDRIVABLE" if status in _NOT_REDRIVABLE else "REDRIVABLE",
+    }
     reason = {"redriveStatusReason": _NOT_REDRIVABLE[status]} if status in _NOT_REDRIVABLE else {}
     return {**told, **redrive, **reason}
 
@@ -108,7 +130,9 @@ def _stop_execution(self: Any) -> ActionResult:
 
 
 def _describe_execution(self: Any) -> ActionResult:
-    return ActionResult(_described(self.stepfunction_backend.describe_execution(self._get_param("executionArn"))))
+    return ActionResult(
+        _described(self.stepfunction_backend.describe_execution(self._get_param("executionArn")))
+    )
 
 
 def _list_executions(self: Any) -> ActionResult:
@@ -118,7 +142,15 @@ def _list_executions(self: Any) -> ActionResult:
         max_results=self._get_int_param("maxResults") or None,
         next_token=self._get_param("nextToken"),
     )
-    keys = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "redriveCount")
+    keys = (
+        "executionArn",
+        "stateMachineArn",
+        "name",
+        "status",
+        "startDate",
+        "stopDate",
+        "redriveCount",
+    )
     told = [_described(execution) for execution in found]
     items = [{key: each[key] for key in keys if key in each} for each in told]
     return ActionResult({"executions": items, **({"nextToken": token} if token else {})})
@@ -139,4 +171,8 @@ def _get_execution_history(self: Any) -> ActionResult:
 
 
 def _without_data(value: Any) -> Any:
-    return {key: each for key, each in value.items() if key not in _DATA} if isinstance(value, dict) else value
+    return (
+        {key: each for key, each in value.items() if key not in _DATA}
+        if isinstance(value, dict)
+        else value
+    )

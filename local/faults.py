@@ -16,7 +16,8 @@ from local import events, scheduler
 from local.sandbox import ACCOUNT, REGION
 from local.service import Service
 
-#: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and then hangs up.
+#: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and
+#: then hangs up.
 REFUSE, DROP, LOSE = "refuse", "drop", "lose"
 
 #: Below this path the local AWS itself answers, also while the API is out of order.
@@ -34,7 +35,9 @@ class Gate:
         self._app, self._service = app, service
         self._until, self._how, self._services = 0.0, REFUSE, frozenset[str]()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(PREFIX):
             answer = self._asked(environ["PATH_INFO"].removeprefix(PREFIX), _body(environ))
             start_response("200 OK", [("Content-Type", "application/json")])
@@ -50,7 +53,10 @@ class Gate:
 
     def _asked(self, what: str, about: dict[str, Any]) -> Any:
         if what == "outage":
-            self._how, self._services = about.get("how", REFUSE), frozenset(about.get("services", ()))
+            self._how, self._services = (
+                about.get("how", REFUSE),
+                frozenset(about.get("services", ())),
+            )
             self._until = time.monotonic() + float(about["seconds"])
             return {}
         if what == "fire" and "schedule" in about:
@@ -69,15 +75,27 @@ class Gate:
 
 
 def _body(environ: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}"))
+    return dict(
+        json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+    )
 
 
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     """503: `ServiceException` where the service speaks JSON; where it speaks XML, nothing more."""
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # else the client sees a reset instead
+    environ["wsgi.input"].read(
+        int(environ.get("CONTENT_LENGTH") or 0)
+    )  # else the client sees a reset instead
     speaks_json = "HTTP_X_AMZ_TARGET" in environ or _REST.match(environ["PATH_INFO"])
-    body = {"__type": "ServiceException", "Type": "Server", "message": "The local AWS is out of order, as it was told."}
+    body = {
+        "__type": "ServiceException",
+        "Type": "Server",
+        "message": "The local AWS is out of order, as it was told.",
+    }
     answer = json.dumps(body).encode() if speaks_json else b""
-    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ServiceException")] if speaks_json else []
+    headers = (
+        [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ServiceException")]
+        if speaks_json
+        else []
+    )
     start_response("503 Service Unavailable", [*headers, ("Content-Length", str(len(answer)))])
     return [answer]

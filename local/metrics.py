@@ -1,6 +1,8 @@
-"""CloudWatch's metrics: what functions did, published late as on AWS, and `GetMetricData` as strict as AWS.
+"""CloudWatch's metrics: what functions did, published late as on AWS, and `GetMetricData` as strict
+as AWS.
 
-It must never publish a minute before its time: a deployer that only works with fresh metrics must fail here, too.
+It must never publish a minute before its time: a deployer that only works with fresh metrics must
+fail here, too.
 """
 
 import re
@@ -30,13 +32,16 @@ Key = tuple[str, str, str, datetime]
 class Distribution(MetricDatumBase):  # type: ignore[misc]
     """All values of a metric in one minute; one object, for a minute may have thousands."""
 
-    def __init__(self, name: str, values: list[float], dimensions: list[Any], minute: datetime, unit: str) -> None:
+    def __init__(
+        self, name: str, values: list[float], dimensions: list[Any], minute: datetime, unit: str
+    ) -> None:
         super().__init__("AWS/Lambda", name, dimensions, minute, unit)
         self.values = values
 
 
 class Minutes:
-    """Counts invocations by the minute in which they began; publishes a minute `delay` seconds after its end."""
+    """Counts invocations by the minute in which they began; publishes a minute `delay` seconds
+    after its end."""
 
     def __init__(self, delay: float, stopped: threading.Event) -> None:
         self._delay, self._stopped = delay, stopped
@@ -45,7 +50,15 @@ class Minutes:
         self._lock = threading.Lock()
         threading.Thread(target=self._publish, daemon=True).start()
 
-    def count(self, name: str, qualifier: str, version: str, began: datetime, failed: bool, duration: float) -> None:
+    def count(
+        self,
+        name: str,
+        qualifier: str,
+        version: str,
+        began: datetime,
+        failed: bool,
+        duration: float,
+    ) -> None:
         """An invocation that has ended; `duration` in milliseconds."""
         key = (name, qualifier, version, began.replace(second=0, microsecond=0))
         with self._lock:
@@ -57,7 +70,11 @@ class Minutes:
             latest = datetime.now(UTC) - _MINUTE - timedelta(seconds=self._delay)
             with self._lock:
                 due = [key for key in self._durations if key[3] <= latest]
-                data = [datum for key in due for datum in _data(key, self._durations.pop(key), self._errors.pop(key))]
+                data = [
+                    datum
+                    for key in due
+                    for datum in _data(key, self._durations.pop(key), self._errors.pop(key))
+                ]
             cloudwatch_backends[ACCOUNT][REGION].metric_data.extend(data)
 
 
@@ -89,14 +106,21 @@ def apply() -> None:
 
 
 def get_metric_data(
-    self: Any, queries: list[Any], start_time: datetime, end_time: datetime, scan_by: str = "TimestampDescending"
+    self: Any,
+    queries: list[Any],
+    start_time: datetime,
+    end_time: datetime,
+    scan_by: str = "TimestampDescending",
 ) -> list[dict[str, Any]]:
-    """Namespace, dimensions and unit exactly; periods begin at whole periods; the end left out; the newest first."""
+    """Namespace, dimensions and unit exactly; periods begin at whole periods; the end left out; the
+    newest first."""
     if _utc(start_time) >= _utc(end_time):
         raise ValidationError("The parameter StartTime must be less than the parameter EndTime.")
     stored: dict[Any, list[Any]] = defaultdict(list)
     for datum in self.get_all_metrics():
-        stored[_identity(datum.namespace, datum.name, ((d.name, d.value) for d in datum.dimensions))].append(datum)
+        stored[
+            _identity(datum.namespace, datum.name, ((d.name, d.value) for d in datum.dimensions))
+        ].append(datum)
     results = []
     for query in queries:
         if "MetricStat" not in query:
@@ -118,10 +142,14 @@ def get_metric_data(
     return results
 
 
-def _by_period(stat: dict[str, Any], data: list[Any], start: datetime, end: datetime) -> dict[datetime, float]:
+def _by_period(
+    stat: dict[str, Any], data: list[Any], start: datetime, end: datetime
+) -> dict[datetime, float]:
     seconds = int(stat["Period"])
     if seconds not in (1, 5, 10, 20, 30) and (seconds < 60 or seconds % 60):
-        raise ValidationError(f"The value {seconds} for parameter Period is not valid: 60 or a multiple of 60.")
+        raise ValidationError(
+            f"The value {seconds} for parameter Period is not valid: 60 or a multiple of 60."
+        )
     period = timedelta(seconds=seconds)
     buckets: dict[datetime, list[Any]] = defaultdict(list)
     for datum in data:
@@ -129,7 +157,9 @@ def _by_period(stat: dict[str, Any], data: list[Any], start: datetime, end: date
             buckets[_floor(datum.timestamp, period)].append(datum)
     found = {time: statistic(stat["Stat"], data) for time, data in buckets.items()}
     first, last = _floor(start, period), _utc(end)
-    return {time: value for time, value in found.items() if value is not None and first <= time < last}
+    return {
+        time: value for time, value in found.items() if value is not None and first <= time < last
+    }
 
 
 def statistic(name: str, data: Sequence[Any]) -> float | None:
@@ -148,7 +178,9 @@ def statistic(name: str, data: Sequence[Any]) -> float | None:
         "Maximum": lambda: max([*values, *(each.max for each in sets)]),
     }
     if name not in simple:
-        raise ValidationError(f"The value {name} for parameter Stat is not supported here: {', '.join(simple)} or pNN.")
+        raise ValidationError(
+            f"The value {name} for parameter Stat is not supported here: {', '.join(simple)} or pNN."
+        )
     return float(simple[name]())
 
 
@@ -159,7 +191,8 @@ def _values(datum: Any) -> list[float]:
 
 
 def _percentile(values: list[float], share: float) -> float:
-    """Between the two neighbours, in proportion; AWS estimates it from a histogram, within about 1 %."""
+    """Between the two neighbours, in proportion; AWS estimates it from a histogram, within about 1
+    %."""
     place = share * (len(values) - 1)
     below = int(place)
     above = min(below + 1, len(values) - 1)

@@ -1,4 +1,5 @@
-"""The processes of a session, by Linux's /proc. It must never name one that is dead, or one of another session."""
+"""The processes of a session, by Linux's /proc. It must never name one that is dead, or one of
+another session."""
 
 import contextlib
 import os

@@ -1,7 +1,7 @@
 """SQS as a source of invocations: every event source mapping is polled, as Lambda's pollers do.
 
-A message must never be lost: it leaves its queue when the function has taken it, or for the dead-letter queue.
-Nor may anybody send what a policy denies.
+A message must never be lost: it leaves its queue when the function has taken it, or for the
+dead-letter queue. Nor may anybody send what a policy denies.
 """
 
 import json
@@ -65,7 +65,8 @@ def _set_attributes(self: Any, attributes: dict[str, Any], now: float | None = N
 
 
 def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-    """As moto's, with AWS's check of the time-outs; and moto must not run the function itself, in Docker."""
+    """As moto's, with AWS's check of the time-outs; and moto must not run the function itself, in
+    Docker."""
     if spec.get("FilterCriteria"):
         raise InvalidParameterValueException("FilterCriteria are not known here.")
     if "BatchSize" in spec:
@@ -84,22 +85,33 @@ def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
 
 
 def _receive_message(self: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
-    """One at a time for each queue, so that no message is given to two; moto lets go of the lock while it waits."""
+    """One at a time for each queue, so that no message is given to two; moto lets go of the lock
+    while it waits."""
     with self.get_queue(queue_name)._messages_lock:
         return _moto_receive(self, queue_name, *args, **kwargs)
 
 
 def _delete_message(self: Any, receipt_handle: str) -> None:
-    """Under the lock: moto puts a new list in the old one's place, and would lose what is sent meanwhile."""
+    """Under the lock: moto puts a new list in the old one's place, and would lose what is sent
+    meanwhile."""
     with self._messages_lock:
         _moto_delete(self, receipt_handle)
 
 
 def _update_queue(
-    cls: Any, original_resource: Any, new_resource_name: str, cloudformation_json: Any, *_: Any, **__: Any
+    cls: Any,
+    original_resource: Any,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    *_: Any,
+    **__: Any,
 ) -> Any:
     """All attributes; moto takes over two of them."""
-    known = {key: value for key, value in cloudformation_json["Properties"].items() if key not in ("QueueName", "Tags")}
+    known = {
+        key: value
+        for key, value in cloudformation_json["Properties"].items()
+        if key not in ("QueueName", "Tags")
+    }
     original_resource._set_attributes(known)
     return original_resource
 
@@ -111,7 +123,11 @@ def _publish(self: Any, message: str, *args: Any, **kwargs: Any) -> None:
             delivery.check_queue(self.endpoint, "sns.amazonaws.com", self.topic.arn)
         _moto_publish(self, message, *args, **kwargs)
     except Exception as error:
-        print(f"local AWS: {self.topic.arn} did not reach {self.endpoint}: {error!r}", file=sys.stderr, flush=True)
+        print(
+            f"local AWS: {self.topic.arn} did not reach {self.endpoint}: {error!r}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class Pollers:
@@ -131,7 +147,9 @@ class Pollers:
 
     def _take_batch(self, mapping: EventSourceMapping) -> bool:
         most = (mapping.scaling_config or {}).get("MaximumConcurrency", _CONCURRENT)
-        queue = sqs_backends[ACCOUNT][REGION].queues.get(mapping.event_source_arn.rpartition(":")[2])
+        queue = sqs_backends[ACCOUNT][REGION].queues.get(
+            mapping.event_source_arn.rpartition(":")[2]
+        )
         if queue is None or self._running[mapping.uuid] >= most:
             return False
         receive = sqs_backends[ACCOUNT][REGION].receive_message
@@ -139,7 +157,9 @@ class Pollers:
         if messages:
             with self._lock:
                 self._running[mapping.uuid] += 1
-            threading.Thread(target=self._run_batch, args=(mapping, queue, messages), daemon=True).start()
+            threading.Thread(
+                target=self._run_batch, args=(mapping, queue, messages), daemon=True
+            ).start()
         return bool(messages)
 
     def _run_batch(self, mapping: EventSourceMapping, queue: Queue, messages: list[Any]) -> None:
@@ -148,13 +168,19 @@ class Pollers:
             event = {"Records": [record(message, queue) for message in messages]}
             answer = self._service.run(*_called(mapping), json.dumps(event).encode())
             failed = {message.id for message in messages} if answer.failed else set()
-            if not answer.failed and "ReportBatchItemFailures" in (mapping.function_response_types or []):
+            if not answer.failed and "ReportBatchItemFailures" in (
+                mapping.function_response_types or []
+            ):
                 failed = reported(answer.payload, {message.id for message in messages})
             for message in messages:
                 if message.id not in failed:
                     queue.delete_message(message.receipt_handle)
         except Exception as error:
-            print(f"local AWS: a batch of {queue.name} was not run: {error!r}", file=sys.stderr, flush=True)
+            print(
+                f"local AWS: a batch of {queue.name} was not run: {error!r}",
+                file=sys.stderr,
+                flush=True,
+            )
         finally:
             with self._lock:
                 self._running[mapping.uuid] -= 1
@@ -181,7 +207,11 @@ def record(message: Any, queue: Queue) -> dict[str, Any]:
         "attributes": {key: str(value) for key, value in attributes.items()},
         "messageAttributes": {
             name: {
-                **{f"{key[0].lower()}{key[1:]}": value for key, value in attribute.items() if value is not None},
+                **{
+                    f"{key[0].lower()}{key[1:]}": value
+                    for key, value in attribute.items()
+                    if value is not None
+                },
                 "stringListValues": [],
                 "binaryListValues": [],
             }
@@ -195,7 +225,8 @@ def record(message: Any, queue: Queue) -> dict[str, Any]:
 
 
 def reported(payload: bytes, messages: set[str]) -> set[str]:
-    """What a function with ReportBatchItemFailures did not take: everything, if its answer is not as it must be."""
+    """What a function with ReportBatchItemFailures did not take: everything, if its answer is not
+    as it must be."""
     try:
         failures = (json.loads(payload or b"null") or {}).get("batchItemFailures") or []
         named = {failure["itemIdentifier"] for failure in failures}

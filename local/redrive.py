@@ -1,6 +1,7 @@
 """SQS: an operator moves what is in a dead-letter queue to another queue, and asks how that went.
 
-A message must never be lost on its way, nor reach a queue whose policy denies it to whoever moves it.
+A message must never be lost on its way, nor reach a queue whose policy denies it to whoever moves
+it.
 """
 
 import time

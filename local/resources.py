@@ -1,6 +1,7 @@
 """The CloudFormation resources that moto does not know, each by the API call that makes it.
 
-A resource of a template must never be passed over: what is unknown to moto would be missing without an error.
+A resource of a template must never be passed over: what is unknown to moto would be missing without
+an error.
 """
 
 import contextlib
@@ -30,12 +31,24 @@ def apply() -> None:
     _declare("AWS::SNS::TopicPolicy", _put_topic_policy)
     _declare("AWS::SNS::Subscription", _put_subscription, _delete_subscription)
     _declare("AWS::CloudWatch::Alarm", _put_alarm, _delete_alarm, name="AlarmName")
-    _declare("AWS::CloudWatch::CompositeAlarm", _put_composite_alarm, _delete_alarm, name="AlarmName")
-    _declare("AWS::Logs::QueryDefinition", lambda name, _: name)  # for people in the console, which is not here
-    _declare("AWS::Scheduler::ScheduleGroup", _put_schedule_group, _delete_schedule_group, name="Name", arn=_group_arn)
+    _declare(
+        "AWS::CloudWatch::CompositeAlarm", _put_composite_alarm, _delete_alarm, name="AlarmName"
+    )
+    _declare(
+        "AWS::Logs::QueryDefinition", lambda name, _: name
+    )  # for people in the console, which is not here
+    _declare(
+        "AWS::Scheduler::ScheduleGroup",
+        _put_schedule_group,
+        _delete_schedule_group,
+        name="Name",
+        arn=_group_arn,
+    )
     attribute = Topic.get_cfn_attribute
     Topic.has_cfn_attr = classmethod(lambda cls, attr: attr in ("TopicArn", "TopicName"))
-    Topic.get_cfn_attribute = lambda self, name: self.arn if name == "TopicArn" else attribute(self, name)
+    Topic.get_cfn_attribute = lambda self, name: (
+        self.arn if name == "TopicArn" else attribute(self, name)
+    )
 
 
 def _alarm_arn(name: str) -> str:
@@ -76,7 +89,12 @@ def _declare(
 
         @classmethod
         def update_from_cloudformation_json(
-            cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, *_: Any, **__: Any
+            cls,
+            original_resource: Any,
+            new_resource_name: str,
+            cloudformation_json: Any,
+            *_: Any,
+            **__: Any,
         ) -> Any:
             return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json)
 
@@ -111,7 +129,9 @@ def _delete_queue_policy(queues: str) -> None:
 
 def _put_topic_policy(name: str, properties: dict[str, Any]) -> str:
     for arn in properties["Topics"]:
-        sns_backends[ACCOUNT][REGION].get_topic(arn).policy = json.dumps(properties["PolicyDocument"])
+        sns_backends[ACCOUNT][REGION].get_topic(arn).policy = json.dumps(
+            properties["PolicyDocument"]
+        )
     return name
 
 
@@ -123,7 +143,9 @@ def _put_subscription(_: str, properties: dict[str, Any]) -> str:
         sns.set_subscription_attributes(arn, "RawMessageDelivery", True)
     for name in ("FilterPolicyScope", "FilterPolicy"):
         if value := properties.get(name):
-            sns.set_subscription_attributes(arn, name, value if isinstance(value, str) else json.dumps(value))
+            sns.set_subscription_attributes(
+                arn, name, value if isinstance(value, str) else json.dumps(value)
+            )
     return str(arn)
 
 
@@ -152,8 +174,13 @@ def _put_alarm(name: str, properties: dict[str, Any]) -> str:
 
 
 def _put_composite_alarm(name: str, properties: dict[str, Any]) -> str:
-    about = {"description": properties.get("AlarmDescription"), "alarm_actions": properties.get("AlarmActions", [])}
-    alarms.put_composite_alarm(cloudwatch_backends[ACCOUNT][REGION], name, properties["AlarmRule"], **about)
+    about = {
+        "description": properties.get("AlarmDescription"),
+        "alarm_actions": properties.get("AlarmActions", []),
+    }
+    alarms.put_composite_alarm(
+        cloudwatch_backends[ACCOUNT][REGION], name, properties["AlarmRule"], **about
+    )
     return name
 
 

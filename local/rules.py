@@ -51,17 +51,27 @@ class StoredAlias:
             told["RoutingConfig"] = {"AdditionalVersionWeights": dict(self.routing)}
         return told
 
-    def update(self, request: Mapping[str, Any], versions: Collection[str], roles: Mapping[str, str]) -> None:
-        """`UpdateAlias`: what is absent stays as it is; every update, even an empty one, is a new revision."""
+    def update(
+        self, request: Mapping[str, Any], versions: Collection[str], roles: Mapping[str, str]
+    ) -> None:
+        """`UpdateAlias`: what is absent stays as it is; every update, even an empty one, is a new
+        revision."""
         if request.get("RevisionId") not in (None, self.revision):
             raise Refused(412, "PreconditionFailedException", STALE_REVISION)
         version = request.get("FunctionVersion") or self.version
         routing = self.routing
         if request.get("RoutingConfig") is not None:
             routing = dict(request["RoutingConfig"].get("AdditionalVersionWeights") or {})
-        description = self.description if request.get("Description") is None else request["Description"]
+        description = (
+            self.description if request.get("Description") is None else request["Description"]
+        )
         check(self.arn, version, routing, description, versions, roles)
-        self.version, self.routing, self.description, self.revision = version, routing, description, new_revision()
+        self.version, self.routing, self.description, self.revision = (
+            version,
+            routing,
+            description,
+            new_revision(),
+        )
 
 
 def check(
@@ -72,19 +82,30 @@ def check(
     versions: Collection[str],
     roles: Mapping[str, str],
 ) -> None:
-    """Raises `Refused` for an alias that AWS would not take; `roles` are the versions' execution roles."""
+    """Raises `Refused` for an alias that AWS would not take; `roles` are the versions' execution
+    roles."""
     if len(description) > 256:
-        raise _invalid(description, "description", "Member must have length less than or equal to 256")
+        raise _invalid(
+            description, "description", "Member must have length less than or equal to 256"
+        )
     if len(routing) > 1:
         raise _parameter("Number of items in AdditionalVersionWeights cannot be greater than 1")
     for other, weight in routing.items():
         if not 0 <= weight <= 1:
             limit = "less than or equal to 1.0" if weight > 1 else "greater than or equal to 0.0"
-            raise _invalid(weight, "routingConfig.additionalVersionWeights", f"Member must have value {limit}")
+            raise _invalid(
+                weight, "routingConfig.additionalVersionWeights", f"Member must have value {limit}"
+            )
         if not re.fullmatch("[0-9]+", other):
-            raise _invalid(other, "routingConfig.additionalVersionWeights", "Member must satisfy pattern: [0-9]+")
+            raise _invalid(
+                other,
+                "routingConfig.additionalVersionWeights",
+                "Member must satisfy pattern: [0-9]+",
+            )
         if version == "$LATEST":
-            raise _parameter("$LATEST is not supported for an alias pointing to more than 1 version")
+            raise _parameter(
+                "$LATEST is not supported for an alias pointing to more than 1 version"
+            )
         if other == version:
             raise _parameter(
                 f"Invalid function version {other}. Function version {other} is already included in "
@@ -92,7 +113,11 @@ def check(
             )
     for wanted in (version, *routing):
         if wanted != "$LATEST" and wanted not in versions:
-            raise Refused(404, "ResourceNotFoundException", f"Function not found: {arn.rpartition(':')[0]}:{wanted}")
+            raise Refused(
+                404,
+                "ResourceNotFoundException",
+                f"Function not found: {arn.rpartition(':')[0]}:{wanted}",
+            )
     if len({roles.get(wanted) for wanted in (version, *routing)}) > 1:
         raise _parameter("Specified versions must be associated with the same execution role")
 

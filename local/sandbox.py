@@ -1,9 +1,11 @@
-"""One sandbox: Lambda's own runtime emulator around a function's code. One invocation at a time, as in Lambda.
+"""One sandbox: Lambda's own runtime emulator around a function's code. One invocation at a time, as
+in Lambda.
 
-It must never leave a process behind: a runtime that outlives its emulator would go on moving an alias.
+It must never leave a process behind: a runtime that outlives its emulator would go on moving an
+alias.
 
-The emulator is the binary that AWS ships in its base images; aws-sam-cli's wheel carries it. It keeps real
-time, and at the time-out it kills the runtime with SIGKILL.
+The emulator is the binary that AWS ships in its base images; aws-sam-cli's wheel carries it. It
+keeps real time, and at the time-out it kills the runtime with SIGKILL.
 """
 
 import contextlib
@@ -46,10 +48,13 @@ def emulator() -> Path:
         )
     package = importlib.util.find_spec("samcli")
     assert package and package.submodule_search_locations
-    return Path(package.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}")
+    return Path(
+        package.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}"
+    )
 
 
-#: A function's variable with the seconds after which its sandbox is killed, whatever time its context has promised.
+#: A function's variable with the seconds after which its sandbox is killed, whatever time its
+#: context has promised.
 KILLED_AFTER = "LOCAL_KILLED_AFTER"
 
 _DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
@@ -61,7 +66,8 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation gave: the payload, whether it is an error, the log's lines, and how many ms it took."""
+    """What an invocation gave: the payload, whether it is an error, the log's lines, and how many
+    ms it took."""
 
     payload: bytes
     failed: bool
@@ -99,7 +105,11 @@ class Sandbox:
             self._port, runtime_port = _free_ports(2)
             self._process = subprocess.Popen(
                 [
-                    *(str(emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}"),
+                    *(
+                        str(emulator()),
+                        "--runtime-interface-emulator-address",
+                        f"127.0.0.1:{self._port}",
+                    ),
                     *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
                     *(sys.executable, "-m", "awslambdaric", handler),
                 ],
@@ -111,7 +121,10 @@ class Sandbox:
                 errors="replace",
                 start_new_session=True,
             )
-            self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_inits)]
+            self._readers = [
+                threading.Thread(target=read, daemon=True)
+                for read in (self._read_log, self._read_inits)
+            ]
             for reader in self._readers:
                 reader.start()
             self._wait_until_up()
@@ -128,7 +141,10 @@ class Sandbox:
         try:
             if killer:
                 killer.start()
-            path, headers = "/2015-03-31/functions/function/invocations", {"X-Amzn-RequestId": request_id}
+            path, headers = (
+                "/2015-03-31/functions/function/invocations",
+                {"X-Amzn-RequestId": request_id},
+            )
             connection.request("POST", path, payload or b"{}", headers)
             body = connection.getresponse().read()
         except (OSError, http.client.HTTPException):
@@ -139,7 +155,9 @@ class Sandbox:
                 killer.cancel()
             connection.close()
         if body.startswith(b"Task timed out"):
-            body = json.dumps({"errorMessage": body.decode(), "errorType": "Sandbox.Timedout"}).encode()
+            body = json.dumps(
+                {"errorMessage": body.decode(), "errorType": "Sandbox.Timedout"}
+            ).encode()
         took = (time.monotonic() - began) * 1000
         log = self._log_of_this_invocation()
         if log and (reported := _DURATION.search(log[-1])):
@@ -180,7 +198,8 @@ class Sandbox:
                 self._lines.put(line)
 
     def _read_inits(self) -> None:
-        """For each invocation the milliseconds in which the runtime started: AWS's `Duration` is without them."""
+        """For each invocation the milliseconds in which the runtime started: AWS's `Duration` is
+        without them."""
         assert self._process.stderr
         init = 0.0
         with self._process.stderr as lines:
@@ -200,7 +219,10 @@ class Sandbox:
 
     def _wait_until_up(self) -> None:
         for _ in range(500):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self._port), 1),
+            ):
                 return
             time.sleep(0.02)
         raise RuntimeError("Lambda's runtime emulator did not start.")

@@ -1,4 +1,5 @@
-"""Starts AWS on this machine: `python -m local.server --port 0 --delay 60`. Prints its address, stays until ended."""
+"""Starts AWS on this machine: `python -m local.server --port 0 --delay 60`. Prints its address,
+stays until ended."""
 
 import argparse
 import logging
@@ -24,11 +25,19 @@ from local.service import Service
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local.server", description="AWS on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.server", description="AWS on this machine."
+    )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--delay", type=float, default=60.0, help="seconds from a minute's end to its publication")
-    parser.add_argument("--latest", type=float, default=LATEST, help="within so many seconds a schedule fires")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input is closed")
+    parser.add_argument(
+        "--delay", type=float, default=60.0, help="seconds from a minute's end to its publication"
+    )
+    parser.add_argument(
+        "--latest", type=float, default=LATEST, help="within so many seconds a schedule fires"
+    )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="end when standard input is closed"
+    )
     arguments = parser.parse_args()
     try:
         emulator()

@@ -1,6 +1,8 @@
-"""The Lambda service: routes a call by the alias's weights, runs it in a sandbox, keeps its log and its metrics.
+"""The Lambda service: routes a call by the alias's weights, runs it in a sandbox, keeps its log and
+its metrics.
 
-It must never run a version that the alias does not name, nor two invocations in one sandbox at a time.
+It must never run a version that the alias does not name, nor two invocations in one sandbox at a
+time.
 """
 
 import base64
@@ -27,13 +29,15 @@ from local import delivery, destinations, roles
 from local.metrics import Minutes
 from local.sandbox import ACCOUNT, REGION, Answer, Sandbox
 
-#: Seconds before AWS runs a failed asynchronous invocation again, unless `MaximumRetryAttempts` says less.
+#: Seconds before AWS runs a failed asynchronous invocation again, unless `MaximumRetryAttempts`
+#: says less.
 _RETRIES = (60, 120)
 _REQUEST_ID = "x-amzn-requestid"
 
 
 class Service:
-    """Every function's sandboxes; `delay` is how many seconds after its end a minute is published."""
+    """Every function's sandboxes; `delay` is how many seconds after its end a minute is
+    published."""
 
     def __init__(self, delay: float, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -47,15 +51,22 @@ class Service:
         self._minutes = Minutes(delay, self.stopped)
 
     def take_over(self) -> None:
-        """From now on moto's `Invoke` is this service's (its own reads no qualifier, and runs Docker)."""
+        """From now on moto's `Invoke` is this service's (its own reads no qualifier, and runs
+        Docker)."""
         service = self
 
         def invoke(response: Any) -> tuple[int, dict[str, str], bytes]:
-            name, _, suffix = unquote(response.path.rsplit("/", 2)[-2]).rpartition("function:")[2].partition(":")
+            name, _, suffix = (
+                unquote(response.path.rsplit("/", 2)[-2]).rpartition("function:")[2].partition(":")
+            )
             qualifier = response.querystring.get("Qualifier", [suffix or "$LATEST"])[0]
-            body = response.body.encode() if isinstance(response.body, str) else response.body or b""
+            body = (
+                response.body.encode() if isinstance(response.body, str) else response.body or b""
+            )
             asynchronous = response.headers.get("X-Amz-Invocation-Type") == "Event"
-            status, headers, answer = service.invoke(response.backend, name, qualifier, body, asynchronous)
+            status, headers, answer = service.invoke(
+                response.backend, name, qualifier, body, asynchronous
+            )
             if response.headers.get("X-Amz-Log-Type") != "Tail":
                 headers.pop("X-Amz-Log-Result", None)
             return status, headers, answer
@@ -104,7 +115,9 @@ class Service:
         with self._lock:
             busy = list(self._busy.items())
         return [
-            {**about, "pids": sandbox.processes()} for sandbox, about in busy if function in (None, about["function"])
+            {**about, "pids": sandbox.processes()}
+            for sandbox, about in busy
+            if function in (None, about["function"])
         ]
 
     def close(self) -> None:
@@ -116,7 +129,8 @@ class Service:
         self._codes.cleanup()
 
     def _route(self, backend: Any, name: str, qualifier: str) -> Any:
-        """The version that this call is for: drawn by the weights where the qualifier is a split alias."""
+        """The version that this call is for: drawn by the weights where the qualifier is a split
+        alias."""
         function = backend.get_function(name, qualifier)
         alias = backend._lambdas._get_function_aliases(name).get(qualifier)
         if alias is None:
@@ -127,24 +141,39 @@ class Service:
                 return backend.get_function(name, version)
         return function
 
-    def _run(self, function: Any, name: str, qualifier: str, payload: bytes, request_id: str) -> Answer:
+    def _run(
+        self, function: Any, name: str, qualifier: str, payload: bytes, request_id: str
+    ) -> Answer:
         began = datetime.now(UTC)
-        configured = (function.version, function.code_sha_256, function.environment_vars, function.timeout)
+        configured = (
+            function.version,
+            function.code_sha_256,
+            function.environment_vars,
+            function.timeout,
+        )
         key = (name, f"{function.handler}:{configured}")
         with self._lock:
             sandbox = self._idle[key].pop() if self._idle[key] else None
         if sandbox is None or not sandbox.alive():
             sandbox = self._start(function, name)
         with self._lock:
-            self._busy[sandbox] = {"function": name, "version": str(function.version), "request-id": request_id}
+            self._busy[sandbox] = {
+                "function": name,
+                "version": str(function.version),
+                "request-id": request_id,
+            }
         answer = sandbox.invoke(payload, request_id)
         with self._lock:
             del self._busy[sandbox]
             self._idle[key].append(sandbox)
-        self._minutes.count(name, qualifier, str(function.version), began, answer.failed, answer.duration)
+        self._minutes.count(
+            name, qualifier, str(function.version), began, answer.failed, answer.duration
+        )
         return answer
 
-    def _run_event(self, backend: Any, name: str, qualifier: str, payload: bytes, request_id: str) -> None:
+    def _run_event(
+        self, backend: Any, name: str, qualifier: str, payload: bytes, request_id: str
+    ) -> None:
         """An asynchronous invocation, again when it fails; the request id stays the same."""
         configured = backend.get_function(name).event_invoke_config
         config = configured[0].config if configured else {}
@@ -202,7 +231,8 @@ def _not_json(payload: bytes) -> str:
 
 
 def _keep_request_id(headers: dict[str, str], body: Any) -> Any:
-    """moto gives every answer an id of its own; an invocation's is what the function knows it by."""
+    """moto gives every answer an id of its own; an invocation's is what the function knows it
+    by."""
     given = headers.get(_REQUEST_ID)
     headers, body = BaseResponse._enrich_response(headers, body)
     return ({**headers, _REQUEST_ID: given} if given else headers), body

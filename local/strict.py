@@ -77,12 +77,18 @@ def _create_alias(self: Any) -> Any:
     with _one_at_a_time:
         aliases = storage._get_function_aliases(function)
         if request["Name"] in aliases:
-            raise _api_error(Refused(409, "ResourceConflictException", f"Alias already exists: {arn}"))
+            raise _api_error(
+                Refused(409, "ResourceConflictException", f"Alias already exists: {arn}")
+            )
         try:
-            check(arn, request["FunctionVersion"], routing, description, *_versions(storage, function))
+            check(
+                arn, request["FunctionVersion"], routing, description, *_versions(storage, function)
+            )
         except Refused as refused:
             raise _api_error(refused) from None
-        aliases[request["Name"]] = Alias(arn, request["Name"], request["FunctionVersion"], description, routing)
+        aliases[request["Name"]] = Alias(
+            arn, request["Name"], request["FunctionVersion"], description, routing
+        )
         return 201, {"status": 201}, json.dumps(aliases[request["Name"]].answer())
 
 
@@ -118,7 +124,9 @@ def _keep_log_group() -> None:
     """A function's `LoggingConfig.LogGroup`, which moto leaves out."""
     create = LambdaFunction.create_from_cloudformation_json.__func__
 
-    def with_log_group(cls: Any, resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any) -> Any:
+    def with_log_group(
+        cls: Any, resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         function = create(cls, resource_name, cloudformation_json, *args, **kwargs)
         group = cloudformation_json["Properties"].get("LoggingConfig", {}).get("LogGroup")
         function.logs_group_name = group or function.logs_group_name
@@ -149,7 +157,9 @@ def _read_sam_templates() -> None:
         parsed = parse(template)
         if "AWS::Serverless" not in str(parsed.get("Transform", "")):
             return parsed
-        parameters = {name: about.get("Default", "") for name, about in parsed.get("Parameters", {}).items()}
+        parameters = {
+            name: about.get("Default", "") for name, about in parsed.get("Parameters", {}).items()
+        }
         return transform(parsed, parameters, _NoManagedPolicies())
 
     def parse_change_set(self: Any) -> None:

@@ -1,4 +1,5 @@
-"""A command in a terminal of a known size, and what stood on its screen: for recordings, and for tests."""
+"""A command in a terminal of a known size, and what stood on its screen: for recordings, and for
+tests."""
 
 import fcntl
 import os
@@ -25,7 +26,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Frame(NamedTuple):
-    """A screen that stood for a moment: when, in seconds since the start, and its lines with their colours."""
+    """A screen that stood for a moment: when, in seconds since the start, and its lines with their
+    colours."""
 
     at: float
     lines: tuple[str, ...]
@@ -63,7 +65,8 @@ class Screen:
         return tuple("\n".join(self._lines).rstrip("\n").split("\n"))
 
 
-#: Runs a command that heeds Ctrl-C, also where this process was told to ignore it, as what a shell runs beside is.
+#: Runs a command that heeds Ctrl-C, also where this process was told to ignore it, as what a shell
+#: runs beside is.
 _HEEDING = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -71,8 +74,11 @@ os.execvp("bash", ["bash", "-c", sys.argv[1]])
 """
 
 
-def recorded(command: str, environment: Mapping[str, str], ctrl_c: str = "never") -> tuple[list[Frame], int]:
-    """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those words."""
+def recorded(
+    command: str, environment: Mapping[str, str], ctrl_c: str = "never"
+) -> tuple[list[Frame], int]:
+    """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those
+    words."""
     start, screen, frames, written, pressed = time.monotonic(), Screen(), list[Frame](), b"", False
     screen.feed(f"$ {command}\r\n")
     master, slave = pty.openpty()

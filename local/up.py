@@ -1,4 +1,5 @@
-"""`make local`: AWS on this machine, with the deployer, a function to deploy and users, until Ctrl-C."""
+"""`make local`: AWS on this machine, with the deployer, a function to deploy and users, until
+Ctrl-C."""
 
 import signal
 import sys

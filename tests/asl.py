@@ -1,4 +1,5 @@
-"""Runs a Step Functions definition in virtual time: moto's own interpreter, in this process and this thread."""
+"""Runs a Step Functions definition in virtual time: moto's own interpreter, in this process and
+this thread."""
 
 import contextlib
 import functools
@@ -11,17 +12,25 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.stepfunctions.parser.api import StateMachineType
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
+    ErrorEqualsDecl,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEventException,
+)
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import jitter_strategy_decl, retrier_decl
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import EvalTimeoutError
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.program import program
-from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import ComparisonVariable
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import (
+    ComparisonVariable,
+)
 from moto.stepfunctions.parser.asl.component.state.exec import execute_state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
 from moto.stepfunctions.parser.asl.eval import evaluation_details as details
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -39,7 +48,8 @@ _LONGEST_ERROR, _LONGEST_CAUSE = 256, 32_768
 
 
 class LambdaFails(Exception):
-    """The Lambda service refuses or loses the call: "Lambda.TooManyRequestsException", or "States.Timeout"."""
+    """The Lambda service refuses or loses the call: "Lambda.TooManyRequestsException", or
+    "States.Timeout"."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,18 @@ def interpret(
 ) -> Execution:
     """Starts the state machine with that payload and runs it to its end.
 
-    `invoke` is the Lambda function; what it raises is a function error, except `LambdaFails` and `AssertionError`,
-    which ends the test. Waits and the pauses before retries call `sleep`; their jitter is seeded.
+    `invoke` is the Lambda function; what it raises is a function error, except `LambdaFails` and
+    `AssertionError`, which ends the test. Waits and the pauses before retries call `sleep`; their
+    jitter is seeded.
     """
     source = stepfunctions.PLACEHOLDER.sub(_FUNCTION, json.dumps(definition))
     arn = _MACHINE.replace("stateMachine", "execution") + f":{execution}"
     worker = _Worker(
         details.EvaluationDetails(
             details.AWSExecutionDetails(_ACCOUNT, _REGION, _ROLE),
-            details.ExecutionDetails(arn, execution, _ROLE, json.loads(json.dumps(payload)), "2026-01-05T12:00:00Z"),
+            details.ExecutionDetails(
+                arn, execution, _ROLE, json.loads(json.dumps(payload)), "2026-01-05T12:00:00Z"
+            ),
             details.StateMachineDetails(_MACHINE, _NAME, StateMachineType.STANDARD, source),
         ),
         exec_comm=SimpleNamespace(terminated=lambda: None),
@@ -100,7 +113,10 @@ def _ended(env: Any) -> Execution:
         for key in ("input", "output")
         if key in part
     ]
-    types, largest = [event["type"].value for event in events], max(len(text.encode()) for text in texts)
+    types, largest = (
+        [event["type"].value for event in events],
+        max(len(text.encode()) for text in texts),
+    )
     if isinstance(state, ProgramEnded):
         return Execution("SUCCEEDED", env.states.get_input(), None, None, types, largest)
     error, cause = state.error.get("error"), state.error.get("cause")
@@ -116,14 +132,16 @@ def _parse(source: str) -> Any:
 
 
 class _Worker(SyncExecutionWorker):  # type: ignore[misc]
-    """A definition is parsed once: what its parts remember, they keep in the execution's environment."""
+    """A definition is parsed once: what its parts remember, they keep in the execution's
+    environment."""
 
     def _get_evaluation_entrypoint(self) -> Any:
         return _parse(self._evaluation_details.state_machine_details.definition)
 
 
 class _Thread:
-    """moto starts a thread for each task and waits for it; here it runs at once, where `sleep` and `invoke` live."""
+    """moto starts a thread for each task and waits for it; here it runs at once, where `sleep` and
+    `invoke` live."""
 
     def __init__(self, target: Callable[..., None], args: tuple[Any, ...] = (), **_: Any) -> None:
         self.start = functools.partial(target, *args)
@@ -136,8 +154,11 @@ class _Thread:
 
 
 @contextlib.contextmanager
-def _in_virtual_time(invoke: Callable[[Any], Any], sleep: Callable[[float], None]) -> Iterator[None]:
-    """moto's interpreter with this function, this clock, no threads; as it was when the block ends."""
+def _in_virtual_time(
+    invoke: Callable[[Any], Any], sleep: Callable[[float], None]
+) -> Iterator[None]:
+    """moto's interpreter with this function, this clock, no threads; as it was when the block
+    ends."""
 
     def call(env: Any, parameters: Any, **_: Any) -> None:
         env.stack.append({"Payload": _call(env, parameters["Payload"], invoke)})
@@ -178,7 +199,16 @@ def _call(env: Any, payload: bytes, invoke: Callable[[Any], Any]) -> Any:
     except LambdaFails as fails:
         if str(fails) == "States.Timeout":
             raise EvalTimeoutError from None
-        raise FailureEventException(stepfunctions.refused(env, str(fails), "The call failed.")) from None
+        raise FailureEventException(
+            stepfunctions.refused(env, str(fails), "The call failed.")
+        ) from None
     except Exception as error:
-        told = {"errorMessage": str(error), "errorType": type(error).__name__, "requestId": "", "stackTrace": []}
-        raise lambda_eval_utils.LambdaFunctionErrorException("Unhandled", json.dumps(told)) from None
+        told = {
+            "errorMessage": str(error),
+            "errorType": type(error).__name__,
+            "requestId": "",
+            "stackTrace": [],
+        }
+        raise lambda_eval_utils.LambdaFunctionErrorException(
+            "Unhandled", json.dumps(told)
+        ) from None

@@ -26,7 +26,8 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def parts() -> Iterator[Parts]:
-    """Another local AWS, without the deployer: the tests of the local AWS itself depend on nothing else."""
+    """Another local AWS, without the deployer: the tests of the local AWS itself depend on nothing
+    else."""
     try:
         emulator()
     except RuntimeError as error:

@@ -1,6 +1,8 @@
-"""DeployStateMachine's order in plain Python and virtual time, its history, and the watchdog's messages delivered.
+"""DeployStateMachine's order in plain Python and virtual time, its history, and the watchdog's
+messages delivered.
 
-Quicker than the interpreted ASL of `asl.py`, which runs some of the same stories to hold this driver to it.
+Quicker than the interpreted ASL of `asl.py`, which runs some of the same stories to hold this
+driver to it.
 """
 
 import json
@@ -17,7 +19,11 @@ from local.rules import Refused
 from tests.world import FakeClients, Killed, World
 
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
-NEXT = {"CalculateWeights": "IsToBeShifted", "UpdateWeight": "Wait", "HealthCheck": "VerifyHealthCheck"}
+NEXT = {
+    "CalculateWeights": "IsToBeShifted",
+    "UpdateWeight": "Wait",
+    "HealthCheck": "VerifyHealthCheck",
+}
 NEXT |= {"Finalize": "", "Rollback": "VerifyRollback"}
 #: What is run again; a sandbox that died fails as `Runtime.ExitError`.
 TRANSIENT = ("Runtime.ExitError", "Lambda.TooManyRequestsException", "Lambda.ServiceException")
@@ -62,7 +68,12 @@ class Machine:
             self._go_on()
             self.status, self.output = "SUCCEEDED", state
             if name == "Fail":
-                self.status, self.output, self.error, self.cause = "FAILED", None, state["Error"], state["Cause"]
+                self.status, self.output, self.error, self.cause = (
+                    "FAILED",
+                    None,
+                    state["Error"],
+                    state["Cause"],
+                )
             self.stopped = self.world.now()
         except Aborted:
             pass
@@ -102,7 +113,10 @@ class Machine:
         except Failed as failed:
             if name == "Rollback":
                 return "Fail", failed.caught
-            return "Rollback", failed.caught if name == "CalculateWeights" else {**state, "error": failed.caught}
+            return "Rollback", failed.caught if name == "CalculateWeights" else {
+                **state,
+                "error": failed.caught,
+            }
 
     def _retried(self, name: str, state: Any) -> Any:
         """The task's answer; it is run again as the ASL's Retry says."""
@@ -121,7 +135,9 @@ class Machine:
     def _invoke(self, task: Any) -> Any:
         world, started = self.world, self.world.time
         try:
-            answer = json.loads(json.dumps(workflow.task(json.loads(json.dumps(task)), self._clients())))
+            answer = json.loads(
+                json.dumps(workflow.task(json.loads(json.dumps(task)), self._clients()))
+            )
         except (Exception, Killed) as error:
             if isinstance(error, AssertionError):
                 raise
@@ -141,11 +157,14 @@ class Machine:
     def event(self) -> str:
         """What EventBridge puts on the queue."""
         detail = {"executionArn": self.arn, "status": self.status}
-        return json.dumps({"detail-type": "Step Functions Execution Status Change", "detail": detail})
+        return json.dumps(
+            {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+        )
 
 
 class FakeStepFunctions:
-    """The executions' histories and list, in small pages. A state leaves some events, a retried Rollback many."""
+    """The executions' histories and list, in small pages. A state leaves some events, a retried
+    Rollback many."""
 
     PAGE = 50
 
@@ -159,14 +178,34 @@ class FakeStepFunctions:
         def apply() -> Any:
             if request["executionArn"] in self.unreadable:
                 raise Refused(500, "InternalServerError", "It cannot be read.")
-            if not (found := [machine for machine in self._machines if machine.arn == request["executionArn"]]):
-                raise Refused(400, "ExecutionDoesNotExist", f"Execution Does Not Exist: '{request['executionArn']}'")
-            events: list[Any] = [{"type": "ExecutionStarted", "executionStartedEventDetails": {"input": "{}"}}]
+            if not (
+                found := [
+                    machine for machine in self._machines if machine.arn == request["executionArn"]
+                ]
+            ):
+                raise Refused(
+                    400,
+                    "ExecutionDoesNotExist",
+                    f"Execution Does Not Exist: '{request['executionArn']}'",
+                )
+            events: list[Any] = [
+                {"type": "ExecutionStarted", "executionStartedEventDetails": {"input": "{}"}}
+            ]
             machine = found[0]
             for name, text in machine.entered:
-                events.append({"type": "StateEntered", "stateEnteredEventDetails": {"name": name, "input": text}})
+                events.append(
+                    {
+                        "type": "StateEntered",
+                        "stateEnteredEventDetails": {"name": name, "input": text},
+                    }
+                )
                 events += [{"type": "TaskScheduled"}] * (225 if name == "Rollback" else 3)
-                events.append({"type": "StateExited", "stateExitedEventDetails": {"name": name, "output": "{}"}})
+                events.append(
+                    {
+                        "type": "StateExited",
+                        "stateExitedEventDetails": {"name": name, "output": "{}"},
+                    }
+                )
             if machine.status == "FAILED":
                 details = {"error": machine.error, "cause": machine.cause}
                 events.append({"type": "ExecutionFailed", "executionFailedEventDetails": details})
@@ -178,8 +217,13 @@ class FakeStepFunctions:
         assert request["stateMachineArn"] == STATE_MACHINE
 
         def apply() -> Any:
-            found = [machine for machine in self._machines if machine.status == request["statusFilter"]]
-            told = [{"executionArn": each.arn, "status": each.status, "stopDate": each.stopped} for each in found]
+            found = [
+                machine for machine in self._machines if machine.status == request["statusFilter"]
+            ]
+            told = [
+                {"executionArn": each.arn, "status": each.status, "stopDate": each.stopped}
+                for each in found
+            ]
             return self._page("executions", told[::-1], request)
 
         return self._world.call("ListExecutions", apply)
@@ -198,7 +242,9 @@ def arrival(world: World) -> str:
     return next_one[1]
 
 
-def watch(world: World, body: str, machines: Iterable[Machine] = (), unreadable: Iterable[str] = ()) -> None:
+def watch(
+    world: World, body: str, machines: Iterable[Machine] = (), unreadable: Iterable[str] = ()
+) -> None:
     """The queue delivers a message once."""
     clients = FakeClients(world, budget=120)
     clients.stepfunctions = FakeStepFunctions(world, machines)
@@ -218,7 +264,8 @@ def deliver(world: World, body: str, machines: Iterable[Machine] = ()) -> int:
 
 
 def deliver_all(world: World, machines: Iterable[Machine] = ()) -> int:
-    """Time goes on to each message of this world and to each bad end of an execution; how often it was delivered."""
+    """Time goes on to each message of this world and to each bad end of an execution; how often it
+    was delivered."""
     machines, deliveries = list(machines), 0
     for machine in machines:
         if machine.status in ("FAILED", "ABORTED", "TIMED_OUT"):

@@ -1,6 +1,8 @@
-"""A model of the original sample's rollout, to compare with: update the weight, sleep, look at the last 60 seconds.
+"""A model of the original sample's rollout, to compare with: update the weight, sleep, look at the
+last 60 seconds.
 
-Its rule and order of steps are awslabs/aws-lambda-deploy's `simple.py`; it runs in the same world, and has no retries.
+Its rule and order of steps are awslabs/aws-lambda-deploy's `simple.py`; it runs in the same world,
+and has no retries.
 """
 
 from datetime import timedelta
@@ -13,7 +15,8 @@ class SampleHealthCheckFailed(Exception):
 
 
 def errors_of_the_last_minute(world: World, version: str) -> int:
-    """The sum of `Errors` as `GetMetricStatistics` answers: from a whole minute on, of what is published by now."""
+    """The sum of `Errors` as `GetMetricStatistics` answers: from a whole minute on, of what is
+    published by now."""
     start = (world.now() - timedelta(seconds=60)).replace(second=0, microsecond=0)
     return sum(
         errors
@@ -25,7 +28,9 @@ def errors_of_the_last_minute(world: World, version: str) -> int:
 def deploy(world: World, *, steps: int, interval: float) -> None:
     """The sample's loop; raises after having cleared the routing when it sees an error."""
     for step in range(1, steps + 1):
-        world.update_alias(RoutingConfig={"AdditionalVersionWeights": {"8": round(step / steps, 2)}})
+        world.update_alias(
+            RoutingConfig={"AdditionalVersionWeights": {"8": round(step / steps, 2)}}
+        )
         world.advance(interval)
         if errors_of_the_last_minute(world, "8"):
             world.update_alias(RoutingConfig={"AdditionalVersionWeights": {}})

@@ -1,10 +1,13 @@
-"""A scenario of the stateful test: a plan, played in one virtual time, and all that is known of it afterwards.
+"""A scenario of the stateful test: a plan, played in one virtual time, and all that is known of it
+afterwards.
 
-A plan is made of frozen values: rollouts of one alias, and the deeds of operators, AWS and fate. `play` goes through it
-until nothing is left to happen. Whoever acts has a thread, but only one of them runs at any time, and the next is
-always the earliest: a plan is played the same way every time. Nothing is judged here (test_stateful.py does).
+A plan is made of frozen values: rollouts of one alias, and the deeds of operators, AWS and fate.
+`play` goes through it until nothing is left to happen. Whoever acts has a thread, but only one of
+them runs at any time, and the next is always the earliest: a plan is played the same way every
+time. Nothing is judged here (test_stateful.py does).
 
-Of the deployer only the ways in are used: `simple.deploy`, the state machine's tasks, and `watchdog.watch`.
+Of the deployer only the ways in are used: `simple.deploy`, the state machine's tasks, and
+`watchdog.watch`.
 """
 
 import contextlib
@@ -54,7 +57,8 @@ class Ended:
 
 @dataclass(frozen=True)
 class Beside:
-    """Beside somebody's API call, counted from 0: before it is sent, or when its answer has come."""
+    """Beside somebody's API call, counted from 0: before it is sent, or when its answer has
+    come."""
 
     who: int
     call: int
@@ -147,11 +151,15 @@ class Rollout:
     weights: tuple[float, ...]
     interval: float
     health: Any = True  # False, or seconds to settle
-    skew: float = 0.0  # of its sandbox's clock; of the state machine's, in every second one the other way
+    skew: float = (
+        0.0  # of its sandbox's clock; of the state machine's, in every second one the other way
+    )
     budget: float = 900.0
 
     def __str__(self) -> str:
-        how = f"{self.driver}, to version {self.version} by {self.weights} every {self.interval:g} s"
+        how = (
+            f"{self.driver}, to version {self.version} by {self.weights} every {self.interval:g} s"
+        )
         check = "no health check" if self.health is False else f"settle {self.health:g} s"
         more = f"{check}, clock {self.skew:+g} s, budget {self.budget:g} s"
         return f"starts {self.starts}: {how}; {more}"
@@ -174,7 +182,9 @@ class Plan:
     delay: float = 60.0  # how long after its end a minute is published
     late: float = 0.0  # for how long every message to the watchdog is late
     fires: float = 30.0  # how long after it is due a lease fires
-    events_lost: bool = False  # EventBridge loses the bad ends of executions; the schedule must find them
+    events_lost: bool = (
+        False  # EventBridge loses the bad ends of executions; the schedule must find them
+    )
     pending: float = 0.0  # until when version 9 is Pending
 
     def __str__(self) -> str:
@@ -182,7 +192,9 @@ class Plan:
         if self.found:
             lines += [{"abandoned": ABANDONED_STORY, "split": SPLIT_STORY}[self.found]]
         if self.failing:
-            lines += [f"All calls of {self.failing} fail; published {self.delay:g} s after the minute."]
+            lines += [
+                f"All calls of {self.failing} fail; published {self.delay:g} s after the minute."
+            ]
         if self.late:
             lines += [f"Messages to the watchdog are {self.late:g} s late."]
         if self.fires != 30.0:
@@ -267,7 +279,8 @@ class Write(NamedTuple):
 
 @dataclass
 class Told:
-    """One ending, as it was told; `heard` says that the bus took it, if need be at the second try."""
+    """One ending, as it was told; `heard` says that the bus took it, if need be at the second
+    try."""
 
     time: float
     actor: "Actor"
@@ -295,10 +308,14 @@ class Course:
     original: str = ""  # as its events say
     started: float | None = None
     ended: float | None = None  # its deployer has ended, died or was stopped
-    outcome: tuple[str, str] | None = None  # a status and the error's text, unless it died or was stopped
+    outcome: tuple[str, str] | None = (
+        None  # a status and the error's text, unless it died or was stopped
+    )
     stopped: bool = False
     lease_until: float = float("inf")  # from then on the watchdog may have the alias
-    deaths: list[float] = field(default_factory=list)  # of its sandboxes, and of watchdogs at work for it
+    deaths: list[float] = field(
+        default_factory=list
+    )  # of its sandboxes, and of watchdogs at work for it
     endings: list[Told] = field(default_factory=list)
     rolled_back: list[float] = field(default_factory=list)  # when that was told
 
@@ -334,7 +351,9 @@ class Played:
 
     @property
     def story(self) -> str:
-        return f"The plan:\n{self.plan}\nWhat happened:\n" + "\n".join(f"  {line}" for line in self.journal)
+        return f"The plan:\n{self.plan}\nWhat happened:\n" + "\n".join(
+            f"  {line}" for line in self.journal
+        )
 
 
 # -- the world -----------------------------------------------------------------------------------
@@ -342,8 +361,9 @@ class Played:
 #: The statuses after which a rollout goes on, or goes on elsewhere.
 NO_ENDINGS = ("STARTED", "SHIFTED", "SUSPENDED", "RESUMED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
 
-#: As the template has them: the delay of what is told of an execution, how long a message that was not accepted is
-#: hidden, how often it is delivered, the function's time-out, and how often the schedule comes.
+#: As the template has them: the delay of what is told of an execution, how long a message that was
+#: not accepted is hidden, how often it is delivered, the function's time-out, and how often the
+#: schedule comes.
 DELAY, REDELIVERY, MOST_DELIVERIES, WATCHDOG_BUDGET, SCHEDULE = 180.0, 360.0, 60, 60.0, 900.0
 
 #: The watchdog's environment, as the template has it.
@@ -358,12 +378,15 @@ RATE = 2.0
 
 @dataclass(eq=False)
 class Actor:
-    """A rollout's deployer, or one delivery to the watchdog. It sleeps until it is given its turn."""
+    """A rollout's deployer, or one delivery to the watchdog. It sleeps until it is given its
+    turn."""
 
     who: int
     ids: tuple[str, ...]  # of the rollouts it may act for
     skew: float = 0.0
-    sandbox: bool = True  # whether there is one that could be killed; the state machine's comes and goes
+    sandbox: bool = (
+        True  # whether there is one that could be killed; the state machine's comes and goes
+    )
     dead: bool = False
     over: bool = False
     sleeps: int = 0
@@ -423,7 +446,8 @@ class Queue(list[tuple[float, str]]):
 
 
 class Leases(dict[str, Any]):
-    """The schedules of EventBridge Scheduler: each fires once, unless it was replaced or deleted by then."""
+    """The schedules of EventBridge Scheduler: each fires once, unless it was replaced or deleted by
+    then."""
 
     def __init__(self, stage: "Stage") -> None:
         super().__init__()
@@ -446,7 +470,8 @@ class Leases(dict[str, Any]):
 
 
 class Execution(Machine):
-    """It notes when a task's sandbox is there to be killed, and what comes out of it that nobody expected."""
+    """It notes when a task's sandbox is there to be killed, and what comes out of it that nobody
+    expected."""
 
     world: "Stage"
     rollbacks = 0
@@ -498,7 +523,9 @@ class Stage(World):
         self.done = 0  # deeds that came to pass
         self._wrong: dict[tuple[Actor, str], str] = {}  # with what the last such call met
         self._schedules: set[float] = set()  # when the schedule comes
-        self._beside: dict[Moment, list[Callable[[], None]]] = {}  # what is planned for which moment
+        self._beside: dict[
+            Moment, list[Callable[[], None]]
+        ] = {}  # what is planned for which moment
         self._set_up(plan)
 
     def _set_up(self, plan: Plan) -> None:
@@ -669,7 +696,8 @@ class Stage(World):
         kinds = [kind for kind in kinds if kind != "stale" or name == "GetAlias"]
         if not kinds:
             return ""
-        # An event whose answer is lost would be told twice by rights: the bus has no other fault than to be away.
+        # An event whose answer is lost would be told twice by rights: the bus has no other fault
+        # than to be away.
         return "unsent" if name == "PutEvents" else kinds[-1]
 
     def _applied(self, actor: Actor, apply: Callable[[], Any]) -> Any:
@@ -685,7 +713,9 @@ class Stage(World):
             apply()
 
     def _answer_of(self, time: float) -> dict[str, Any]:
-        return [state.answer for state in self.states_of_alias if state.since <= time or not state.since][-1]
+        return [
+            state.answer for state in self.states_of_alias if state.since <= time or not state.since
+        ][-1]
 
     def count_calls(self) -> None:
         """The users' calls since the last time, split by the weights."""
@@ -799,7 +829,8 @@ class Stage(World):
         self._act(actor, work, WATCHDOG_BUDGET)
 
     def _ended_badly(self, machine: Execution, course: Course) -> None:
-        """An event goes to the watchdog's queue, unless it is lost; the schedule finds the execution in any case."""
+        """An event goes to the watchdog's queue, unless it is lost; the schedule finds the
+        execution in any case."""
         if not self.plan.events_lost:
             self.post(Letter(machine.event, (course.id,)), self.time + DELAY)
         first = (self.time + DELAY) // SCHEDULE * SCHEDULE + SCHEDULE

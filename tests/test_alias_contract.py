@@ -1,4 +1,5 @@
-"""What AWS's alias operations answer, as recorded from AWS, asked of the tests' fake and of the local AWS alike."""
+"""What AWS's alias operations answer, as recorded from AWS, asked of the tests' fake and of the
+local AWS alike."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +23,9 @@ def aws(request: pytest.FixtureRequest) -> Iterator["Service"]:
     else:
         cloud: Cloud = request.getfixturevalue("cloud")
         client = cloud.client("lambda")
-        made = client.create_alias(FunctionName="checkout", Name="contract", FunctionVersion="1", Description="words")
+        made = client.create_alias(
+            FunctionName="checkout", Name="contract", FunctionVersion="1", Description="words"
+        )
         yield Service(client, made["RevisionId"])
         client.delete_alias(FunctionName="checkout", Name="contract")
 
@@ -51,7 +54,11 @@ def _body(answer: dict[str, Any]) -> dict[str, Any]:
 def test_an_alias_that_was_never_split_has_no_routing(aws: Service) -> None:
     answer = aws.get()
     assert "RoutingConfig" not in answer
-    assert (answer["FunctionVersion"], answer["Description"], answer["Name"]) == ("1", "words", "contract")
+    assert (answer["FunctionVersion"], answer["Description"], answer["Name"]) == (
+        "1",
+        "words",
+        "contract",
+    )
 
 
 def test_a_split_shows_its_weight_and_an_emptied_map_is_left_out(aws: Service) -> None:
@@ -69,7 +76,11 @@ def test_what_is_left_out_of_an_update_stays(aws: Service) -> None:
 def test_the_version_and_the_map_are_changed_in_one_update(aws: Service) -> None:
     aws.update({"2": 0.9})
     answer = aws.update({}, FunctionVersion="2", Description="")
-    assert (answer["FunctionVersion"], answer["Description"], "RoutingConfig" in answer) == ("2", "", False)
+    assert (answer["FunctionVersion"], answer["Description"], "RoutingConfig" in answer) == (
+        "2",
+        "",
+        False,
+    )
 
 
 def test_every_update_is_a_new_revision_even_one_that_changes_nothing(aws: Service) -> None:
@@ -79,7 +90,13 @@ def test_every_update_is_a_new_revision_even_one_that_changes_nothing(aws: Servi
 
 
 REFUSED = {
-    "an old revision": ({"2": 0.1}, {"RevisionId": "old"}, 412, "PreconditionFailedException", STALE_REVISION),
+    "an old revision": (
+        {"2": 0.1},
+        {"RevisionId": "old"},
+        412,
+        "PreconditionFailedException",
+        STALE_REVISION,
+    ),
     "two further versions": (
         {"2": 0.1, "3": 0.1},
         {},
@@ -110,7 +127,13 @@ REFUSED = {
         "$LATEST is not supported for an alias pointing to more than 1 version",
     ),
     "a split to $LATEST": ({"$LATEST": 0.5}, {}, 400, "ValidationException", "[0-9]+"),
-    "a split to a version that is not there": ({"77": 0.5}, {}, 404, "ResourceNotFoundException", "Function not found"),
+    "a split to a version that is not there": (
+        {"77": 0.5},
+        {},
+        404,
+        "ResourceNotFoundException",
+        "Function not found",
+    ),
     "a version that is not there": (
         {},
         {"FunctionVersion": "77"},
@@ -118,8 +141,20 @@ REFUSED = {
         "ResourceNotFoundException",
         "Function not found",
     ),
-    "a description that is too long": ({}, {"Description": "x" * 257}, 400, "ValidationException", "256"),
-    "an alias that is not there": ({}, {"Name": "absent"}, 404, "ResourceNotFoundException", "Alias not found"),
+    "a description that is too long": (
+        {},
+        {"Description": "x" * 257},
+        400,
+        "ValidationException",
+        "256",
+    ),
+    "an alias that is not there": (
+        {},
+        {"Name": "absent"},
+        404,
+        "ResourceNotFoundException",
+        "Alias not found",
+    ),
 }
 
 

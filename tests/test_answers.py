@@ -1,18 +1,30 @@
-"""What AWS's answers may hide: weights of fewer digits, a `GetAlias` that lags, and answers that have grown old."""
+"""What AWS's answers may hide: weights of fewer digits, a `GetAlias` that lags, and answers that
+have grown old."""
 
 from typing import Any
 
 import pytest
 
 from deployer import workflow
-from deployer.decisions.errors import AliasBusy, HealthCheckFailed, InvalidRollout, RolloutInterrupted
+from deployer.decisions.errors import (
+    AliasBusy,
+    HealthCheckFailed,
+    InvalidRollout,
+    RolloutInterrupted,
+)
 from local.rules import StoredAlias
 from tests.machine import Machine, deliver_all
 from tests.test_faults import LaggingLambda
 from tests.test_takeover import left_split
 from tests.world import FUNCTION, WORDS, FakeClients, Killed, World
 
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 30}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 3,
+    "interval": 30,
+}
 
 
 class RoundedAlias(StoredAlias):
@@ -22,7 +34,9 @@ class RoundedAlias(StoredAlias):
 
     def update(self, request: Any, versions: Any, roles: Any) -> None:
         super().update(request, versions, roles)
-        self.routing = {version: round(weight, self.digits) for version, weight in self.routing.items()}
+        self.routing = {
+            version: round(weight, self.digits) for version, weight in self.routing.items()
+        }
 
 
 def rounding(digits: int, **settings: Any) -> World:
@@ -51,19 +65,27 @@ THIRDS |= {"weights": [0.0012345, 1 / 3, 0.66666, 1]}
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("digits", [2, 3, 4, 15])
-def test_a_rollout_goes_on_though_aws_keeps_fewer_digits_of_its_weights(digits: int, driver: str) -> None:
+def test_a_rollout_goes_on_though_aws_keeps_fewer_digits_of_its_weights(
+    digits: int, driver: str
+) -> None:
     world = rounding(digits, rate=0)
     assert run(driver, world, THIRDS) == "SUCCEEDED"
     weights = [round(weight, digits) for weight in (0.0012345, 1 / 3, 0.66666)]
     assert [routing["8"] for _, _, routing in world.moves[:3]] == weights
     failing = rounding(digits, errors={"8": 1.0})
     assert run(driver, failing, THIRDS) == "HealthCheckFailed"
-    assert (failing.alias.version, failing.alias.routing, failing.alias.description) == ("7", {}, WORDS)
+    assert (failing.alias.version, failing.alias.routing, failing.alias.description) == (
+        "7",
+        {},
+        WORDS,
+    )
 
 
 @pytest.mark.parametrize("unstamped", [True, False])
 @pytest.mark.parametrize("digits", [2, 4])
-def test_a_dead_rollout_s_split_is_known_though_aws_kept_fewer_digits(digits: int, unstamped: bool) -> None:
+def test_a_dead_rollout_s_split_is_known_though_aws_kept_fewer_digits(
+    digits: int, unstamped: bool
+) -> None:
     world = rounding(digits, rate=0)
     world.at(45, world.kill)
     with pytest.raises(Killed):
@@ -126,7 +148,9 @@ def test_an_alias_that_moved_while_the_version_was_pending_is_not_taken_over() -
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("version", ["7", "8"])
-def test_a_dry_run_says_that_the_real_run_would_roll_back_an_abandoned_split(version: str, driver: str) -> None:
+def test_a_dry_run_says_that_the_real_run_would_roll_back_an_abandoned_split(
+    version: str, driver: str
+) -> None:
     """Also where the alias's own version is the one that is asked for."""
     world = left_split("9", until=-100)
     event = {**EVENT, "new-version": version, "dry-run": True}
@@ -141,11 +165,17 @@ def test_the_dead_rollout_s_ending_is_told_by_the_one_that_finds_its_split() -> 
     world.invoke(EVENT)
     told = [(event["status"], event["rollout"], event["new-version"]) for event in world.told[:3]]
     dead, mine = "cccccccccccc", "0123456789ab"
-    assert told == [("ROLLED_BACK", dead, "9"), ("RolloutInterrupted", dead, "9"), ("STARTED", mine, "8")]
+    assert told == [
+        ("ROLLED_BACK", dead, "9"),
+        ("RolloutInterrupted", dead, "9"),
+        ("STARTED", mine, "8"),
+    ]
     assert "It was rolled back." in world.told[1]["reason"]
 
 
-def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdog_which_knows_them_whole() -> None:
+def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdog_which_knows_them_whole() -> (
+    None
+):
     words = "w" * 250
     world = World(rate=0)
     world.alias.description = words

@@ -1,4 +1,5 @@
-"""The three handlers take any JSON at all: it is refused, or quietly none of theirs, and nothing is ever written."""
+"""The three handlers take any JSON at all: it is refused, or quietly none of theirs, and nothing is
+ever written."""
 
 import json
 from collections.abc import Callable
@@ -35,10 +36,34 @@ LEAVES = (
     | st.integers()
     | st.floats()
     | st.text(st.characters(), max_size=10)
-    | st.sampled_from([*WORDS, 10**400, 1e308, [0.5, 1], "InvalidRollout", "Lambda.Unknown", "__class__", "count"])
+    | st.sampled_from(
+        [*WORDS, 10**400, 1e308, [0.5, 1], "InvalidRollout", "Lambda.Unknown", "__class__", "count"]
+    )
 )
-PAYLOAD_KEYS = [*KEYS, "progress", "id", "original", "words", "error", "Error", "Cause", "reason", "status", "alias"]
-EVENT_KEYS = ["Records", "body", "detail-type", "detail", "executionArn", "source", "task", "state", "execution"]
+PAYLOAD_KEYS = [
+    *KEYS,
+    "progress",
+    "id",
+    "original",
+    "words",
+    "error",
+    "Error",
+    "Cause",
+    "reason",
+    "status",
+    "alias",
+]
+EVENT_KEYS = [
+    "Records",
+    "body",
+    "detail-type",
+    "detail",
+    "executionArn",
+    "source",
+    "task",
+    "state",
+    "execution",
+]
 JSON = st.recursive(
     LEAVES,
     lambda inner: (
@@ -58,7 +83,10 @@ NEARLY_STATE = st.tuples(NEARLY_EVENT, PROGRESS, JSON).map(
 )
 NEARLY_MESSAGE = st.fixed_dictionaries(
     {
-        "detail-type": st.sampled_from(["Scheduled Event", "Step Functions Execution Status Change"]) | JSON,
+        "detail-type": st.sampled_from(
+            ["Scheduled Event", "Step Functions Execution Status Change"]
+        )
+        | JSON,
         "detail": JSON | st.fixed_dictionaries({"executionArn": LEAVES}),
     }
 )
@@ -104,19 +132,27 @@ def test_calculate_weights_refuses_any_json(state: Any) -> None:
 def test_rollback_answers_after_calculate_weights_refused_any_json(payload: Any) -> None:
     world = elsewhere()
     ended = Machine(world, json.loads(json.dumps(payload))).run()
-    assert (ended.status, ended.error in ("InvalidRollout", "RolloutTooLong"), world.writes) == ("FAILED", True, 0)
+    assert (ended.status, ended.error in ("InvalidRollout", "RolloutTooLong"), world.writes) == (
+        "FAILED",
+        True,
+        0,
+    )
     assert ended.cause
 
 
 @many
 @given(
-    st.fixed_dictionaries({"Error": st.sampled_from(["InvalidRollout", "Lambda.Unknown", "__class__"]) | st.text()})
+    st.fixed_dictionaries(
+        {"Error": st.sampled_from(["InvalidRollout", "Lambda.Unknown", "__class__"]) | st.text()}
+    )
     | st.fixed_dictionaries({"Error": st.text(), "Cause": st.text() | JSON.map(json.dumps)})
 )
 def test_rollback_answers_any_error_of_calculate_weights(caught: Any) -> None:
     """The state machine hands it such a state and no other; nobody else invokes it."""
     world = elsewhere()
-    answer = workflow.task({"task": "Rollback", "execution": arn("run"), "state": caught}, FakeClients(world))
+    answer = workflow.task(
+        {"task": "Rollback", "execution": arn("run"), "state": caught}, FakeClients(world)
+    )
     assert set(answer) == {"Error", "Cause"} and isinstance(getattr(errors, answer["Error"]), type)
     assert world.calls == []
 
@@ -126,9 +162,12 @@ def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
 
 
-#: An alias that a dead rollout left split, and an execution whose user wrote "progress" into the payload.
+#: An alias that a dead rollout left split, and an execution whose user wrote "progress" into the
+#: payload.
 LEFT = killed(40)
-MISLED = Machine(LEFT, {**EVENT, "progress": {"id": "0123456789ab", "original": "7", "words": ""}}).run()
+MISLED = Machine(
+    LEFT, {**EVENT, "progress": {"id": "0123456789ab", "original": "7", "words": ""}}
+).run()
 
 
 def assert_nothing_of_mine(event: Any) -> None:
@@ -156,12 +195,21 @@ class TestTheWatchdog:
 
     @many
     @given(JSON | NEARLY_EVENT | NEARLY_STATE | NEARLY_MESSAGE)
-    @example({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": arn("gone")}})
-    @example({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": "x"}})
+    @example(
+        {
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {"executionArn": arn("gone")},
+        }
+    )
+    @example(
+        {"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": "x"}}
+    )
     @example({"detail-type": "Scheduled Event"})
     def test_any_json_as_the_message(self, message: Any) -> None:
         if isinstance(message, dict) and isinstance(progress := message.get("progress"), dict):
-            progress.pop("id", None) if progress.get("id") == "0123456789ab" else None  # it would be its own
+            progress.pop("id", None) if progress.get(
+                "id"
+            ) == "0123456789ab" else None  # it would be its own
         assert_nothing_of_mine({"Records": [{"body": json.dumps(message)}]})
 
     def test_json_nested_deeper_than_python_reads(self) -> None:

@@ -1,4 +1,5 @@
-"""The harness in `asl.py` itself, on the project's own definition, with functions of a few lines."""
+"""The harness in `asl.py` itself, on the project's own definition, with functions of a few
+lines."""
 
 import json
 from collections.abc import Callable
@@ -7,11 +8,15 @@ from typing import Any
 
 import pytest
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
 
 from tests.asl import Execution, LambdaFails, interpret
 
-DEFINITION = json.loads(Path(__file__).parent.parent.joinpath("statemachine", "deploy.asl.json").read_text("utf-8"))
+DEFINITION = json.loads(
+    Path(__file__).parent.parent.joinpath("statemachine", "deploy.asl.json").read_text("utf-8")
+)
 THROTTLED = "Lambda.TooManyRequestsException"
 
 
@@ -36,7 +41,10 @@ class Function:
         if task == "HealthCheck":
             return {**state, "status": "SUCCEEDED"}
         if task == "Rollback":
-            return {"Error": "RolledBack", "Cause": json.dumps(state.get("error", "The health check failed."))}
+            return {
+                "Error": "RolledBack",
+                "Cause": json.dumps(state.get("error", "The health check failed.")),
+            }
         return {"finalized": state["done"]}
 
     @property
@@ -57,7 +65,12 @@ def raising(error: Exception) -> Callable[[], Any]:
 def test_two_steps_end_well() -> None:
     function = Function(steps=2)
     ended = function.run()
-    assert (ended.status, ended.output, ended.error, ended.cause) == ("SUCCEEDED", {"finalized": 2}, None, None)
+    assert (ended.status, ended.output, ended.error, ended.cause) == (
+        "SUCCEEDED",
+        {"finalized": 2},
+        None,
+        None,
+    )
     step = ["UpdateWeight", "HealthCheck"]
     assert function.tasks == ["CalculateWeights", *step, *step, "Finalize"]
     assert function.waits == [60, 60]
@@ -69,12 +82,19 @@ def test_a_task_is_told_its_name_the_execution_and_the_state() -> None:
     function = Function()
     function.run("my-run")
     arn = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:my-run"
-    assert function.payloads[0] == {"task": "CalculateWeights", "execution": arn, "state": {"alias-name": "live"}}
+    assert function.payloads[0] == {
+        "task": "CalculateWeights",
+        "execution": arn,
+        "state": {"alias-name": "live"},
+    }
     assert all(payload.keys() == {"task", "execution", "state"} for payload in function.payloads)
 
 
 def test_the_wait_is_as_long_as_the_state_says() -> None:
-    looks = [{"status": status, "wait-seconds": 7, "current-weight": 1} for status in ("PENDING", "SUCCEEDED")]
+    looks = [
+        {"status": status, "wait-seconds": 7, "current-weight": 1}
+        for status in ("PENDING", "SUCCEEDED")
+    ]
     function = Function(HealthCheck=[lambda: looks.pop(0)] * 2, Finalize=[dict])
     assert function.run().status == "SUCCEEDED"
     assert function.waits == [60, 7]
@@ -116,12 +136,16 @@ def test_a_service_error_that_stays_leads_to_the_rollback() -> None:
     function = Function(CalculateWeights=[raising(LambdaFails(THROTTLED))] * 5)
     ended = function.run()
     assert function.tasks == ["CalculateWeights"] * 5 + ["Rollback"]
-    assert function.payloads[-1]["state"]["Error"] == THROTTLED  # with ResultPath "$" the error is all there is
+    assert (
+        function.payloads[-1]["state"]["Error"] == THROTTLED
+    )  # with ResultPath "$" the error is all there is
     assert ended.error == "RolledBack"
 
 
 def test_a_rollback_that_fails_is_tried_again_with_pauses_of_at_most_five_minutes() -> None:
-    function = Function(HealthCheck=[lambda: {"status": "FAILED"}], Rollback=[raising(OSError("unreachable"))] * 41)
+    function = Function(
+        HealthCheck=[lambda: {"status": "FAILED"}], Rollback=[raising(OSError("unreachable"))] * 41
+    )
     ended = function.run()
     assert function.tasks.count("Rollback") == 41
     assert max(function.waits) <= 300 and len(function.waits) == 41
@@ -143,9 +167,13 @@ def test_too_much_data_ends_it_without_a_rollback_as_on_aws() -> None:
 
 
 @pytest.mark.parametrize(
-    ("look", "path"), [({}, "$.status"), ({"status": "SUCCEEDED"}, "$['current-weight']")], ids=["status", "weight"]
+    ("look", "path"),
+    [({}, "$.status"), ({"status": "SUCCEEDED"}, "$['current-weight']")],
+    ids=["status", "weight"],
 )
-def test_a_choice_about_what_is_not_there_ends_it_without_a_rollback_as_on_aws(look: Any, path: str) -> None:
+def test_a_choice_about_what_is_not_there_ends_it_without_a_rollback_as_on_aws(
+    look: Any, path: str
+) -> None:
     function = Function(HealthCheck=[lambda: look])
     ended = function.run()
     assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
@@ -154,7 +182,9 @@ def test_a_choice_about_what_is_not_there_ends_it_without_a_rollback_as_on_aws(l
 
 
 @pytest.mark.parametrize("seconds", [60.0, -1, "60", None])
-def test_a_wait_of_anything_but_a_whole_number_ends_it_without_a_rollback_as_on_aws(seconds: Any) -> None:
+def test_a_wait_of_anything_but_a_whole_number_ends_it_without_a_rollback_as_on_aws(
+    seconds: Any,
+) -> None:
     function = Function(UpdateWeight=[lambda: {"current-weight": 1, "wait-seconds": seconds}])
     assert function.run().error == "States.Runtime"
     assert function.tasks == ["CalculateWeights", "UpdateWeight"]

@@ -1,4 +1,5 @@
-"""Whatever is wrong with `health-check` is refused with the key and the remedy, before AWS is even asked."""
+"""Whatever is wrong with `health-check` is refused with the key and the remedy, before AWS is even
+asked."""
 
 import math
 from typing import Any
@@ -12,7 +13,13 @@ from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
 from tests.world import HERE, World
 
-METRIC = {"namespace": "Shop", "name": "FailedPayments", "dimensions": {}, "stat": "Sum", "above": 3}
+METRIC = {
+    "namespace": "Shop",
+    "name": "FailedPayments",
+    "dimensions": {},
+    "stat": "Sum",
+    "above": 3,
+}
 
 
 def with_checks(checks: Any) -> dict[str, Any]:
@@ -27,8 +34,17 @@ def with_metric(**changes: Any) -> dict[str, Any]:
     ("key", "meant"),
     [
         *(("error", "errors"), ("Errors", "errors"), ("metric", "metrics"), ("alarm", "alarms")),
-        *(("smoke_test", "smoke-test"), ("smoketest", "smoke-test"), ("min_invocations", "min-invocations")),
-        *(("min-invocation", "min-invocations"), ("holds", "hold"), ("settel", "settle"), ("evry", "every")),
+        *(
+            ("smoke_test", "smoke-test"),
+            ("smoketest", "smoke-test"),
+            ("min_invocations", "min-invocations"),
+        ),
+        *(
+            ("min-invocation", "min-invocations"),
+            ("holds", "hold"),
+            ("settel", "settle"),
+            ("evry", "every"),
+        ),
     ],
 )
 def test_a_misspelt_check_is_told_the_nearest_known_one(key: str, meant: str) -> None:
@@ -43,7 +59,9 @@ def test_an_unknown_check_without_a_near_one_is_told_all() -> None:
 
 @pytest.mark.parametrize("key", HEALTH_KEYS)
 def test_null_is_no_value_for_any_check(key: str) -> None:
-    assert f"'health-check.{key}' is null: give it a value, or leave the key out." in refused(with_checks({key: None}))
+    assert f"'health-check.{key}' is null: give it a value, or leave the key out." in refused(
+        with_checks({key: None})
+    )
 
 
 NO_SECONDS: list[Any] = ["60", "", True, [], {}, math.nan, math.inf, -1, HUGE]
@@ -52,12 +70,40 @@ NO_SECONDS: list[Any] = ["60", "", True, [], {}, math.nan, math.inf, -1, HUGE]
 WRONG_CHECKS: dict[str, tuple[str, list[Any]]] = {
     "errors": (
         '"any", "baseline", false, or a rate from 0.000001 to 0.999, such as 0.01',
-        [True, 0, 1, 5, -0.1, "", "Any", "none", "0.01", "1%", [], {}, math.nan, math.inf, HUGE, "\ud800"],
+        [
+            True,
+            0,
+            1,
+            5,
+            -0.1,
+            "",
+            "Any",
+            "none",
+            "0.01",
+            "1%",
+            [],
+            {},
+            math.nan,
+            math.inf,
+            HUGE,
+            "\ud800",
+        ],
     ),
     "metrics": ("a list of 1 to 20 objects", [[], METRIC, "Duration", 1, True, [METRIC] * 21]),
     "alarms": (
         "a list of 1 to 100 names of CloudWatch alarms",
-        [[], "sales", {"sales": "OK"}, [""], [7], [None], [["sales"]], ["a" * 256], [str(n) for n in range(101)], 1],
+        [
+            [],
+            "sales",
+            {"sales": "OK"},
+            [""],
+            [7],
+            [None],
+            [["sales"]],
+            ["a" * 256],
+            [str(n) for n in range(101)],
+            1,
+        ],
     ),
     "smoke-test": ("an object", ["ping", 1, True, False, [], [{}], 0.5]),
     "min-invocations": (
@@ -71,7 +117,8 @@ WRONG_CHECKS: dict[str, tuple[str, list[Any]]] = {
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key, (_, values) in WRONG_CHECKS.items() for value in values]
+    ("key", "value"),
+    [(key, value) for key, (_, values) in WRONG_CHECKS.items() for value in values],
 )
 def test_a_wrong_check_names_its_key_and_what_it_must_be(key: str, value: Any) -> None:
     message = refused(with_checks({"min-invocations": 10, key: value}))
@@ -79,11 +126,22 @@ def test_a_wrong_check_names_its_key_and_what_it_must_be(key: str, value: Any) -
 
 
 WRONG_METRICS: dict[str, tuple[str, list[Any]]] = {
-    "namespace": ("the namespace of a CloudWatch metric", ["", "a" * 256, "Bücher", "a\n", 7, True, [], "\ud800"]),
+    "namespace": (
+        "the namespace of a CloudWatch metric",
+        ["", "a" * 256, "Bücher", "a\n", 7, True, [], "\ud800"],
+    ),
     "name": ("the name of a CloudWatch metric", ["", "a" * 256, "\t", 7, {}]),
     "dimensions": (
         "an object of names and values, at most 30",
-        [[], "FunctionName", {"a": ""}, {"a": 7}, {"a": None}, {"a": ["b"]}, {str(n): "x" for n in range(31)}],
+        [
+            [],
+            "FunctionName",
+            {"a": ""},
+            {"a": 7},
+            {"a": None},
+            {"a": ["b"]},
+            {str(n): "x" for n in range(31)},
+        ],
     ),
     "stat": (
         "a statistic of CloudWatch, such as Sum, Average, Maximum or p99",
@@ -94,7 +152,8 @@ WRONG_METRICS: dict[str, tuple[str, list[Any]]] = {
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key, (_, values) in WRONG_METRICS.items() for value in values]
+    ("key", "value"),
+    [(key, value) for key, (_, values) in WRONG_METRICS.items() for value in values],
 )
 def test_a_wrong_metric_names_its_place_and_what_it_must_be(key: str, value: Any) -> None:
     message = refused(with_metric(**{key: value}))
@@ -105,17 +164,23 @@ def test_a_wrong_metric_names_its_place_and_what_it_must_be(key: str, value: Any
 def test_every_key_of_a_metric_is_required_and_shown_by_an_example(key: str) -> None:
     left = {name: value for name, value in METRIC.items() if name != key}
     message = refused(with_checks({"metrics": [left]}))
-    assert f"'health-check.metrics[0].{key}' is required: add it, for example \"{key}\": " in message
+    assert (
+        f"'health-check.metrics[0].{key}' is required: add it, for example \"{key}\": " in message
+    )
 
 
 def test_a_misspelt_key_of_a_metric_is_told_the_nearest_known_one() -> None:
-    assert "not a key of 'health-check.metrics[1]': did you mean 'dimensions'?" in refused(with_metric(dimension={}))
+    assert "not a key of 'health-check.metrics[1]': did you mean 'dimensions'?" in refused(
+        with_metric(dimension={})
+    )
     assert "did you mean 'above'?" in refused(with_metric(abov=1))
 
 
 @pytest.mark.parametrize("metric", [None, 1, "Duration", [METRIC]])
 def test_a_metric_that_is_no_object_is_refused(metric: Any) -> None:
-    assert "'health-check.metrics[0]' must be a JSON object" in refused(with_checks({"metrics": [metric]}))
+    assert "'health-check.metrics[0]' must be a JSON object" in refused(
+        with_checks({"metrics": [metric]})
+    )
 
 
 @pytest.mark.parametrize("text", ["{typo}", "checkout:{Alias}", "{version}{new_version}"])
@@ -128,20 +193,34 @@ def test_an_unknown_placeholder_is_told_the_known_ones(text: str) -> None:
 @pytest.mark.parametrize(
     ("checks", "keys", "remedy"),
     [
-        ({"hold": 60}, ("health-check.hold", "health-check.min-invocations"), "add that, or leave 'hold' out"),
+        (
+            {"hold": 60},
+            ("health-check.hold", "health-check.min-invocations"),
+            "add that, or leave 'hold' out",
+        ),
         ({"errors": False}, ("health-check",), "checks nothing: leave out '\"errors\": false'"),
         ({"errors": False, "every": 5, "settle": 9}, ("health-check",), "checks nothing"),
     ],
 )
-def test_checks_that_contradict_each_other_are_named(checks: Any, keys: tuple[str, ...], remedy: str) -> None:
+def test_checks_that_contradict_each_other_are_named(
+    checks: Any, keys: tuple[str, ...], remedy: str
+) -> None:
     message = refused(with_checks(checks))
     assert all(f"'{key}'" in message for key in keys) and remedy in message
 
 
 @pytest.mark.parametrize(
-    "timeline", [{"type": "all-at-once"}, {"weights": [1]}, {"type": "linear", "steps": 1}, {"type": "AllAtOnce"}]
+    "timeline",
+    [
+        {"type": "all-at-once"},
+        {"weights": [1]},
+        {"type": "linear", "steps": 1},
+        {"type": "AllAtOnce"},
+    ],
 )
-def test_baseline_has_nothing_to_compare_with_when_all_goes_at_once(timeline: dict[str, Any]) -> None:
+def test_baseline_has_nothing_to_compare_with_when_all_goes_at_once(
+    timeline: dict[str, Any],
+) -> None:
     message = refused({**without("steps"), **timeline, "health-check": {"errors": "baseline"}})
     assert "'health-check.errors' cannot be \"baseline\" here" in message
     assert "use more weights, or a rate" in message
@@ -154,7 +233,9 @@ def test_more_than_32_kib_are_refused(filler: str) -> None:
         if fits and filler in "xü":
             Rollout.from_event(with_checks(checks), HERE)
         elif not fits:
-            assert "'health-check' is longer than 32 KiB as JSON: make it shorter." in refused(with_checks(checks))
+            assert "'health-check' is longer than 32 KiB as JSON: make it shorter." in refused(
+                with_checks(checks)
+            )
 
 
 @pytest.mark.parametrize("rate", [0.9999999999999999, 0.999, 1e-6, 1e-300, 1e-310, 5e-324])
@@ -171,7 +252,14 @@ def test_a_rate_at_the_edge_is_refused_or_weighed(rate: float) -> None:
 
 def test_whatever_is_right_is_taken() -> None:
     world = World()
-    checks = {"errors": 0.5, "min-invocations": 10.0, "hold": 300.0, "every": 30, "settle": 0, "smoke-test": {}}
+    checks = {
+        "errors": 0.5,
+        "min-invocations": 10.0,
+        "hold": 300.0,
+        "every": 30,
+        "settle": 0,
+        "smoke-test": {},
+    }
     result = world.invoke({**with_checks(checks), "steps": 2})
     assert result["rollout"]["status"] == "SUCCEEDED"
 

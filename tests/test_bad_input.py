@@ -1,4 +1,5 @@
-"""Whatever is wrong with a payload or its target is refused with the key and the remedy, before anything is written."""
+"""Whatever is wrong with a payload or its target is refused with the key and the remedy, before
+anything is written."""
 
 import json
 import math
@@ -14,7 +15,13 @@ from deployer.decisions.errors import DeployError, InvalidRollout, RolloutInterr
 from deployer.decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
 from tests.world import FUNCTION, HERE, WORDS, World
 
-GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 10, "interval": 60}
+GOOD = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 10,
+    "interval": 60,
+}
 HUGE = 10**400
 
 ON_7 = "Alias 'live' of 'checkout' is on version 7."
@@ -44,14 +51,19 @@ def refused(event: Any) -> str:
 # The payload itself.
 
 
-@pytest.mark.parametrize("event", [None, True, 0, 3.5, math.nan, "", "linear", "x" * 5000, [], [GOOD], HUGE])
+@pytest.mark.parametrize(
+    "event", [None, True, 0, 3.5, math.nan, "", "linear", "x" * 5000, [], [GOOD], HUGE]
+)
 def test_what_is_no_object_is_refused(event: Any) -> None:
     message = refused(event)
     assert "The payload must be a JSON object" in message and "send an object" in message
 
 
 def test_an_empty_object_is_told_the_first_key_it_needs() -> None:
-    assert '\'function-name\' is required: add it, for example "function-name": "my-function".' in refused({})
+    assert (
+        '\'function-name\' is required: add it, for example "function-name": "my-function".'
+        in refused({})
+    )
 
 
 @pytest.mark.parametrize("key", ["function-name", "alias-name", "new-version", "steps", "interval"])
@@ -82,7 +94,9 @@ def test_a_missing_key_is_named_with_an_example(key: str) -> None:
 )
 def test_a_misspelt_key_is_told_the_nearest_known_one(key: str, meant: str) -> None:
     message = refused({**GOOD, key: 1})
-    assert f'"{key}" is not a key of the payload' in message and f"did you mean '{meant}'?" in message
+    assert (
+        f'"{key}" is not a key of the payload' in message and f"did you mean '{meant}'?" in message
+    )
 
 
 @pytest.mark.parametrize("key", ["", "comment", "x" * 10_000, "🚀", "a\nb", "\ud800"])
@@ -102,29 +116,103 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
     "function-name": (
         "a function's name or ARN",
         [
-            *("", 7, True, [], {}, "check out", "a" * 65, "checkout\n", "🚀", "\ud800", "../checkout"),
+            *(
+                "",
+                7,
+                True,
+                [],
+                {},
+                "check out",
+                "a" * 65,
+                "checkout\n",
+                "🚀",
+                "\ud800",
+                "../checkout",
+            ),
             *("arn:aws:s3:::checkout", "arn:aws:lambda:eu-west-1:1234:function:checkout"),
             "arn:aws:lambda:eu-west-1:123456789012:layer:checkout",
         ],
     ),
     "alias-name": (
         "an alias's name",
-        ["", 7, True, [], {}, "li ve", "a" * 129, "live\n", "$LATEST", "8", "007", "live:8", "arn:x", "\ud800"],
+        [
+            "",
+            7,
+            True,
+            [],
+            {},
+            "li ve",
+            "a" * 129,
+            "live\n",
+            "$LATEST",
+            "8",
+            "007",
+            "live:8",
+            "arn:x",
+            "\ud800",
+        ],
     ),
     "new-version": (
         "the number of a published version",
         [
-            *("", "$LATEST", "live", "08", "8.0", "-8", "8\n", " 8", "٨", "1" * 11, True, False, [], {}),
+            *(
+                "",
+                "$LATEST",
+                "live",
+                "08",
+                "8.0",
+                "-8",
+                "8\n",
+                " 8",
+                "٨",
+                "1" * 11,
+                True,
+                False,
+                [],
+                {},
+            ),
             *(0, -8, 8.0, 8.5, HUGE, math.nan, math.inf),
         ],
     ),
     "steps": (
         "a whole number from 1 to 1000",
-        [0, -1, 1001, HUGE, -HUGE, 2.5, math.nan, math.inf, -math.inf, True, False, "10", "", [], [10], {}],
+        [
+            0,
+            -1,
+            1001,
+            HUGE,
+            -HUGE,
+            2.5,
+            math.nan,
+            math.inf,
+            -math.inf,
+            True,
+            False,
+            "10",
+            "",
+            [],
+            [10],
+            {},
+        ],
     ),
     "interval": (
         "a number of seconds from 0 to 31449600",
-        [-1, -0.001, LONGEST_INTERVAL + 1, HUGE, -HUGE, math.nan, math.inf, -math.inf, True, "60", "", [], {}, 1e308],
+        [
+            -1,
+            -0.001,
+            LONGEST_INTERVAL + 1,
+            HUGE,
+            -HUGE,
+            math.nan,
+            math.inf,
+            -math.inf,
+            True,
+            "60",
+            "",
+            [],
+            {},
+            1e308,
+        ],
     ),
     "type": (
         "",
@@ -144,14 +232,18 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
             "\ud800",
         ],
     ),
-    "health-check": ("true, false, or an object", ["true", "", 0, 1, [], [{}], "yes", "baseline", 0.01, math.nan]),
+    "health-check": (
+        "true, false, or an object",
+        ["true", "", 0, 1, [], [{}], "yes", "baseline", 0.01, math.nan],
+    ),
     "hand-over": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
     "dry-run": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
 }
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key, (_, values) in WRONG_VALUES.items() for value in values]
+    ("key", "value"),
+    [(key, value) for key, (_, values) in WRONG_VALUES.items() for value in values],
 )
 def test_a_wrong_value_names_its_key_and_what_it_must_be(key: str, value: Any) -> None:
     message = refused({**GOOD, key: value})
@@ -183,7 +275,10 @@ def test_a_wrong_value_names_its_key_and_what_it_must_be(key: str, value: Any) -
         ([0.5, {}], "an object follows 0.5"),
         ([0.5], "add 1 as the last weight"),
         ([0.1, 0.5, 0.999999], "add 1 as the last weight"),
-        ([k / 1001 for k in range(1, 1002)], "at most 1000, such as [0.05, 0.25, 1], but it is a list of 1001"),
+        (
+            [k / 1001 for k in range(1, 1002)],
+            "at most 1000, such as [0.05, 0.25, 1], but it is a list of 1001",
+        ),
     ],
 )
 def test_weights_that_do_not_rise_to_one_are_told_which(weights: Any, remedy: str) -> None:
@@ -194,21 +289,35 @@ def test_weights_that_do_not_rise_to_one_are_told_which(weights: Any, remedy: st
 @pytest.mark.parametrize(
     ("event", "keys", "remedy"),
     [
-        ({**with_weights([0.5, 1]), "type": "linear"}, ("weights", "type"), "leave one of them out"),
+        (
+            {**with_weights([0.5, 1]), "type": "linear"},
+            ("weights", "type"),
+            "leave one of them out",
+        ),
         ({**with_weights([0.5, 1]), "steps": 3}, ("steps",), "leave 'steps' out"),
         ({**GOOD, "type": "canary"}, ("steps",), "leave 'steps' out"),
         ({**GOOD, "type": "all-at-once", "steps": 2}, ("steps",), "leave 'steps' out"),
         ({**GOOD, "type": "AllAtOnce"}, ("steps",), "leave 'steps' out"),
         ({**GOOD, "type": "Canary10Percent5Minutes", "steps": 3}, ("steps",), "leave 'steps' out"),
-        ({**without("steps"), "type": "Canary10Percent5Minutes"}, ("interval", "type"), "leave 'interval' out"),
-        ({**GOOD, "type": "Linear10PercentEvery2Minutes"}, ("interval", "type"), "leave 'interval' out"),
+        (
+            {**without("steps"), "type": "Canary10Percent5Minutes"},
+            ("interval", "type"),
+            "leave 'interval' out",
+        ),
+        (
+            {**GOOD, "type": "Linear10PercentEvery2Minutes"},
+            ("interval", "type"),
+            "leave 'interval' out",
+        ),
         ({**GOOD, "type": "exponential", "steps": 21}, ("steps",), "from 1 to 20"),
         ({**without("steps"), "type": "exponential"}, ("steps",), "is required"),
         ({**without("steps", "interval"), "type": "canary"}, ("interval",), "is required"),
         ({**without("steps", "interval"), "weights": [1]}, ("interval",), "is required"),
     ],
 )
-def test_keys_that_contradict_each_other_are_named(event: Any, keys: tuple[str, ...], remedy: str) -> None:
+def test_keys_that_contradict_each_other_are_named(
+    event: Any, keys: tuple[str, ...], remedy: str
+) -> None:
     message = refused(event)
     assert all(f"'{key}'" in message for key in keys) and remedy in message
 
@@ -226,7 +335,10 @@ def test_keys_that_contradict_each_other_are_named(event: Any, keys: tuple[str, 
             "arn:aws:lambda:us-east-1:123456789012:function:checkout",
             "of the region us-east-1, but this deployer works in",
         ),
-        ("arn:aws:lambda:us-gov-west-1:123456789012:function:checkout", "of the region us-gov-west-1"),
+        (
+            "arn:aws:lambda:us-gov-west-1:123456789012:function:checkout",
+            "of the region us-gov-west-1",
+        ),
         ("arn:aws:lambda:eu-west-1:999999999999:function:checkout", "of the account 999999999999"),
         ("999999999999:function:checkout", "of the account 999999999999"),
         ("arn:aws-cn:lambda:eu-west-1:123456789012:function:checkout", "of the partition aws-cn"),
@@ -237,17 +349,24 @@ def test_a_qualified_or_foreign_function_is_refused(name: str, remedy: str) -> N
     assert "'function-name'" in message and remedy in message
 
 
-@pytest.mark.parametrize("name", ["checkout", FUNCTION, "123456789012:function:checkout", "function:checkout"])
+@pytest.mark.parametrize(
+    "name", ["checkout", FUNCTION, "123456789012:function:checkout", "function:checkout"]
+)
 @pytest.mark.parametrize("version", ["8", 8])
 def test_what_is_right_is_taken_in_any_form(name: str, version: Any) -> None:
     world = World()
-    result = world.invoke({**GOOD, "function-name": name, "new-version": version, "steps": 2.0, "interval": 10.0})
+    result = world.invoke(
+        {**GOOD, "function-name": name, "new-version": version, "steps": 2.0, "interval": 10.0}
+    )
     assert result["rollout"]["new-version"] == "8"
     assert world.history == [0.5, 1.0, "8"]
 
 
-#: What AWS's own SDK knows of the partitions: the pattern of a partition's Regions, and those that there are.
-PARTITIONS = json.loads(files("botocore").joinpath("data/partitions.json").read_text())["partitions"]
+#: What AWS's own SDK knows of the partitions: the pattern of a partition's Regions, and those that
+#: there are.
+PARTITIONS = json.loads(files("botocore").joinpath("data/partitions.json").read_text())[
+    "partitions"
+]
 REGIONS = [
     (partition["id"], region)
     for partition in PARTITIONS
@@ -266,7 +385,9 @@ def of_place(partition: str, region: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
-def test_a_function_of_every_partition_and_region_of_aws_is_taken(partition: str, region: str) -> None:
+def test_a_function_of_every_partition_and_region_of_aws_is_taken(
+    partition: str, region: str
+) -> None:
     assert of_place(partition, region) == {"checkout"}
 
 
@@ -293,9 +414,12 @@ JSON = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters(), max_size=20)
-    | st.sampled_from([HUGE, -HUGE, 10.0, 1e308, "linear", "8", "$LATEST", "checkout", "live", FUNCTION]),
+    | st.sampled_from(
+        [HUGE, -HUGE, 10.0, 1e308, "linear", "8", "$LATEST", "checkout", "live", FUNCTION]
+    ),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*KEYS, "x"]) | st.text(), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from([*KEYS, "x"]) | st.text(), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -309,7 +433,10 @@ def assert_a_rollout_or_refused(event: Any) -> None:
         assert len(error.reason) < 600
         return
     assert rollout.function_name and rollout.alias_name and int(rollout.new_version) > 0
-    assert all(0 < before < after <= 1 for before, after in zip(rollout.weights, rollout.weights[1:], strict=False))
+    assert all(
+        0 < before < after <= 1
+        for before, after in zip(rollout.weights, rollout.weights[1:], strict=False)
+    )
     assert 0 < rollout.weights[0] <= rollout.weights[-1] == 1
     assert 0 <= rollout.interval <= LONGEST_INTERVAL
 
@@ -322,13 +449,17 @@ def test_any_json_is_a_rollout_or_refused(event: Any) -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=1500)
 @given(MUTATIONS, st.sets(st.sampled_from(list(GOOD)), max_size=2))
-def test_any_change_of_a_good_payload_is_a_rollout_or_refused(changes: dict[str, Any], left_out: set[str]) -> None:
+def test_any_change_of_a_good_payload_is_a_rollout_or_refused(
+    changes: dict[str, Any], left_out: set[str]
+) -> None:
     assert_a_rollout_or_refused({**without(*left_out), **changes})
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(MUTATIONS)
-def test_any_change_of_a_good_payload_leaves_the_alias_on_one_version(changes: dict[str, Any]) -> None:
+def test_any_change_of_a_good_payload_leaves_the_alias_on_one_version(
+    changes: dict[str, Any],
+) -> None:
     world = World(rate=1)
     try:
         world.invoke({**GOOD, "interval": 1, **changes})
@@ -353,7 +484,9 @@ def test_an_alias_on_latest_cannot_be_split() -> None:
     world = World()
     world.alias.version = "$LATEST"
     message = target_refused(world)
-    assert "put it on a published version first" in message and message.endswith("is on version $LATEST.")
+    assert "put it on a published version first" in message and message.endswith(
+        "is on version $LATEST."
+    )
     assert world.writes == 0
 
 
@@ -370,7 +503,10 @@ def test_a_missing_alias_or_function_is_told_in_aws_s_words(missing: dict[str, s
 def test_a_missing_version_is_told_in_aws_s_words() -> None:
     world = World()
     message = target_refused(world, new_version="99")
-    assert "Version 99 of 'checkout' could not be read: publish it first, or check 'new-version'." in message
+    assert (
+        "Version 99 of 'checkout' could not be read: publish it first, or check 'new-version'."
+        in message
+    )
     assert f"AWS says ResourceNotFoundException: Function not found: {FUNCTION}:99." in message
     assert message.endswith(ON_7) and world.writes == 0
 
@@ -398,7 +534,9 @@ def test_an_inactive_version_is_refused_with_the_command_that_wakes_it() -> None
     world = World()
     world.states["8"] = ["Inactive"]
     message = target_refused(world)
-    assert "aws lambda invoke --function-name checkout:8 out.json" in message and message.endswith(ON_7)
+    assert "aws lambda invoke --function-name checkout:8 out.json" in message and message.endswith(
+        ON_7
+    )
     assert world.writes == 0
 
 
@@ -416,7 +554,9 @@ def test_a_pending_version_is_waited_for() -> None:
     assert 50 <= world.moves[0][0] <= 52
 
 
-def test_a_version_that_stays_pending_is_given_up_while_the_rollout_would_still_have_fitted() -> None:
+def test_a_version_that_stays_pending_is_given_up_while_the_rollout_would_still_have_fitted() -> (
+    None
+):
     world = World()
     world.states["8"] = ["Pending"]
     message = target_refused(world, RolloutInterrupted, steps=10, interval=60)

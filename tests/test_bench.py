@@ -1,4 +1,5 @@
-"""The bench: fair to every policy, the same from the same seed, and what docs/ shows is of the shape that it writes."""
+"""The bench: fair to every policy, the same from the same seed, and what docs/ shows is of the
+shape that it writes."""
 
 import csv
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ def world(cell: Cell, trial: int = 0) -> TrialWorld:
     return TrialWorld(cell, draw(cell, 1, trial))
 
 
-def run(cells: tuple[Cell, ...] = SOME, seed: int = 1, workers: int = 1) -> dict[Cell, trials.Outcomes]:
+def run(
+    cells: tuple[Cell, ...] = SOME, seed: int = 1, workers: int = 1
+) -> dict[Cell, trials.Outcomes]:
     return trials.run(cells, 3, seed, workers, lambda _: None)
 
 
@@ -77,14 +80,20 @@ def test_calls_and_errors_come_at_the_cells_rates() -> None:
 
 
 @pytest.mark.parametrize("name", policies.POLICIES)
-@pytest.mark.parametrize("cell", [Cell(0.1, 0.2, rate=1, plan=QUICK), Cell(0, 0.05)], ids=lambda cell: cell.name)
-def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(name: str, cell: Cell) -> None:
+@pytest.mark.parametrize(
+    "cell", [Cell(0.1, 0.2, rate=1, plan=QUICK), Cell(0, 0.05)], ids=lambda cell: cell.name
+)
+def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
+    name: str, cell: Cell
+) -> None:
     here = world(cell)
     policies.POLICIES[name](here, cell.plan)
     assert here.alias.version in (ORIGINAL, NEW) and not here.alias.routing
     here.advance(cell.plan.horizon - here.time)
     assert sum(calls for calls, _ in here.counts.values()) == here.users.calls[NEW][-1][-1]
-    assert here.failed_calls[NEW] == sum(errors for (version, _), (_, errors) in here.counts.items() if version == NEW)
+    assert here.failed_calls[NEW] == sum(
+        errors for (version, _), (_, errors) in here.counts.items() if version == NEW
+    )
 
 
 # The models are what they say.
@@ -137,8 +146,14 @@ def test_nobody_is_quicker_than_the_first_published_error(trial: int) -> None:
     assert all(other.back is None or other.back >= first for other in found.values())
     here = world(MAIN, trial)
     policies.oracle(here, MINUTES)
-    published = [minute for (version, minute), (_, errors) in here.counts.items() if version == NEW and errors]
-    assert (here.starts.timestamp() + here.time - MAIN.delay - 60) == pytest.approx(min(published).timestamp())
+    published = [
+        minute
+        for (version, minute), (_, errors) in here.counts.items()
+        if version == NEW and errors
+    ]
+    assert (here.starts.timestamp() + here.time - MAIN.delay - 60) == pytest.approx(
+        min(published).timestamp()
+    )
 
 
 # Figures.
@@ -151,7 +166,9 @@ def test_wilsons_interval() -> None:
 
 
 def test_a_mean_and_a_ratio() -> None:
-    assert figures.mean([1, 2, 3]) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-3)
+    assert figures.mean([1, 2, 3]) == pytest.approx(
+        (2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-3
+    )
     once = [Outcome(None, failed) for failed in (1, 2, 3, 4)]
     twice = [Outcome(None, 2 * failed) for failed in (1, 2, 3, 4)]
     assert figures.ratio(twice, once) == pytest.approx((2, 2, 2))
@@ -173,7 +190,9 @@ def test_it_writes_every_cell_into_the_page_the_csv_and_the_picture(
     rows, shown = (worlds((folder / "bench.csv").read_text()) for folder in (tmp_path, DOCS))
     assert rows == shown and len(rows) == 1 + len(CELLS) * len(policies.POLICIES)
     drawn, picture = (marks(folder / "bench.svg") for folder in (tmp_path, DOCS))
-    assert drawn == picture and len(drawn) > len(tables.COLUMNS) * (len(plot.BAD) + len(plot.HEALTHY))
+    assert drawn == picture and len(drawn) > len(tables.COLUMNS) * (
+        len(plot.BAD) + len(plot.HEALTHY)
+    )
 
 
 def worlds(figures_of: str) -> list[list[str]]:
@@ -188,9 +207,12 @@ def marks(picture: Path) -> list[str]:
 def shape(page: str) -> list[list[str]]:
     """The tables' headings, and the worlds that their rows are of."""
     rows = [
-        [entry.strip() for entry in line.strip("|").split("|")] for line in page.split(tables.BEGIN)[1].splitlines()
+        [entry.strip() for entry in line.strip("|").split("|")]
+        for line in page.split(tables.BEGIN)[1].splitlines()
     ]
-    return [row if row[0] == "errors" else [*row[:4], str(len(row))] for row in rows if len(row) > 1]
+    return [
+        row if row[0] == "errors" else [*row[:4], str(len(row))] for row in rows if len(row) > 1
+    ]
 
 
 def test_healthy_and_bad_cells_are_told_apart_and_drawn() -> None:

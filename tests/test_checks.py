@@ -1,4 +1,5 @@
-"""The checks that a payload may ask for, in whole rollouts: errors, metrics, alarms, and what the log says of each."""
+"""The checks that a payload may ask for, in whole rollouts: errors, metrics, alarms, and what the
+log says of each."""
 
 import io
 import json
@@ -10,7 +11,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployer.decisions.errors import DeployError, HealthCheckFailed, HealthCheckInconclusive, InvalidRollout
+from deployer.decisions.errors import (
+    DeployError,
+    HealthCheckFailed,
+    HealthCheckInconclusive,
+    InvalidRollout,
+)
 from deployer.tell import logger
 from tests.test_health import AlteredCloudWatch, deploy
 from tests.world import MINUTE, WORDS, FakeClients, World
@@ -23,11 +29,21 @@ NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 P99 = {
     "namespace": "AWS/Lambda",
     "name": "Duration",
-    "dimensions": {"FunctionName": "{function}", "Resource": "{function}:{alias}", "ExecutedVersion": "{version}"},
+    "dimensions": {
+        "FunctionName": "{function}",
+        "Resource": "{function}:{alias}",
+        "ExecutedVersion": "{version}",
+    },
     "stat": "p99",
     "above": 500,
 }
-PAYMENTS = {"namespace": "Shop", "name": "FailedPayments", "dimensions": {}, "stat": "Sum", "above": 3}
+PAYMENTS = {
+    "namespace": "Shop",
+    "name": "FailedPayments",
+    "dimensions": {},
+    "stat": "Sum",
+    "above": 3,
+}
 
 
 def promoted(world: World, checks: Any, **payload: Any) -> dict[str, Any]:
@@ -38,7 +54,9 @@ def promoted(world: World, checks: Any, **payload: Any) -> dict[str, Any]:
     return told
 
 
-def rolled_back(world: World, checks: Any, error: type[DeployError] = HealthCheckFailed, **payload: Any) -> str:
+def rolled_back(
+    world: World, checks: Any, error: type[DeployError] = HealthCheckFailed, **payload: Any
+) -> str:
     """The message of a rollout that was rolled back; every weight before that was as planned."""
     with pytest.raises(error) as failed:
         world.deploy(**MINUTES | payload, health_check=checks)
@@ -72,7 +90,10 @@ def test_any_error_rolls_back_and_true_and_an_empty_object_say_the_same(checks: 
 
 def test_any_points_to_baseline_where_the_original_errs_as_well() -> None:
     message = rolled_back(World(errors={"7": 0.05, "8": 0.05}), {"errors": "any"})
-    assert 'Version 7 errs, too: with "errors": "baseline" only what fails more often is rolled back.' in message
+    assert (
+        'Version 7 errs, too: with "errors": "baseline" only what fails more often is rolled back.'
+        in message
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -118,7 +139,10 @@ def test_what_breaks_at_full_weight_only_is_found_by_what_the_original_did_befor
 
 def test_without_calls_of_the_original_baseline_says_that_it_did_not_compare() -> None:
     told = promoted(World(rate=0), {"errors": "baseline"})
-    assert ["Not judged at full weight" in told["warnings"][0], "Not compared" in told["warnings"][1]] == [True, True]
+    assert [
+        "Not judged at full weight" in told["warnings"][0],
+        "Not compared" in told["warnings"][1],
+    ] == [True, True]
     assert len(told["warnings"]) == 2
 
 
@@ -145,14 +169,23 @@ def test_a_metric_above_its_limit_rolls_back_and_is_named_with_its_value_and_its
     assert message.startswith(
         "AWS/Lambda Duration p99 checkout checkout:live 8 rose to 740.5, above its limit of 500. Version 8 had 0 errors"
     )
-    assert world.history == [0.1, 0.2, 0.3, 0.4, "7"]  # the third minute is published in the fourth step
+    assert world.history == [
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        "7",
+    ]  # the third minute is published in the fourth step
 
 
 def test_a_metric_at_its_limit_is_not_above_it() -> None:
     world = World()
     world.values = {"Duration p99": values(*[500.0] * 15)}
     told = promoted(world, {"metrics": [P99]})
-    assert told["warnings"] == [] and "rose to 500 at most; its limit is 500." in told["checks"]["reason"]
+    assert (
+        told["warnings"] == []
+        and "rose to 500 at most; its limit is 500." in told["checks"]["reason"]
+    )
 
 
 def test_a_metric_without_data_is_not_healthy_but_said() -> None:
@@ -168,25 +201,45 @@ def test_a_metric_without_data_is_not_healthy_but_said() -> None:
 def test_a_peak_between_two_looks_is_not_forgotten() -> None:
     world = World()
     world.values = {"FailedPayments Sum": values(0, 4, 0, 0)}
-    assert "FailedPayments Sum rose to 4, above its limit of 3." in rolled_back(world, {"metrics": [PAYMENTS]})
+    assert "FailedPayments Sum rose to 4, above its limit of 3." in rolled_back(
+        world, {"metrics": [PAYMENTS]}
+    )
 
 
 def test_every_placeholder_is_filled_in_and_all_is_asked_for_in_one_call_a_look() -> None:
     world = World()
     world.alarms = {"sales": "OK"}
     cloudwatch = AlteredCloudWatch(world, lambda number, answer: answer)
-    everything = {"metrics": [P99, PAYMENTS], "alarms": ["sales"], "errors": "baseline", "smoke-test": {}}
+    everything = {
+        "metrics": [P99, PAYMENTS],
+        "alarms": ["sales"],
+        "errors": "baseline",
+        "smoke-test": {},
+    }
     event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **MINUTES}
-    checks = world.invoke({**event, "health-check": everything}, clients=FakeClients(world, cloudwatch=cloudwatch))[
-        "rollout"
-    ]["checks"]
+    checks = world.invoke(
+        {**event, "health-check": everything}, clients=FakeClients(world, cloudwatch=cloudwatch)
+    )["rollout"]["checks"]
     looks = checks["looks"] + 1  # one before the first shift
-    assert world.calls.count("GetMetricData") == world.calls.count("DescribeAlarms") == len(cloudwatch.asked) == looks
+    assert (
+        world.calls.count("GetMetricData")
+        == world.calls.count("DescribeAlarms")
+        == len(cloudwatch.asked)
+        == looks
+    )
     for request in cloudwatch.asked:
         *_, duration, payments = [query["MetricStat"] for query in request["MetricDataQueries"]]
         filled = {pair["Name"]: pair["Value"] for pair in duration["Metric"]["Dimensions"]}
-        assert filled == {"FunctionName": "checkout", "Resource": "checkout:live", "ExecutedVersion": "8"}
-        assert (payments["Metric"]["Dimensions"], payments["Stat"], payments["Period"]) == ([], "Sum", 60)
+        assert filled == {
+            "FunctionName": "checkout",
+            "Resource": "checkout:live",
+            "ExecutedVersion": "8",
+        }
+        assert (payments["Metric"]["Dimensions"], payments["Stat"], payments["Period"]) == (
+            [],
+            "Sum",
+            60,
+        )
 
 
 def test_a_statistic_that_cloudwatch_does_not_know_is_refused_in_its_words() -> None:
@@ -194,13 +247,20 @@ def test_a_statistic_that_cloudwatch_does_not_know_is_refused_in_its_words() -> 
 
     def validated(number: int, answer: Any) -> Any:
         told: Any = {
-            "Error": {"Code": "ValidationError", "Message": "The value p999x for parameter Stat is not valid."},
+            "Error": {
+                "Code": "ValidationError",
+                "Message": "The value p999x for parameter Stat is not valid.",
+            },
             "ResponseMetadata": {"HTTPStatusCode": 400},
         }
         raise ClientError(told, "GetMetricData")
 
-    with pytest.raises(InvalidRollout, match="ValidationError: The value p999x for parameter Stat is not valid"):
-        deploy(world, validated, **MINUTES, **{"health-check": {"metrics": [{**P99, "stat": "p999x"}]}})
+    with pytest.raises(
+        InvalidRollout, match="ValidationError: The value p999x for parameter Stat is not valid"
+    ):
+        deploy(
+            world, validated, **MINUTES, **{"health-check": {"metrics": [{**P99, "stat": "p999x"}]}}
+        )
     assert world.moves == [] and world.calls.count("GetMetricData") == 1
 
 
@@ -208,7 +268,8 @@ def test_a_statistic_that_cloudwatch_does_not_know_is_refused_in_its_words() -> 
 
 
 def alarmed(second: float, state: str = "ALARM", **alarms: str) -> World:
-    """A world whose alarms are OK, and all go into that state then; by name, the states from the start on."""
+    """A world whose alarms are OK, and all go into that state then; by name, the states from the
+    start on."""
     world = World()
     world.alarms = alarms or {"sales": "OK"}
     world.at(second, lambda: world.alarms.update(dict.fromkeys(world.alarms, state)))
@@ -218,7 +279,9 @@ def alarmed(second: float, state: str = "ALARM", **alarms: str) -> World:
 @pytest.mark.parametrize("name", ["sales", "composite-of-all"])
 def test_an_alarm_that_goes_off_rolls_back_within_one_look(name: str) -> None:
     world = alarmed(130, **{name: "OK"})
-    assert rolled_back(world, {"alarms": [name]}).startswith(f"Alarm {name} went into ALARM. Version 8 had 0 errors")
+    assert rolled_back(world, {"alarms": [name]}).startswith(
+        f"Alarm {name} went into ALARM. Version 8 had 0 errors"
+    )
     assert world.history == [0.1, 0.2, 0.3, "7"]
     assert 130 < world.moves[-1][0] < 130 + 15.3
 
@@ -250,7 +313,10 @@ def test_an_alarm_of_before_the_start_does_not_block_the_fix_and_is_said() -> No
     assert told["warnings"] == [
         "Alarm sales was in ALARM before the start: it cannot judge the new version until it has left ALARM."
     ]
-    assert "Alarm sales has been in ALARM since before the start, so it does not count." in told["checks"]["reason"]
+    assert (
+        "Alarm sales has been in ALARM since before the start, so it does not count."
+        in told["checks"]["reason"]
+    )
 
 
 @pytest.mark.parametrize("left", ["OK", "INSUFFICIENT_DATA"])
@@ -275,7 +341,13 @@ def test_an_alarm_that_is_deleted_in_mid_rollout_cannot_judge_any_more() -> None
     world.at(140, world.alarms.clear)
     message = rolled_back(world, {"alarms": ["sales"]}, HealthCheckInconclusive)
     assert "CloudWatch has no metric alarm and no composite alarm named sales here" in message
-    assert world.history == [0.1, 0.2, 0.3, 0.4, "7"]  # the third step had one good look, the fourth had none
+    assert world.history == [
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        "7",
+    ]  # the third step had one good look, the fourth had none
 
 
 def test_describealarms_that_is_throttled_is_not_a_failed_check() -> None:
@@ -284,7 +356,9 @@ def test_describealarms_that_is_throttled_is_not_a_failed_check() -> None:
     clean = World()
     clean.alarms = {"sales": "OK"}
     promoted(clean, {"alarms": ["sales"]})
-    second, third = [number for number, name in enumerate(clean.calls) if name == "DescribeAlarms"][1:3]
+    second, third = [number for number, name in enumerate(clean.calls) if name == "DescribeAlarms"][
+        1:3
+    ]
     world.faults = {second: "throttled", third - 1: "broken"}
     told = promoted(world, {"alarms": ["sales"]})
     assert told["checks"]["unseen"] == 2 and told["warnings"] == []
@@ -303,9 +377,18 @@ def test_alarms_without_permission_refuse_the_rollout() -> None:
 BREAKS: dict[str, tuple[Callable[[World], None], str]] = {
     "nothing": (lambda world: None, ""),
     "errors": (lambda world: world.errors.update({"8": 0.3}), "Version 8 had "),
-    "metric": (lambda world: world.values.update({"FailedPayments Sum": values(*[9.0] * 12)}), "Shop FailedPayments"),
-    "alarm": (lambda world: world.at(100, lambda: world.alarms.update({"sales": "ALARM"})), "Alarm sales went"),
-    "smoke": (lambda world: setattr(world, "smoke", lambda payload: b'{"errorMessage": "no"}'), "The smoke test"),
+    "metric": (
+        lambda world: world.values.update({"FailedPayments Sum": values(*[9.0] * 12)}),
+        "Shop FailedPayments",
+    ),
+    "alarm": (
+        lambda world: world.at(100, lambda: world.alarms.update({"sales": "ALARM"})),
+        "Alarm sales went",
+    ),
+    "smoke": (
+        lambda world: setattr(world, "smoke", lambda payload: b'{"errorMessage": "no"}'),
+        "The smoke test",
+    ),
 }
 
 
@@ -315,7 +398,12 @@ def test_all_checks_together_find_whatever_breaks_and_say_it_first(what: str) ->
     world.alarms = {"sales": "OK"}
     breaks, first = BREAKS[what]
     breaks(world)
-    together: dict[str, Any] = {"errors": "baseline", "metrics": [PAYMENTS], "alarms": ["sales"], "smoke-test": {}}
+    together: dict[str, Any] = {
+        "errors": "baseline",
+        "metrics": [PAYMENTS],
+        "alarms": ["sales"],
+        "smoke-test": {},
+    }
     together |= {"min-invocations": 5, "hold": 120, "settle": 150, "every": 10}
     slow: dict[str, Any] = {"steps": 3, "interval": 60}
     if what == "nothing":
@@ -339,7 +427,9 @@ def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     logger._logger.removeHandler(handler)
 
 
-def test_every_look_is_one_line_with_the_numbers_behind_it(lines: Callable[[], list[dict[str, Any]]]) -> None:
+def test_every_look_is_one_line_with_the_numbers_behind_it(
+    lines: Callable[[], list[dict[str, Any]]],
+) -> None:
     world = World(errors={"7": 0.02, "8": 0.02})
     world.alarms = {"sales": "OK"}
     world.values = {"FailedPayments Sum": values(*[2.0] * 12)}
@@ -349,7 +439,11 @@ def test_every_look_is_one_line_with_the_numbers_behind_it(lines: Callable[[], l
     assert [line["step"] for line in looked] == sorted(line["step"] for line in looked)
     assert {line["weight"] for line in looked} == set(TENTHS)
     last = looked[-1]
-    assert (last["verdict"], last["threshold"], last["alarms"]) == ("SUCCEEDED", 100, {"sales": "OK"})
+    assert (last["verdict"], last["threshold"], last["alarms"]) == (
+        "SUCCEEDED",
+        100,
+        {"sales": "OK"},
+    )
     assert last["metrics"] == {"Shop FailedPayments Sum": 2.0} and 0 <= last["evidence"] < 100
     for who in ("original", "new"):
         assert last[who] == {key: told["checks"][who][key] for key in ("invocations", "errors")}
@@ -358,7 +452,9 @@ def test_every_look_is_one_line_with_the_numbers_behind_it(lines: Callable[[], l
 
 
 @pytest.mark.parametrize("checks", [True, {"errors": 0.01}, {"errors": "baseline"}])
-def test_the_error_says_what_the_last_line_says(lines: Callable[[], list[dict[str, Any]]], checks: Any) -> None:
+def test_the_error_says_what_the_last_line_says(
+    lines: Callable[[], list[dict[str, Any]]], checks: Any
+) -> None:
     message = rolled_back(World(errors={"8": 0.1}), checks)
     last = [line for line in lines() if line["message"] == "LOOKED"][-1]
     assert last["verdict"] == "FAILED" and message == f"{last['reason']} {ON_7}"

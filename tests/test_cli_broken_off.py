@@ -1,7 +1,8 @@
-"""Exit status 1 means rolled back: so a command that cannot go on ends with another one, and with a sentence.
+"""Exit status 1 means rolled back: so a command that cannot go on ends with another one, and with a
+sentence.
 
-The processes are real, and so are their broken pipes and full disks; AWS is a server on this machine, on which a
-rollout runs that has no end.
+The processes are real, and so are their broken pipes and full disks; AWS is a server on this
+machine, on which a rollout runs that has no end.
 """
 
 import contextlib
@@ -86,7 +87,9 @@ def progress() -> int:
 
 
 @pytest.mark.parametrize("error", [GONE, FULL], ids=lambda error: str(error.strerror))
-def test_a_rollout_whose_progress_cannot_be_written_goes_on_and_that_is_said(error: OSError, progress: int) -> None:
+def test_a_rollout_whose_progress_cannot_be_written_goes_on_and_that_is_said(
+    error: OSError, progress: int
+) -> None:
     assert progress > 5
     for lines in range(progress):
         aws = rollout()
@@ -118,7 +121,9 @@ def test_the_status_is_the_same_where_nothing_can_be_said_either() -> None:
 # Ctrl-C.
 
 
-@pytest.mark.parametrize("call", ["get_alias", "filter_log_events", "describe_stacks", "get_metric_data", "invoke"])
+@pytest.mark.parametrize(
+    "call", ["get_alias", "filter_log_events", "describe_stacks", "get_metric_data", "invoke"]
+)
 def test_ctrl_c_during_any_call_of_aws_stops_watching(call: str) -> None:
     aws, out = rollout(), io.StringIO()
     aws.faults[call] = KeyboardInterrupt()
@@ -148,7 +153,9 @@ def test_ctrl_c_when_the_ending_has_been_seen_changes_nothing_about_it(progress:
 # What was typed, and faults of our own.
 
 
-@pytest.mark.parametrize("wait", ["inf", "-inf", "nan", "-1", "1e400", "1e12", "31449601", "soon", "", "1,5"])
+@pytest.mark.parametrize(
+    "wait", ["inf", "-inf", "nan", "-1", "1e400", "1e12", "31449601", "soon", "", "1,5"]
+)
 def test_a_wait_that_is_no_time_is_refused(wait: str, capsys: pytest.CaptureFixture[str]) -> None:
     aws = Aws(Clock())
     with pytest.raises(SystemExit) as ended:
@@ -156,7 +163,10 @@ def test_a_wait_that_is_no_time_is_refused(wait: str, capsys: pytest.CaptureFixt
     assert ended.value.code == Status.REFUSED
     told = capsys.readouterr().err.splitlines()[-1]
     rule = "must be a number of seconds from 0 to 31449600"
-    assert told == f"python -m lambda_rollout watch: error: argument --wait: {rule}, but it is '{wait}'."
+    assert (
+        told
+        == f"python -m lambda_rollout watch: error: argument --wait: {rule}, but it is '{wait}'."
+    )
 
 
 @pytest.mark.parametrize("wait", ["0", "1.5", "31449600"])
@@ -170,7 +180,11 @@ def test_a_payload_that_is_too_deep_to_be_read_is_refused(tmp_path: Path) -> Non
     deep = "[" * 100_000
     file = tmp_path / "payload.json"
     file.write_text(deep)
-    for line in (f"rollout --payload {file}", f"{ROLLOUT} --health {deep}", f"{ROLLOUT} --weights {deep}"):
+    for line in (
+        f"rollout --payload {file}",
+        f"{ROLLOUT} --health {deep}",
+        f"{ROLLOUT} --weights {deep}",
+    ):
         aws = rollout()
         status, told = typed(line, aws, io.StringIO())
         assert (status, aws.invoked) == (Status.REFUSED, [])
@@ -199,7 +213,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """The alias `live` is split by a rollout under its stamp; `idle` is not split; all else is refused."""
+    """The alias `live` is split by a rollout under its stamp; `idle` is not split; all else is
+    refused."""
 
     protocol_version = "HTTP/1.1"
 
@@ -241,11 +256,20 @@ def environment() -> Iterator[dict[str, str]]:
         serving.join()
 
 
-def ran(line: str, environment: dict[str, str], out: Any, err: Any = subprocess.PIPE) -> tuple[int, str]:
+def ran(
+    line: str, environment: dict[str, str], out: Any, err: Any = subprocess.PIPE
+) -> tuple[int, str]:
     """The process's exit status, and what it said on standard error, where that is read."""
     arguments = [sys.executable, "-m", "lambda_rollout", *line.split()]
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment, stdout=out, stderr=err, timeout=60, text=True, check=False
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=out,
+        stderr=err,
+        timeout=60,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stderr or ""
 
@@ -271,7 +295,9 @@ SHOWN = pytest.mark.parametrize(
 
 
 @SHOWN
-def test_a_pipe_that_is_closed_ends_the_watch_alone(environment: dict[str, str], colour: str, told: str) -> None:
+def test_a_pipe_that_is_closed_ends_the_watch_alone(
+    environment: dict[str, str], colour: str, told: str
+) -> None:
     with closed_pipe() as out:
         status, said = ran(WATCH, {**environment, "FORCE_COLOR": colour}, out)
     assert status == Status.BROKEN_OFF
@@ -279,7 +305,9 @@ def test_a_pipe_that_is_closed_ends_the_watch_alone(environment: dict[str, str],
 
 
 @SHOWN
-def test_a_disk_that_is_full_ends_the_watch_alone(environment: dict[str, str], colour: str, told: str) -> None:
+def test_a_disk_that_is_full_ends_the_watch_alone(
+    environment: dict[str, str], colour: str, told: str
+) -> None:
     with Path("/dev/full").open("w") as out:
         status, said = ran(WATCH, {**environment, "FORCE_COLOR": colour}, out)
     assert status == Status.BROKEN_OFF
@@ -295,7 +323,9 @@ def test_a_disk_that_is_full_ends_the_watch_alone(environment: dict[str, str], c
         ("--help", Status.BROKEN_OFF),
     ],
 )
-def test_two_outputs_that_take_nothing_leave_the_status(environment: dict[str, str], line: str, status: Status) -> None:
+def test_two_outputs_that_take_nothing_leave_the_status(
+    environment: dict[str, str], line: str, status: Status
+) -> None:
     with Path("/dev/full").open("w") as full:
         assert ran(line, environment, full, full)[0] == status
 
@@ -315,7 +345,9 @@ def test_an_output_that_lacks_our_letters_gets_others(environment: dict[str, str
         *["watch", "--function", "checkout", "--alias", "idle", "--wait", "1"],
     ]
     ascii_only = {**environment, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(arguments, cwd=ROOT, env=ascii_only, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=ascii_only, capture_output=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (Status.NOTHING_RUNS, b"")
     assert re.search(rb"Waiting for one until .* UTC \?\n", done.stdout)
 
@@ -337,7 +369,11 @@ def test_ctrl_c_without_a_reader_is_still_ctrl_c(environment: dict[str, str]) ->
     ("fault", "status", "told"),
     [
         ("KeyboardInterrupt", Status.STOPPED_WATCHING, "Stopped; a rollout that has begun"),
-        ("ImportError('no such module')", Status.BROKEN_OFF, "Stopped (ImportError: no such module"),
+        (
+            "ImportError('no such module')",
+            Status.BROKEN_OFF,
+            "Stopped (ImportError: no such module",
+        ),
     ],
 )
 def test_what_happens_while_the_command_still_loads_is_told_too(

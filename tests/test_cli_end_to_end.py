@@ -1,4 +1,5 @@
-"""What a person types, in a terminal and in a pipeline: docs/cli.md's commands, and rollouts that others started."""
+"""What a person types, in a terminal and in a pipeline: docs/cli.md's commands, and rollouts that
+others started."""
 
 import json
 import re
@@ -27,7 +28,10 @@ Screens = tuple[list[Frame], int]
 def _blocks() -> list[str]:
     """The commands of the page: rollout, watch, and what a pipeline calls."""
     return [
-        block.strip() for block in re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "cli.md").read_text(), re.DOTALL)
+        block.strip()
+        for block in re.findall(
+            r"```sh\n(.*?)```", (ROOT / "docs" / "cli.md").read_text(), re.DOTALL
+        )
     ]
 
 
@@ -37,7 +41,9 @@ def _payload(alias: str, version: str) -> str:
 
 
 def _watch(alias: str) -> str:
-    return f".venv/bin/python -m lambda_rollout watch --function {FUNCTION} --alias {alias} --wait 60"
+    return (
+        f".venv/bin/python -m lambda_rollout watch --function {FUNCTION} --alias {alias} --wait 60"
+    )
 
 
 def _put_back(cloud: Cloud) -> None:
@@ -56,8 +62,12 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
     bad = f".venv/bin/python -m lambda_rollout rollout --function {FUNCTION} --alias {BAD} --version {FAILING}"
-    execute = f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
-    invoke = "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
+    execute = (
+        f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
+    )
+    invoke = (
+        "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
+    )
     with ExitStack() as stack:
         for alias in (ALIAS, BAD, INVOKED, EXECUTED):
             stack.enter_context(Users(cloud, 3, alias=alias))
@@ -73,7 +83,9 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
         }
         time.sleep(3)  # they wait for a rollout
         assert run(f"{invoke} {_payload(INVOKED, HEALTHY)} /dev/null").returncode == 0
-        assert run(f"{execute} --name watched --input {_payload(EXECUTED, FAILING)}").returncode == 0
+        assert (
+            run(f"{execute} --name watched --input {_payload(EXECUTED, FAILING)}").returncode == 0
+        )
         yield futures
     _put_back(cloud)
 
@@ -92,18 +104,27 @@ def test_the_page_s_rollout_ends_well_and_so_does_the_watch_beside_it(
         weights = re.findall(r"weight (\d+) %  step (\d) of 4", told)
         assert weights == [("25", "1"), ("50", "2"), ("75", "3"), ("100", "4")]
         assert re.search(r"calls since .* version 2: 0 errors in \d+ invocations", told)
-        assert re.search(r"SUCCEEDED: .* Alias 'live' of 'checkout' is on version 2\.$", told.strip())
+        assert re.search(
+            r"SUCCEEDED: .* Alias 'live' of 'checkout' is on version 2\.$", told.strip()
+        )
     assert "\x1b" not in rollout.stdout and _alias(cloud, ALIAS) == (HEALTHY, False)
     again = cloud.run(_blocks()[2])
-    assert (again.returncode, "ALREADY_DEPLOYED" in again.stdout) == (0, True), again.stdout + again.stderr
+    assert (again.returncode, "ALREADY_DEPLOYED" in again.stdout) == (0, True), (
+        again.stdout + again.stderr
+    )
 
 
-def test_the_bad_version_is_rolled_back_and_the_status_says_so(cloud: Cloud, typed: dict[str, "Future[Typed]"]) -> None:
+def test_the_bad_version_is_rolled_back_and_the_status_says_so(
+    cloud: Cloud, typed: dict[str, "Future[Typed]"]
+) -> None:
     done = typed["bad"].result()
     assert done.returncode == Status.ROLLED_BACK, done.stdout + done.stderr
     assert re.search(rf"look failed  Version {FAILING} had \d+ errors?", done.stdout)
     last = done.stdout.strip().splitlines()[-1]
-    assert re.search(rf"HealthCheckFailed: .* It was rolled back\. Alias '{BAD}' .* is on version {ORIGINAL}\.$", last)
+    assert re.search(
+        rf"HealthCheckFailed: .* It was rolled back\. Alias '{BAD}' .* is on version {ORIGINAL}\.$",
+        last,
+    )
     assert _alias(cloud, BAD) == (ORIGINAL, False)
 
 
@@ -117,22 +138,32 @@ def test_what_was_started_by_plain_invoke_is_followed_to_its_end(
     assert _alias(cloud, INVOKED) == (HEALTHY, False)
 
 
-def test_ctrl_c_in_a_terminal_stops_the_watch_and_not_the_rollout(typed: dict[str, "Future[Screens]"]) -> None:
+def test_ctrl_c_in_a_terminal_stops_the_watch_and_not_the_rollout(
+    typed: dict[str, "Future[Screens]"],
+) -> None:
     frames, status = typed["stopped"].result()
     assert status == Status.STOPPED_WATCHING
     told = frames[-1].text
     assert "Stopped watching; the rollout goes on." in told and "Traceback" not in told
-    assert f"aws lambda update-alias --function-name {FUNCTION} --name {INVOKED} --routing-config" in told
+    assert (
+        f"aws lambda update-alias --function-name {FUNCTION} --name {INVOKED} --routing-config"
+        in told
+    )
     assert typed["invoked"].result().returncode == Status.DEPLOYED  # type: ignore[attr-defined]
 
 
-def test_an_execution_is_followed_in_a_terminal(cloud: Cloud, typed: dict[str, "Future[Screens]"]) -> None:
+def test_an_execution_is_followed_in_a_terminal(
+    cloud: Cloud, typed: dict[str, "Future[Screens]"]
+) -> None:
     frames, status = typed["executed"].result()
     assert status == Status.ROLLED_BACK, frames[-1].text
     assert any(re.search(r"step \d of 3", frame.text) for frame in frames)
     last = frames[-1].text
     assert last.count("╭") == last.count("╰") == 1, "one panel, drawn anew in its place"
-    assert "✘ HealthCheckFailed" in last and f"Alias '{EXECUTED}' of '{FUNCTION}' is on version {ORIGINAL}." in last
+    assert (
+        "✘ HealthCheckFailed" in last
+        and f"Alias '{EXECUTED}' of '{FUNCTION}' is on version {ORIGINAL}." in last
+    )
     assert re.search(rf"version {FAILING}, new +\d+ +[1-9]\d* +\d+\.\d\d %", last)
     assert max(len(line) for line in last.splitlines()) <= 100
     assert _alias(cloud, EXECUTED) == (ORIGINAL, False)

@@ -1,4 +1,5 @@
-"""Many deployers at once: on one alias exactly one goes on; on many aliases all end, however little AWS takes."""
+"""Many deployers at once: on one alias exactly one goes on; on many aliases all end, however little
+AWS takes."""
 
 import math
 import random
@@ -30,10 +31,14 @@ def crowd(world: SharedWorld, starts: list[float], versions: list[str]) -> dict[
         version = versions[number % len(versions)]
         return lambda: world.deploy(f"{number:012x}", new_version=version, **STEPS)
 
-    return world.at_once({f"{number:02}": (later, deployer(number)) for number, later in enumerate(starts)})
+    return world.at_once(
+        {f"{number:02}": (later, deployer(number)) for number, later in enumerate(starts)}
+    )
 
 
-def assert_one_goes_on(world: SharedWorld, ended: dict[str, Outcome], before: list[str] | None = None) -> None:
+def assert_one_goes_on(
+    world: SharedWorld, ended: dict[str, Outcome], before: list[str] | None = None
+) -> None:
     """It alone has moved the alias; the others were told why they did not."""
     went_on = [one for one in ended.values() if isinstance(one, dict)]
     assert len(went_on) == 1
@@ -47,10 +52,16 @@ def assert_one_goes_on(world: SharedWorld, ended: dict[str, Outcome], before: li
     expected = [("7", {version: weight}) for weight in (0.33, 0.67, 1.0)] + [(version, {})]
     moves = [(onto, routing) for _, onto, routing in world.moves]
     assert moves == [(each, {}) for each in before or []] + expected
-    assert (world.alias.version, world.alias.routing, world.alias.description) == (version, {}, WORDS)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (
+        version,
+        {},
+        WORDS,
+    )
 
 
-@pytest.mark.parametrize("versions", [["8"], ["8", "9"]], ids=["same version", "different versions"])
+@pytest.mark.parametrize(
+    "versions", [["8"], ["8", "9"]], ids=["same version", "different versions"]
+)
 @pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0])
 @pytest.mark.parametrize("number", [2, 10])
 def test_of_deployers_started_at_once_on_one_alias_exactly_one_goes_on(
@@ -71,7 +82,9 @@ def test_of_ten_started_within_a_second_exactly_one_goes_on(seed: int) -> None:
 
 @pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.3])
 @pytest.mark.parametrize("number", [2, 10])
-def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(number: int, apart: float) -> None:
+def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(
+    number: int, apart: float
+) -> None:
     world = SharedWorld(rate=0)
     until = (world.now() - timedelta(hours=1)).replace(microsecond=0)
     world.alias.routing = {"9": 0.3}
@@ -81,7 +94,9 @@ def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(number: i
 
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "unsent"])
-def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_first_shift(fault: str) -> None:
+def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_first_shift(
+    fault: str,
+) -> None:
     for number in range(30, 42):  # after three calls of each before the shifts
         world = SharedWorld(rate=0)
         world.faults = {number: fault}
@@ -90,16 +105,20 @@ def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_firs
 
 # A hundred at once, in an account that takes 15 requests a second.
 
-#: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many may come at once.
+#: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many
+#: may come at once.
 REQUESTS, BURST = 15.0, 15.0
 
 
 class Account(SharedWorld):
-    """Many aliases of one account. Every request to Lambda takes a token; without one it is refused with 429."""
+    """Many aliases of one account. Every request to Lambda takes a token; without one it is refused
+    with 429."""
 
     def __init__(self, names: list[str], **settings: Any) -> None:
         super().__init__(**settings)
-        self.aliases = {name: StoredAlias(f"{FUNCTION}:{name}", name, "7", f"{WORDS}, {name}") for name in names}
+        self.aliases = {
+            name: StoredAlias(f"{FUNCTION}:{name}", name, "7", f"{WORDS}, {name}") for name in names
+        }
         self.refused, self.paused = 0, list[float]()
         self._tokens, self._filled = BURST, 0.0
 
@@ -152,7 +171,11 @@ class SilentCloudWatch:
         values: dict[str, list[Any]] = {"Timestamps": [request["StartTime"]], "Values": [5.0]}
         none: dict[str, list[Any]] = {"Timestamps": [], "Values": []}
         results = [
-            {"Id": query["Id"], "StatusCode": "Complete", **(values if errs and query["Id"].endswith("_new") else none)}
+            {
+                "Id": query["Id"],
+                "StatusCode": "Complete",
+                **(values if errs and query["Id"].endswith("_new") else none),
+            }
             for query in request["MetricDataQueries"]
         ]
         return dict(self._world.call("GetMetricData", lambda: {"MetricDataResults": results}))
@@ -168,15 +191,24 @@ class JitteryClock(WorldClock):
         self._world.paused.append(self._world.time - before)
 
 
-def hundred(apart: float, errs_from: float = math.inf, **payload: Any) -> tuple[Account, dict[str, Outcome]]:
-    """A hundred rollouts of a hundred aliases; the pauses are drawn from Python's generator, seeded here."""
+def hundred(
+    apart: float, errs_from: float = math.inf, **payload: Any
+) -> tuple[Account, dict[str, Outcome]]:
+    """A hundred rollouts of a hundred aliases; the pauses are drawn from Python's generator, seeded
+    here."""
     random.seed(SEED)
     print(f"Seed {SEED}")
     names = [f"live-{number:03}" for number in range(100)]
     world = Account(names, rate=0)
 
     def deployer(number: int, name: str) -> Callable[[], Any]:
-        event = {"function-name": "checkout", "alias-name": name, "new-version": "8", **STEPS, **payload}
+        event = {
+            "function-name": "checkout",
+            "alias-name": name,
+            "new-version": "8",
+            **STEPS,
+            **payload,
+        }
 
         def deploy() -> Any:
             clients = FakeClients(world, AccountLambda(world), SilentCloudWatch(world, errs_from))
@@ -194,21 +226,28 @@ def hundred(apart: float, errs_from: float = math.inf, **payload: Any) -> tuple[
 def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
     check: Any, apart: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one settles for 120 s."""
+    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one
+    settles for 120 s."""
     world, ended = hundred(apart, **{"health-check": check})
     assert len(ended) == 100
     how: Counter[str] = Counter()
     for name, one in ended.items():
         alias, failed = world.aliases[name], isinstance(one, DeployError)
         before = " before the start" if "before the start" in str(one) else ""
-        how[f"{type(one).__name__}{before}" if isinstance(one, DeployError) else one["rollout"]["status"]] += 1
+        how[
+            f"{type(one).__name__}{before}"
+            if isinstance(one, DeployError)
+            else one["rollout"]["status"]
+        ] += 1
         assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
         assert alias.version == ("7" if failed else "8")
         assert not isinstance(one, InvalidRollout)
     with capsys.disabled():
         told = ", ".join(f"{number} {what}" for what, number in how.most_common())
         calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
-        print(f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}")
+        print(
+            f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}"
+        )
 
 
 def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
@@ -218,7 +257,9 @@ def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> 
     assert world.refused > 40 and world.time < 150
 
 
-def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> None:
+def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> (
+    None
+):
     world, _ = hundred(0.0, **{"health-check": False})
     assert len(world.paused) > 200
     assert all(0.25 <= pause <= 4.0 for pause in world.paused)

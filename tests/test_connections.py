@@ -1,7 +1,8 @@
-"""Connections that died while Lambda had frozen the sandbox: a warm deployer still tells, and still smoke-tests.
+"""Connections that died while Lambda had frozen the sandbox: a warm deployer still tells, and still
+smoke-tests.
 
-A server on this machine answers one request a connection and keeps it open, as AWS does; whoever uses it again gets
-no answer, as after a freeze.
+A server on this machine answers one request a connection and keeps it open, as AWS does; whoever
+uses it again gets no answer, as after a freeze.
 """
 
 import json

@@ -23,7 +23,11 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     for errors in ({}, {"8": 1.0}):
         with contextlib.suppress(DeployError):
             World(errors=errors).deploy(steps=2, interval=60)
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    return [
+        json.loads(line)
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith('{"_aws"')
+    ]
 
 
 def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]:
@@ -38,12 +42,20 @@ def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]
 def searched() -> set[tuple[str, str, frozenset[str]]]:
     body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
-    asked = [metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]]
-    found = [re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked]
-    return {(m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m}
+    asked = [
+        metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]
+    ]
+    found = [
+        re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked
+    ]
+    return {
+        (m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m
+    }
 
 
-def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     ours = {metric for metric in searched() if metric[0] == SOURCE}
     assert ours == metrics(emitted(capsys)) and len(ours) == 3
     theirs = {(namespace, dimensions) for namespace, _, dimensions in searched() - ours}
@@ -53,17 +65,30 @@ def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(capsys: pytest
 def test_the_numbers_are_those_of_the_rollouts(capsys: pytest.CaptureFixture[str]) -> None:
     lines = emitted(capsys)
     assert [line["Weight"][0] for line in lines if "Weight" in line] == [50, 100, 100, 50, 100, 0]
-    assert [line["outcome"] for line in lines if "Ended" in line] == ["SUCCEEDED", "HealthCheckFailed"]
+    assert [line["outcome"] for line in lines if "Ended" in line] == [
+        "SUCCEEDED",
+        "HealthCheckFailed",
+    ]
     (seconds,) = [line["TimeToRollback"][0] for line in lines if "TimeToRollback" in line]
     assert 110 <= seconds <= 130
 
 
-def test_the_saved_queries_name_fields_and_messages_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_saved_queries_name_fields_and_messages_that_the_log_has(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level("INFO"), contextlib.suppress(DeployError):
         World(errors={"8": 0.3}).deploy(steps=4, interval=60, health_check={"errors": "baseline"})
     logged = {key for record in caplog.records for key in vars(record)}
-    queries = {name: RESOURCES[name]["Properties"]["QueryString"] for name in ("EndingsQuery", "RolloutQuery")}
+    queries = {
+        name: RESOURCES[name]["Properties"]["QueryString"]
+        for name in ("EndingsQuery", "RolloutQuery")
+    }
     for query in queries.values():
         fields = re.findall(r"[\w.]+", query.splitlines()[0].removeprefix("fields @timestamp"))
-        assert {field.split(".")[0] for field in fields} <= logged | {"message", "rollout", "function", "alias"}
+        assert {field.split(".")[0] for field in fields} <= logged | {
+            "message",
+            "rollout",
+            "function",
+            "alias",
+        }
     assert set(re.findall(r'"(\w+)"', queries["EndingsQuery"])) == {*NO_ENDINGS} - {"ROLLED_BACK"}

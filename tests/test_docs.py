@@ -1,7 +1,9 @@
-"""What the README and docs/ say: their tables agree with the code, their links lead somewhere, their blocks are sound.
+"""What the README and docs/ say: their tables agree with the code, their links lead somewhere,
+their blocks are sound.
 
-Blocks marked `sh` are run by the end-to-end tests against the local AWS. Those marked `bash`, `yaml` and `json` are
-read here: they are for another machine (a pipeline, another vendor's CI), or they are no commands.
+Blocks marked `sh` are run by the end-to-end tests against the local AWS. Those marked `bash`,
+`yaml` and `json` are read here: they are for another machine (a pipeline, another vendor's CI), or
+they are no commands.
 """
 
 import csv
@@ -70,8 +72,15 @@ def test_a_payload_in_the_docs_is_valid(text: str) -> None:
 
 def test_the_readme_s_table_of_keys_is_the_payload_s() -> None:
     assert first_column("README.md", "key | default | meaning")[0] == "function-name"
-    rows = BY_NAME["README.md"].split("| key | default | meaning |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
-    assert [row.split("`")[1] for row in rows] == sorted([row.split("`")[1] for row in rows], key=[*_ORDER].index)
+    rows = (
+        BY_NAME["README.md"]
+        .split("| key | default | meaning |", 1)[1]
+        .split("\n\n", 1)[0]
+        .splitlines()[2:]
+    )
+    assert [row.split("`")[1] for row in rows] == sorted(
+        [row.split("`")[1] for row in rows], key=[*_ORDER].index
+    )
     assert {row.split("`")[1] for row in rows} == set(KEYS)
 
 
@@ -83,8 +92,14 @@ _ORDER = (
 
 
 def test_the_readme_s_table_of_errors_is_the_tree() -> None:
-    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
-    assert set(first_column("README.md", "error | what happened | the alias")) == kinds - {"DeployError"}
+    kinds = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    assert set(first_column("README.md", "error | what happened | the alias")) == kinds - {
+        "DeployError"
+    }
 
 
 def test_the_table_of_health_checks_has_every_key() -> None:
@@ -127,20 +142,29 @@ def test_the_topic_s_policy_in_the_docs_lets_endings_and_alarms_in() -> None:
 def test_the_readme_s_comparison_is_the_bench_s() -> None:
     with (ROOT / "docs" / "bench.csv").open() as file:
         measured = list(csv.DictReader(file))
-    table = BY_NAME["README.md"].split("| in the bench's worlds", 1)[1].split("\n\n", 1)[0].splitlines()
+    table = (
+        BY_NAME["README.md"].split("| in the bench's worlds", 1)[1].split("\n\n", 1)[0].splitlines()
+    )
     for line, cell in ((table[2], ("0", "0.05", "10 × 60 s")), (table[3], ("0", "1", "5 × 10 s"))):
         for told, policy in zip(line.split("|")[2:5], ("any", "sample", "codedeploy"), strict=True):
             wanted = {"policy": policy, "rate": "10.0", "delay": "60.0"}
             wanted |= dict(zip(("original", "new", "rollout"), cell, strict=True))
             (row,) = [row for row in measured if wanted.items() <= row.items()]
             failed = float(row["failed-calls"])
-            assert f"{failed:,.1f} failed calls" in told or f"{round(failed):,} failed calls" in told
+            assert (
+                f"{failed:,.1f} failed calls" in told or f"{round(failed):,} failed calls" in told
+            )
             if row["rolled-back"] == "1":
                 assert f"rolled back after {float(row['seconds']):.0f} s" in told
             else:
                 assert row["rolled-back"] == "0" and "**promoted**" in told
     equal = {row["policy"]: row["rolled-back"] for row in measured if _equal_at_1_percent(row)}
-    assert (equal["any"], equal["baseline"], equal["sample"], equal["codedeploy"]) == ("1", "0", "0", "1")
+    assert (equal["any"], equal["baseline"], equal["sample"], equal["codedeploy"]) == (
+        "1",
+        "0",
+        "0",
+        "1",
+    )
 
 
 def _equal_at_1_percent(row: dict[str, str]) -> bool:

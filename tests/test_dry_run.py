@@ -1,4 +1,5 @@
-"""A dry run: the plan is what would happen, what cannot go well is refused in the same words, nothing is written."""
+"""A dry run: the plan is what would happen, what cannot go well is refused in the same words,
+nothing is written."""
 
 from typing import Any
 
@@ -8,7 +9,12 @@ from deployer.decisions.errors import AliasBusy, DeployError, InvalidRollout, Ro
 from tests.test_parity import DEFINITION
 from tests.world import World
 
-EVENT: dict[str, Any] = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "dry-run": True}
+EVENT: dict[str, Any] = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "dry-run": True,
+}
 
 
 def planned(world: World, driver: str, **payload: Any) -> dict[str, Any]:
@@ -31,11 +37,18 @@ def test_the_plan_says_when_and_how_many_calls(driver: str) -> None:
     assert told["status"] == "PLANNED" and "ended" not in told and "checks" not in told
     steps = told["plan"]["steps"]
     assert [step["weight"] for step in steps] == [0.25, 0.5, 0.75, 1.0]
-    assert [(step["from"], step["until"]) for step in steps] == [(0, 60), (60, 120), (120, 180), (180, 240)]
+    assert [(step["from"], step["until"]) for step in steps] == [
+        (0, 60),
+        (60, 120),
+        (120, 180),
+        (180, 240),
+    ]
     # An hour of 600 calls a minute, less the minutes that are not published yet.
     assert 570 <= told["plan"]["calls-a-minute"] <= 600
     assert [round(step["calls"] / 150) for step in steps] == [1, 2, 3, 4]
-    assert told["plan"]["driver"] == ("SimpleDeployFunction" if driver == "the loop" else "DeployStateMachine")
+    assert told["plan"]["driver"] == (
+        "SimpleDeployFunction" if driver == "the loop" else "DeployStateMachine"
+    )
     assert told["plan"]["fails-on"] == ["any error of version 8"] and told["warnings"] == []
 
 
@@ -75,8 +88,20 @@ def test_a_cloudwatch_that_does_not_answer_leaves_the_calls_out() -> None:
 def test_the_plan_says_what_would_roll_it_back() -> None:
     world = an_hour()
     world.alarms = {"checkout-errors": "ALARM"}
-    limit = {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "{alias}"}, "stat": "Sum", "above": 5}
-    checks = {"errors": 0.01, "metrics": [limit], "alarms": ["checkout-errors"], "smoke-test": {}, "min-invocations": 9}
+    limit = {
+        "namespace": "Shop",
+        "name": "Orders",
+        "dimensions": {"A": "{alias}"},
+        "stat": "Sum",
+        "above": 5,
+    }
+    checks = {
+        "errors": 0.01,
+        "metrics": [limit],
+        "alarms": ["checkout-errors"],
+        "smoke-test": {},
+        "min-invocations": 9,
+    }
     told = planned(world, "the loop", steps=2, interval=60, **{"health-check": checks})
     assert told["plan"]["fails-on"] == [
         "version 8 failing more than 1 % of its calls",
@@ -97,7 +122,9 @@ def test_the_plan_says_what_would_roll_it_back() -> None:
         ({"steps": 10, "interval": 60, "health-check": {"alarms": ["absent"]}}, InvalidRollout),
     ],
 )
-def test_what_would_be_refused_is_refused_in_the_same_words(payload: dict[str, Any], kind: type[DeployError]) -> None:
+def test_what_would_be_refused_is_refused_in_the_same_words(
+    payload: dict[str, Any], kind: type[DeployError]
+) -> None:
     told = []
     for dry in (True, False):
         world = World()
@@ -108,8 +135,12 @@ def test_what_would_be_refused_is_refused_in_the_same_words(payload: dict[str, A
     assert told[0] == told[1]
 
 
-def test_what_does_not_fit_is_planned_for_the_state_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
+def test_what_does_not_fit_is_planned_for_the_state_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
+    )
     told = planned(an_hour(), "the loop", steps=10, interval=120)
     assert told["plan"]["driver"] == "DeployStateMachine" and told["plan"]["seconds"] == 1320
 

@@ -1,4 +1,5 @@
-"""The built artifact in Lambda's runtime, installed with install.sh and started with `aws lambda invoke`."""
+"""The built artifact in Lambda's runtime, installed with install.sh and started with `aws lambda
+invoke`."""
 
 import contextlib
 import json
@@ -33,7 +34,9 @@ def users(cloud: Cloud) -> Iterator[Users]:
 def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
     """A rollout of the slow version, under way while the other tests run."""
     lambda_ = cloud.client("lambda")
-    lambda_.create_alias(FunctionName=FUNCTION, Name="slow", FunctionVersion=ORIGINAL, Description=WORDS)
+    lambda_.create_alias(
+        FunctionName=FUNCTION, Name="slow", FunctionVersion=ORIGINAL, Description=WORDS
+    )
     payload = {
         "function-name": FUNCTION,
         "alias-name": "slow",
@@ -42,7 +45,9 @@ def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
         "interval": 60,
     }
     with Users(cloud, 4, alias="slow"), ThreadPoolExecutor() as executor:
-        yield executor.submit(lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload))
+        yield executor.submit(
+            lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload)
+        )
 
 
 #: Lines of the log that end nothing.
@@ -53,7 +58,8 @@ EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
 
 @pytest.fixture(scope="module", autouse=True)
 def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
-    """Executions of the state machine, under way while the other tests run: alias to execution ARN."""
+    """Executions of the state machine, under way while the other tests run: alias to execution
+    ARN."""
     describe = (
         "aws cloudformation describe-stack-resources --stack-name aws-lambda-deploy-stack "
         "--logical-resource-id DeployStateMachine --query 'StackResources[0].PhysicalResourceId' --output text"
@@ -72,7 +78,9 @@ def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
                 "steps": 10,
                 "interval": 9,
             }
-            command = f"aws stepfunctions start-execution --state-machine-arn {machine} --name {alias}"
+            command = (
+                f"aws stepfunctions start-execution --state-machine-arn {machine} --name {alias}"
+            )
             done = cloud.run(f"{command} --input {shlex.quote(json.dumps(payload))}")
             started[alias] = json.loads(done.stdout)["executionArn"]
         yield started
@@ -95,12 +103,17 @@ def test_the_artifact_is_small_pure_python_and_needs_nothing_but_boto3(cloud: Cl
     assert sum(path.stat().st_size for path in files) < 6_000_000
     assert {path.suffix for path in files} & {".so", ".pyd", ".dylib", ".pyc"} == set()
     found = subprocess.run(
-        [sys.executable, "-I", "-c", EVERY_MODULE, str(ARTIFACT)], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", EVERY_MODULE, str(ARTIFACT)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     *modules, powertools = found.stdout.split()
     assert powertools.startswith(str(ARTIFACT))
     written = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "deployer").rglob("*.py")]
-    assert sorted(modules) == sorted(".".join(path.parts).removesuffix(".__init__") for path in written)
+    assert sorted(modules) == sorted(
+        ".".join(path.parts).removesuffix(".__init__") for path in written
+    )
 
 
 def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(
@@ -113,7 +126,9 @@ def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(
     _stands_on(cloud, ALIAS, HEALTHY)
 
 
-def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(
+    cloud: Cloud, users: Users, tmp_path: Path
+) -> None:
     asynchronous, synchronous, _ = _readme_invocations(tmp_path)
     _put_back(cloud)
     done = cloud.run(synchronous)
@@ -129,7 +144,8 @@ def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, 
     alias = _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
     assert alias["RoutingConfig"] == {"AdditionalVersionWeights": {HEALTHY: 0.1}}
     assert re.fullmatch(
-        rf"{WORDS} \[rollout [0-9a-f]{{12}} to {HEALTHY} at 0\.1 \(1/10\) until \S+Z\]", alias["Description"]
+        rf"{WORDS} \[rollout [0-9a-f]{{12}} to {HEALTHY} at 0\.1 \(1/10\) until \S+Z\]",
+        alias["Description"],
     )
 
     done = cloud.run(_readme_command("filter-log-events"))
@@ -146,39 +162,58 @@ def test_the_commands_of_the_readme_do_what_it_says(cloud: Cloud, users: Users, 
     _stands_on(cloud, ALIAS, ORIGINAL)
 
 
-def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(cloud: Cloud, killed: "Future[Any]") -> None:
+def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(
+    cloud: Cloud, killed: "Future[Any]"
+) -> None:
     answer = killed.result()
     error = json.loads(answer["Payload"].read())
     assert answer["FunctionError"] == "Unhandled"
     assert error["errorType"] == "HealthCheckFailed"
-    assert re.match(rf"Version {SLOW} had (\d+) errors? in \1 invocations? \(100\.00%\)", error["errorMessage"])
+    assert re.match(
+        rf"Version {SLOW} had (\d+) errors? in \1 invocations? \(100\.00%\)", error["errorMessage"]
+    )
     assert error["errorMessage"].endswith(f"Alias 'slow' of '{FUNCTION}' is on version {ORIGINAL}.")
     _stands_on(cloud, "slow", ORIGINAL)
 
 
 def _ended(cloud: Cloud, arn: str) -> dict[str, Any]:
     describe = cloud.client("stepfunctions").describe_execution
-    return dict(_until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING"))
+    return dict(
+        _until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING")
+    )
 
 
-def test_the_state_machine_rolls_the_failing_version_back(cloud: Cloud, executions: dict[str, str]) -> None:
+def test_the_state_machine_rolls_the_failing_version_back(
+    cloud: Cloud, executions: dict[str, str]
+) -> None:
     execution = _ended(cloud, executions["bad"])
-    assert (execution["status"], execution["error"]) == ("FAILED", "HealthCheckFailed"), execution["cause"]
+    assert (execution["status"], execution["error"]) == ("FAILED", "HealthCheckFailed"), execution[
+        "cause"
+    ]
     assert execution["cause"].endswith(f"Alias 'bad' of '{FUNCTION}' is on version {ORIGINAL}.")
     _stands_on(cloud, "bad", ORIGINAL)
 
 
-def test_the_state_machine_ends_on_the_healthy_version(cloud: Cloud, executions: dict[str, str]) -> None:
+def test_the_state_machine_ends_on_the_healthy_version(
+    cloud: Cloud, executions: dict[str, str]
+) -> None:
     execution = _ended(cloud, executions["good"])
     assert execution["status"] == "SUCCEEDED", execution
     rollout = json.loads(execution["output"])["rollout"]
-    assert (rollout["status"], rollout["checks"]["judged"], rollout["warnings"]) == ("SUCCEEDED", True, [])
+    assert (rollout["status"], rollout["checks"]["judged"], rollout["warnings"]) == (
+        "SUCCEEDED",
+        True,
+        [],
+    )
     assert rollout["id"] == id_of(executions["good"])
     _stands_on(cloud, "good", HEALTHY)
 
 
-def test_the_sample_s_own_example_is_handed_over(cloud: Cloud, users: Users, tmp_path: Path) -> None:
-    """10 × 120 s, as published and as in the README; that it completes is told in virtual time (test_hand_over)."""
+def test_the_sample_s_own_example_is_handed_over(
+    cloud: Cloud, users: Users, tmp_path: Path
+) -> None:
+    """10 × 120 s, as published and as in the README; that it completes is told in virtual time
+    (test_hand_over)."""
     _put_back(cloud)
     done = cloud.run(_readme_invocations(tmp_path)[2])
     assert done.returncode == 0, done.stderr
@@ -189,7 +224,9 @@ def test_the_sample_s_own_example_is_handed_over(cloud: Cloud, users: Users, tmp
     _taken_back(cloud, rollout["execution-arn"])
 
 
-def test_the_commands_of_the_state_machine_s_page_do_what_it_says(cloud: Cloud, users: Users) -> None:
+def test_the_commands_of_the_state_machine_s_page_do_what_it_says(
+    cloud: Cloud, users: Users
+) -> None:
     _put_back(cloud)
     page = (ROOT / "docs" / "state-machine.md").read_text()
     start, describe = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
@@ -220,7 +257,9 @@ def _readme_command(word: str) -> str:
 
 def _readme_invocations(tmp_path: Path) -> list[str]:
     blocks = [block for block in _readme_blocks() if "lambda invoke" in block]
-    assert len(blocks) == 3, "the asynchronous form first, then the synchronous one, then the one that is handed over"
+    assert len(blocks) == 3, (
+        "the asynchronous form first, then the synchronous one, then the one that is handed over"
+    )
     assert "--invocation-type Event" in blocks[0]
     assert "--cli-read-timeout 0" in blocks[1] and "AWS_MAX_ATTEMPTS=1" in blocks[1]
     return [block.replace("out.json", str(tmp_path / "out.json")) for block in blocks]
@@ -232,13 +271,20 @@ def _alias(cloud: Cloud, name: str = ALIAS) -> dict[str, Any]:
 
 def _put_back(cloud: Cloud) -> None:
     cloud.client("lambda").update_alias(
-        FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, RoutingConfig={"AdditionalVersionWeights": {}}
+        FunctionName=FUNCTION,
+        Name=ALIAS,
+        FunctionVersion=ORIGINAL,
+        RoutingConfig={"AdditionalVersionWeights": {}},
     )
 
 
 def _stands_on(cloud: Cloud, name: str, version: str) -> None:
     alias = _alias(cloud, name)
-    assert (alias["FunctionVersion"], alias.get("RoutingConfig"), alias["Description"]) == (version, None, WORDS)
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig"), alias["Description"]) == (
+        version,
+        None,
+        WORDS,
+    )
 
 
 def _until(look: Any, good: Any) -> Any:
@@ -249,8 +295,12 @@ def _until(look: Any, good: Any) -> Any:
     raise AssertionError(f"it did not happen within a minute: {seen}")
 
 
-def test_the_commands_of_the_recipes_do_what_they_say(cloud: Cloud, users: Users, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
+def test_the_commands_of_the_recipes_do_what_they_say(
+    cloud: Cloud, users: Users, tmp_path: Path
+) -> None:
+    page = (
+        (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
+    )
     stop, promote, plan, start = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     _put_back(cloud)
 
@@ -261,16 +311,22 @@ def test_the_commands_of_the_recipes_do_what_they_say(cloud: Cloud, users: Users
     # The users' calls of the last hour are counted, once their minute is published.
     told = _until(planned, lambda rollout: rollout["plan"]["steps"][0]["calls"] > 0)
     assert (told["status"], told["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
-    for command, ends, version in ((stop, "AliasChanged", ORIGINAL), (promote, "SUCCEEDED", HEALTHY)):
+    for command, ends, version in (
+        (stop, "AliasChanged", ORIGINAL),
+        (promote, "SUCCEEDED", HEALTHY),
+    ):
         _put_back(cloud)
         assert json.loads(cloud.run(start).stdout)["StatusCode"] == 202
         _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
         assert cloud.run(command).returncode == 0
         before = len(cloud.deployer_log())
         lines = _until(
-            cloud.deployer_log, lambda log, n=before: any(line["message"] not in AT_WORK for line in log[n:])
+            cloud.deployer_log,
+            lambda log, n=before: any(line["message"] not in AT_WORK for line in log[n:]),
         )
-        assert [line["message"] for line in lines[before:] if line["message"] not in AT_WORK] == [ends]
+        assert [line["message"] for line in lines[before:] if line["message"] not in AT_WORK] == [
+            ends
+        ]
         _stands_on(cloud, ALIAS, version)
 
 

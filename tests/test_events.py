@@ -1,4 +1,5 @@
-"""Every payload in events/ is a rollout that ends well, and the published schema says what the function says."""
+"""Every payload in events/ is a rollout that ends well, and the published schema says what the
+function says."""
 
 import json
 from pathlib import Path
@@ -17,7 +18,9 @@ from tests.test_parity import DEFINITION
 from tests.world import HERE, World
 
 SCHEMA = json.loads((ROOT / "events" / "payload.schema.json").read_text())
-EVENTS = sorted(path for path in (ROOT / "events").glob("*.json") if not path.name.endswith(".schema.json"))
+EVENTS = sorted(
+    path for path in (ROOT / "events").glob("*.json") if not path.name.endswith(".schema.json")
+)
 _valid = Draft202012Validator(SCHEMA).is_valid
 
 
@@ -53,9 +56,14 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
         ended = world.invoke(event)
     planned = event.get("dry-run", False)
     assert ended["rollout"]["status"] == ("PLANNED" if planned else "SUCCEEDED")
-    assert (world.alias.version, world.alias.routing) == ("1" if planned else event["new-version"], {})
+    assert (world.alias.version, world.alias.routing) == (
+        "1" if planned else event["new-version"],
+        {},
+    )
     smoke_test = _checks_of(event).get("smoke-test")
-    assert [json.loads(payload) for payload in world.smoked] == ([] if smoke_test is None else [smoke_test])
+    assert [json.loads(payload) for payload in world.smoked] == (
+        [] if smoke_test is None else [smoke_test]
+    )
 
 
 def _checks_of(event: Any) -> dict[str, Any]:
@@ -79,7 +87,11 @@ def test_every_check_has_an_example() -> None:
 _METRIC = {
     "namespace": "AWS/Lambda",
     "name": "Duration",
-    "dimensions": {"FunctionName": "{function}", "Resource": "{function}:{alias}", "ExecutedVersion": "{version}"},
+    "dimensions": {
+        "FunctionName": "{function}",
+        "Resource": "{function}:{alias}",
+        "ExecutedVersion": "{version}",
+    },
     "stat": "p99",
     "above": 500,
 }
@@ -88,10 +100,28 @@ _OTHER: dict[str, list[Any]] = {
     "name": ["Failed payments", "", "a" * 256, "\t", [], None],
     "dimensions": [
         *({}, {"a": "x{y"}, {"a": "{ {version} }"}, {"a": "{}"}, {str(n): "x" for n in range(30)}),
-        *({str(n): "x" for n in range(31)}, {"a": ""}, {"a": 1}, {"a": "{typo}"}, {"a": "x{Version}{alias}"}),
+        *(
+            {str(n): "x" for n in range(31)},
+            {"a": ""},
+            {"a": 1},
+            {"a": "{typo}"},
+            {"a": "x{Version}{alias}"},
+        ),
         *({"a": None}, [], "a", None),
     ],
-    "stat": ["Sum", "Average", "tm99", "TM(10%:90%)", "PR(:300)", "", "99", "p 99", "p" * 42, 99, None],
+    "stat": [
+        "Sum",
+        "Average",
+        "tm99",
+        "TM(10%:90%)",
+        "PR(:300)",
+        "",
+        "99",
+        "p 99",
+        "p" * 42,
+        99,
+        None,
+    ],
     "above": [0, -1, 0.5, 1e300, 1e301, "1", True, None],
     "unit": ["Milliseconds"],
 }
@@ -100,21 +130,39 @@ _METRICS = st.one_of(
     st.sampled_from([(key, value) for key, values in _OTHER.items() for value in values]).map(
         lambda change: {**_METRIC, change[0]: change[1]}
     ),
-    st.sampled_from(sorted(_METRIC)).map(lambda left_out: {k: v for k, v in _METRIC.items() if k != left_out}),
+    st.sampled_from(sorted(_METRIC)).map(
+        lambda left_out: {k: v for k, v in _METRIC.items() if k != left_out}
+    ),
     st.sampled_from([{}, [], 1, None]),
 )
 _CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "errors": st.sampled_from(
-        [*("any", "baseline", False, 0.01, 1e-6, 0.999), *(True, 0, 1, 1.5, -0.1, "Any", "0.01", "", [], {}, None)]
+        [
+            *("any", "baseline", False, 0.01, 1e-6, 0.999),
+            *(True, 0, 1, 1.5, -0.1, "Any", "0.01", "", [], {}, None),
+        ]
     ),
-    "metrics": st.lists(_METRICS, max_size=2) | st.sampled_from([[_METRIC] * 20, [_METRIC] * 21, _METRIC, "x", None]),
+    "metrics": st.lists(_METRICS, max_size=2)
+    | st.sampled_from([[_METRIC] * 20, [_METRIC] * 21, _METRIC, "x", None]),
     "alarms": st.sampled_from(
         [
             *(["a"], ["a", "a"], ["a" * 255], [str(n) for n in range(100)], ["über allem"]),
-            *([], [""], ["a" * 256], [str(n) for n in range(101)], [1], [["a"]], "a", {"a": 1}, None),
+            *(
+                [],
+                [""],
+                ["a" * 256],
+                [str(n) for n in range(101)],
+                [1],
+                [["a"]],
+                "a",
+                {"a": 1},
+                None,
+            ),
         ]
     ),
-    "smoke-test": st.sampled_from([{}, {"a": [None, {"b": 1}]}, {"x": "x" * 40_000}, [], "ping", True, 1, None]),
+    "smoke-test": st.sampled_from(
+        [{}, {"a": [None, {"b": 1}]}, {"x": "x" * 40_000}, [], "ping", True, 1, None]
+    ),
     "min-invocations": st.sampled_from([1, 100, 1e6, 10.0, 0, -1, 1e6 + 1, 2.5, "10", True, None]),
     "hold": st.sampled_from([0, 0.5, 300, 86_400, -1, 86_401, "60", True, None]),
     "settle": st.sampled_from([0, 0.5, 120, 3600, -1, 3601, "60", False, None]),
@@ -123,14 +171,18 @@ _CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _some_of(values: dict[str, st.SearchStrategy[Any]], most: int) -> st.SearchStrategy[list[tuple[str, Any]]]:
+def _some_of(
+    values: dict[str, st.SearchStrategy[Any]], most: int
+) -> st.SearchStrategy[list[tuple[str, Any]]]:
     pair = st.sampled_from(sorted(values)).flatmap(lambda key: st.tuples(st.just(key), values[key]))
     return st.lists(pair, max_size=most)
 
 
 _CHECKS = _some_of(_CHECK_VALUES, 3).map(dict)
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "function-name": st.sampled_from(["checkout", "", "checkout:live", "123456789012:function:checkout", 7]),
+    "function-name": st.sampled_from(
+        ["checkout", "", "checkout:live", "123456789012:function:checkout", 7]
+    ),
     "alias-name": st.sampled_from(["live", "7", "$LATEST", "", None, "a" * 129]),
     "new-version": st.sampled_from(["8", 8, "08", "$LATEST", 0, -1, 8.5, True, None]),
     "steps": st.sampled_from([1, 2, 10, 10.0, 1000, 1001, 0, -1, 2.5, "10", True, None]),
@@ -150,14 +202,33 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
         ]
     ),
     "health-check": st.sampled_from(
-        [True, False, {}, {"errors": "baseline"}, {"errors": 0.01, "every": 5}, "true", 1, [], {"errors": 1}, None]
+        [
+            True,
+            False,
+            {},
+            {"errors": "baseline"},
+            {"errors": 0.01, "every": 5},
+            "true",
+            1,
+            [],
+            {"errors": 1},
+            None,
+        ]
     ),
-    "weights": st.sampled_from([[1], [0.5, 1], [0.5, 0.4, 1], [0.5], [], [True, 1], [0, 1], "1", None]),
+    "weights": st.sampled_from(
+        [[1], [0.5, 1], [0.5, 0.4, 1], [0.5], [], [True, 1], [0, 1], "1", None]
+    ),
     "hand-over": st.sampled_from([True, False, 0, None]),
     "dry-run": st.sampled_from([False, True, None, "no"]),
     "unknown": st.just(1),
 }
-_GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 10, "interval": 60}
+_GOOD = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 10,
+    "interval": 60,
+}
 
 
 #: What no schema can say: the function refuses it all the same.
@@ -183,7 +254,9 @@ def test_the_schema_and_the_function_take_and_refuse_the_same(
 
 @settings(max_examples=2000, derandomize=True, deadline=None, database=None)
 @given(_CHECKS)
-def test_the_schema_and_the_function_take_and_refuse_the_same_health_checks(checks: dict[str, Any]) -> None:
+def test_the_schema_and_the_function_take_and_refuse_the_same_health_checks(
+    checks: dict[str, Any],
+) -> None:
     _compare({**_GOOD, "health-check": checks})
 
 

@@ -1,4 +1,5 @@
-"""An API call that fails, anywhere: the rollout ends in success or rolled back, and says so truly, never in between."""
+"""An API call that fails, anywhere: the rollout ends in success or rolled back, and says so truly,
+never in between."""
 
 import random
 import shlex
@@ -24,7 +25,8 @@ FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}
 FAILING = {"8": 1.0}
 
-#: Short rollouts of each kind; the failing version is found in settling, in the second and in the first step.
+#: Short rollouts of each kind; the failing version is found in settling, in the second and in the
+#: first step.
 STORIES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "healthy": (HEALTHY, {"steps": 3, "interval": 20}),
     "healthy, one step": (HEALTHY, {"type": "all-at-once", "interval": 0}),
@@ -35,11 +37,18 @@ STORIES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
 }
 
 #: What a caller may be told of these; anything else is a bug.
-EXPECTED = (InvalidRollout, RolloutInterrupted, HealthCheckFailed, HealthCheckInconclusive, AliasBusy)
+EXPECTED = (
+    InvalidRollout,
+    RolloutInterrupted,
+    HealthCheckFailed,
+    HealthCheckInconclusive,
+    AliasBusy,
+)
 
 
 def run(world: World, payload: dict[str, Any]) -> str:
-    """Deploy, wait until late requests have landed, and see that the alias is where it should be and we are told so."""
+    """Deploy, wait until late requests have landed, and see that the alias is where it should be
+    and we are told so."""
     try:
         ended = world.deploy(**payload)["rollout"]["status"]
         message = ""
@@ -156,17 +165,25 @@ def test_an_outage_at_any_time_ends_in_success_or_a_rollback(
             world = World(errors=errors)
             world.down = (fault, since, since + seconds)
             ended[run(world, payload)] += 1
-    report(capsys, f"An outage of {seconds} s of {len(FAULTS)} kinds from every fifth second, {story}", ended)
+    report(
+        capsys,
+        f"An outage of {seconds} s of {len(FAULTS)} kinds from every fifth second, {story}",
+        ended,
+    )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
-def test_storms_of_faults_end_in_success_or_a_rollback(share: float, capsys: pytest.CaptureFixture[str]) -> None:
+def test_storms_of_faults_end_in_success_or_a_rollback(
+    share: float, capsys: pytest.CaptureFixture[str]
+) -> None:
     ended: Counter[str] = Counter()
     for seed in range(60):
         draw = random.Random(seed)
         for errors, payload in STORIES.values():
             world = World(errors=errors, seed=seed)
-            world.faults = {number: draw.choice(FAULTS) for number in range(400) if draw.random() < share}
+            world.faults = {
+                number: draw.choice(FAULTS) for number in range(400) if draw.random() < share
+            }
             ended[run(world, payload)] += 1
     report(capsys, f"Storms in which {share:.0%} of the calls fail", ended)
 
@@ -196,7 +213,9 @@ def test_a_finalize_that_is_refused_is_rolled_back() -> None:
     clean.deploy(steps=3, interval=20)
     world = World()
     world.faults = {len(clean.numbered) - 1: "denied"}
-    with pytest.raises(RolloutInterrupted, match=r"could not be put on the new version: AccessDenied"):
+    with pytest.raises(
+        RolloutInterrupted, match=r"could not be put on the new version: AccessDenied"
+    ):
         world.deploy(steps=3, interval=20)
     assert world.history == [0.33, 0.67, 1.0, "7"]
 
@@ -206,7 +225,9 @@ def test_a_shift_that_is_refused_later_is_rolled_back_in_aws_s_words() -> None:
     clean.deploy(steps=3, interval=20)
     world = World()
     world.faults = {clean.numbered.index("UpdateAlias", 4): "denied"}
-    with pytest.raises(RolloutInterrupted, match=r"could not be shifted to 0.67: AccessDenied.*not authorized"):
+    with pytest.raises(
+        RolloutInterrupted, match=r"could not be shifted to 0.67: AccessDenied.*not authorized"
+    ):
         world.deploy(steps=3, interval=20)
     assert world.history == [0.33, "7"]
 
@@ -220,7 +241,9 @@ def test_an_outage_to_the_end_gives_the_command_that_undoes_it(words: str, fault
     world = World(budget=400)
     world.alias.description = words
     world.down = (fault, 30.0, 10_000.0)
-    with pytest.raises(RollbackFailed, match=r"Run: aws lambda update-alias --function-name checkout") as failed:
+    with pytest.raises(
+        RollbackFailed, match=r"Run: aws lambda update-alias --function-name checkout"
+    ) as failed:
         world.deploy(steps=3, interval=20)
     assert world.time < 400
     assert world.history == [0.33, 0.67]
@@ -231,13 +254,17 @@ def test_an_outage_to_the_end_gives_the_command_that_undoes_it(words: str, fault
     )
 
     # A human runs it.
-    command = message.partition("Run: ")[2].partition(" Alias 'live' of 'checkout' could not be read")[0]
+    command = message.partition("Run: ")[2].partition(
+        " Alias 'live' of 'checkout' could not be read"
+    )[0]
     typed = shlex.split(command)
     assert typed[:3] == ["aws", "lambda", "update-alias"]
     options = dict(zip(typed[3::2], typed[4::2], strict=True))
     assert options.pop("--function-name") == "checkout" and options.pop("--name") == "live"
     assert options == {"--routing-config": "AdditionalVersionWeights={}", "--description": words}
-    world.update_alias(Description=options["--description"], RoutingConfig={"AdditionalVersionWeights": {}})
+    world.update_alias(
+        Description=options["--description"], RoutingConfig={"AdditionalVersionWeights": {}}
+    )
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, words)
 
 
@@ -245,7 +272,10 @@ def test_an_outage_to_the_end_gives_the_command_that_undoes_it(words: str, fault
 def test_a_rollback_goes_on_trying_until_the_api_answers_again(fault: str) -> None:
     world = World()
     world.down = (fault, 30.0, 600.0)
-    assert run(world, {"steps": 3, "interval": 20}) in ("RolloutInterrupted", "HealthCheckInconclusive")
+    assert run(world, {"steps": 3, "interval": 20}) in (
+        "RolloutInterrupted",
+        "HealthCheckInconclusive",
+    )
     assert [move for move in world.history if move != "refused"] == [0.33, 0.67, "7"]
     assert 600 <= world.moves[-1][0] <= 640
 
@@ -270,7 +300,9 @@ def test_a_bug_of_our_own_rolls_back_and_is_told_as_an_interruption() -> None:
         raise ZeroDivisionError("not foreseen")
 
     world.at(30, broken_call)  # raised inside the deployer's sleep
-    with pytest.raises(RolloutInterrupted, match="Something unexpected happened: ZeroDivisionError: not foreseen"):
+    with pytest.raises(
+        RolloutInterrupted, match="Something unexpected happened: ZeroDivisionError: not foreseen"
+    ):
         world.deploy(steps=3, interval=20)
     assert world.history == [0.33, 0.67, "7"]
     assert world.alias.description == WORDS
@@ -294,16 +326,26 @@ class LaggingLambda(FakeLambda):
 
     def get_alias(self, **request: Any) -> dict[str, Any]:
         super().get_alias(**request)
-        return dict([answer for time, answer in self._was if time + self._lag <= self._world.time][-1])
+        return dict(
+            [answer for time, answer in self._was if time + self._lag <= self._world.time][-1]
+        )
 
 
 @pytest.mark.parametrize("lag", [0.5, 2, 6, 12])
 @pytest.mark.parametrize("errors", [HEALTHY, FAILING])
 @pytest.mark.parametrize("fault", ["", "broken", "lost", "late", "unsent"])
-def test_a_getalias_that_lags_behind_misleads_nobody(fault: str, errors: dict[str, float], lag: float) -> None:
+def test_a_getalias_that_lags_behind_misleads_nobody(
+    fault: str, errors: dict[str, float], lag: float
+) -> None:
     clean = World(errors=errors)
     run(clean, {"steps": 3, "interval": 20})
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 20}
+    event = {
+        "function-name": "checkout",
+        "alias-name": "live",
+        "new-version": "8",
+        "steps": 3,
+        "interval": 20,
+    }
     for number in [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]:
         world = World(errors=errors)
         world.faults = {number: fault}
@@ -314,5 +356,10 @@ def test_a_getalias_that_lags_behind_misleads_nobody(fault: str, errors: dict[st
         else:
             world.invoke(event, clients=clients)
         world.advance(60)
-        assert [move for move in world.history if move != "refused"] == [0.33, 0.67, 1.0, "7" if errors else "8"]
+        assert [move for move in world.history if move != "refused"] == [
+            0.33,
+            0.67,
+            1.0,
+            "7" if errors else "8",
+        ]
         assert (world.alias.routing, world.alias.description) == ({}, WORDS)

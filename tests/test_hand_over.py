@@ -1,4 +1,5 @@
-"""A rollout that does not fit into one invocation goes to the state machine: checked first, and only once."""
+"""A rollout that does not fit into one invocation goes to the state machine: checked first, and
+only once."""
 
 import json
 from typing import Any
@@ -48,7 +49,9 @@ def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
 
 
-def _invoked(world: World, event: Any, stepfunctions: FakeStepFunctions | None = None) -> tuple[Any, FakeStepFunctions]:
+def _invoked(
+    world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
+) -> tuple[Any, FakeStepFunctions]:
     clients = FakeClients(world)
     clients.stepfunctions = stepfunctions or FakeStepFunctions()
     return world.invoke(event, clients=clients), clients.stepfunctions
@@ -128,7 +131,11 @@ def test_where_holding_alone_takes_too_long_no_interval_fits() -> None:
 
 def test_it_is_checked_before_it_is_handed_over() -> None:
     world = World()
-    for event in ({**SAMPLE, "new-version": "77"}, {**SAMPLE, "alias-name": "absent"}, {**SAMPLE, "steps": 0}):
+    for event in (
+        {**SAMPLE, "new-version": "77"},
+        {**SAMPLE, "alias-name": "absent"},
+        {**SAMPLE, "steps": 0},
+    ):
         with pytest.raises(InvalidRollout):
             _invoked(world, event)
     world.update_alias(RoutingConfig={"AdditionalVersionWeights": {"9": 0.5}})
@@ -172,13 +179,19 @@ class Unanswering(FakeStepFunctions):
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(lost: int) -> None:
+def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(
+    lost: int,
+) -> None:
     told, stepfunctions = _invoked(World(), SAMPLE, Unanswering(lost))
     assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
 
 
-def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> None:
-    with pytest.raises(RolloutInterrupted, match="AWS did not answer whether it was handed over") as failed:
+def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> (
+    None
+):
+    with pytest.raises(
+        RolloutInterrupted, match="AWS did not answer whether it was handed over"
+    ) as failed:
         _invoked(World(), SAMPLE, Unanswering(99))
     assert f"aws stepfunctions describe-execution --execution-arn {EXECUTION}" in str(failed.value)
     assert "could not be handed over" not in str(failed.value)
@@ -186,7 +199,8 @@ def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_com
 
 @pytest.mark.parametrize("pending", [30, 100])
 def test_what_no_longer_fits_after_a_slow_preflight_is_handed_over(pending: int) -> None:
-    """10 × 60 s fit into 900 s when it was invoked, and no longer when the version became Active."""
+    """10 × 60 s fit into 900 s when it was invoked, and no longer when the version became
+    Active."""
     world = World(rate=0)
     world.states["8"] = ["Pending"] * pending + ["Active"]
     told, stepfunctions = _invoked(world, {**SAMPLE, "interval": 60})

@@ -1,4 +1,5 @@
-"""What the looks find: errors as CloudWatch publishes them, late; compared with the sample; and looks that fail."""
+"""What the looks find: errors as CloudWatch publishes them, late; compared with the sample; and
+looks that fail."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -6,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive, InvalidRollout, RolloutInterrupted
+from deployer.decisions.errors import (
+    HealthCheckFailed,
+    HealthCheckInconclusive,
+    InvalidRollout,
+    RolloutInterrupted,
+)
 from local.cloud import ROOT
 from tests import sample
 from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
@@ -15,7 +21,10 @@ from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
 ONE_LOOK = 15 + 0.3
 
 #: Twenty places within the minute to start from, each with its own draw of users' calls.
-STARTS = [(seed, datetime(2026, 1, 5, 12, 0, 3 * seed, 500_000 * (seed % 2), tzinfo=UTC)) for seed in range(20)]
+STARTS = [
+    (seed, datetime(2026, 1, 5, 12, 0, 3 * seed, 500_000 * (seed % 2), tzinfo=UTC))
+    for seed in range(20)
+]
 
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -24,12 +33,17 @@ Answer = dict[str, Any]
 
 def first_published_error(world: World) -> float:
     """When the first minute in which version 8 failed was published, in seconds since the start."""
-    minute = min(minute for (version, minute), (_, errors) in world.counts.items() if version == "8" and errors)
+    minute = min(
+        minute
+        for (version, minute), (_, errors) in world.counts.items()
+        if version == "8" and errors
+    )
     return (minute + MINUTE - world.starts).total_seconds() + world.delay
 
 
 class AlteredCloudWatch(FakeCloudWatch):
-    """CloudWatch whose answers are changed on their way: `alter` gets the question's number, from 0, and it."""
+    """CloudWatch whose answers are changed on their way: `alter` gets the question's number, from
+    0, and it."""
 
     def __init__(self, world: World, alter: Callable[[int, Answer], Answer]) -> None:
         super().__init__(world)
@@ -52,7 +66,11 @@ def invoke(world: World, event: Answer, cloudwatch: Any) -> Answer:
 
 
 def told(answer: Answer, status: str) -> Answer:
-    return {"MetricDataResults": [{**result, "StatusCode": status} for result in answer["MetricDataResults"]]}
+    return {
+        "MetricDataResults": [
+            {**result, "StatusCode": status} for result in answer["MetricDataResults"]
+        ]
+    }
 
 
 # Errors, as they are published.
@@ -63,7 +81,9 @@ def test_a_version_failing_5_percent_is_rolled_back_within_one_look_of_the_first
     seed: int, starts: datetime
 ) -> None:
     world = World(errors={"8": 0.05}, delay=60, seed=seed, starts=starts)
-    with pytest.raises(HealthCheckFailed, match=r"Version 8 had .* error.*; version 7 had 0 errors") as failed:
+    with pytest.raises(
+        HealthCheckFailed, match=r"Version 8 had .* error.*; version 7 had 0 errors"
+    ) as failed:
         world.deploy(steps=10, interval=60)
     assert world.history in ([0.1, 0.2, "7"], [0.1, 0.2, 0.3, "7"], [0.1, 0.2, 0.3, 0.4, "7"])
     assert 0 < world.moves[-1][0] - first_published_error(world) <= ONE_LOOK
@@ -94,7 +114,9 @@ def test_errors_at_the_third_weight_roll_the_alias_back() -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 5, 30, 60, 90, 115])
-def test_one_error_in_the_whole_rollout_rolls_back_however_late_it_is_published(delay: float) -> None:
+def test_one_error_in_the_whole_rollout_rolls_back_however_late_it_is_published(
+    delay: float,
+) -> None:
     world = World(delay=delay)
 
     def one_error() -> None:
@@ -150,7 +172,8 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
             deployer(world, steps, interval)
             ended.add((world.alias.version, bool(world.alias.routing)))
             ends.append(world.moves[-1][0] - world.moves[0][0])
-            # As long as the longer of the two: after it, the sample's users go on with the failing version.
+            # As long as the longer of the two: after it, the sample's users go on with the failing
+            # version.
             world.advance(900 - world.time)
             failed.append(world.failed_calls["8"])
         assert ended == {("7" if deployer is ours else "8", False)}
@@ -191,7 +214,8 @@ def test_without_traffic_it_succeeds_unjudged_and_says_so() -> None:
     assert (told["status"], told["checks"]["judged"]) == ("SUCCEEDED", False)
     assert len(told["warnings"]) == 1
     assert (
-        "Not judged at full weight" in told["warnings"][0] and "Does anything call this alias?" in told["warnings"][0]
+        "Not judged at full weight" in told["warnings"][0]
+        and "Does anything call this alias?" in told["warnings"][0]
     )
     first, ended = world.moves[0][0], world.moves[-1][0]
     assert first + 90 + 120 <= ended <= first + 90 + 121
@@ -200,7 +224,11 @@ def test_without_traffic_it_succeeds_unjudged_and_says_so() -> None:
 def test_metrics_that_come_later_than_the_settling_lasts_leave_it_unjudged() -> None:
     world = World(delay=300)
     told = world.deploy(steps=3, interval=30)["rollout"]
-    assert (told["status"], told["checks"]["judged"], len(told["warnings"])) == ("SUCCEEDED", False, 1)
+    assert (told["status"], told["checks"]["judged"], len(told["warnings"])) == (
+        "SUCCEEDED",
+        False,
+        1,
+    )
 
 
 def test_traffic_that_is_judged_leaves_no_warning() -> None:
@@ -248,7 +276,12 @@ def test_a_look_that_could_not_be_made_says_nothing_and_is_made_again(kind: str)
 def test_a_step_without_one_good_look_is_inconclusive_and_rolled_back(kind: str) -> None:
     world = World()
     with pytest.raises(HealthCheckInconclusive, match="no look could be made") as inconclusive:
-        deploy(world, lambda n, answer: UNSEEN[kind](answer) if world.time > 61 else answer, steps=4, interval=60)
+        deploy(
+            world,
+            lambda n, answer: UNSEEN[kind](answer) if world.time > 61 else answer,
+            steps=4,
+            interval=60,
+        )
     assert world.history == [0.25, 0.5, "7"]
     assert world.alias.description == WORDS
     assert str(inconclusive.value).endswith("is on version 7.")
@@ -256,7 +289,9 @@ def test_a_step_without_one_good_look_is_inconclusive_and_rolled_back(kind: str)
 
 def dark(world: World, since: float, until: float) -> Callable[[int, Answer], Answer]:
     """CloudWatch answers with a part only, between two times."""
-    return lambda number, answer: told(answer, "PartialData") if since < world.time < until else answer
+    return lambda number, answer: (
+        told(answer, "PartialData") if since < world.time < until else answer
+    )
 
 
 def test_settling_without_one_good_look_is_inconclusive_and_rolled_back() -> None:
@@ -295,13 +330,20 @@ def test_a_getmetricdata_that_fails_during_a_step_is_not_a_failed_check(fault: s
 def test_an_error_in_an_incomplete_answer_is_found_by_the_next_look() -> None:
     world = World(errors={"8": 1.0})
     with pytest.raises(HealthCheckFailed):
-        deploy(world, lambda n, answer: told(answer, "PartialData") if n % 2 else answer, steps=10, interval=60)
+        deploy(
+            world,
+            lambda n, answer: told(answer, "PartialData") if n % 2 else answer,
+            steps=10,
+            interval=60,
+        )
     assert 0 < world.moves[-1][0] - first_published_error(world) <= 2 * ONE_LOOK
 
 
 def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
     world = World()
-    with pytest.raises(InvalidRollout, match=r"CloudWatch could not be read: allow .* cloudwatch:GetMetricData"):
+    with pytest.raises(
+        InvalidRollout, match=r"CloudWatch could not be read: allow .* cloudwatch:GetMetricData"
+    ):
         deploy(world, lambda number, answer: told(answer, "Forbidden"), steps=2, interval=60)
     assert world.writes == 0 and world.calls.count("GetMetricData") == 1
 
@@ -309,14 +351,18 @@ def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
 def test_access_denied_at_the_first_look_refuses_the_rollout_in_aws_s_words() -> None:
     world = World()
     world.faults = {2: "denied"}
-    with pytest.raises(InvalidRollout, match=r"AccessDenied.*: User is not authorized to perform this action"):
+    with pytest.raises(
+        InvalidRollout, match=r"AccessDenied.*: User is not authorized to perform this action"
+    ):
         world.deploy(steps=2, interval=60)
     assert world.calls == ["GetAlias", "GetFunctionConfiguration", "GetMetricData"]
 
 
 def test_a_cloudwatch_that_is_down_before_the_start_leaves_the_alias_untouched() -> None:
     world = World()
-    with pytest.raises(RolloutInterrupted, match="CloudWatch could not be read before the start") as interrupted:
+    with pytest.raises(
+        RolloutInterrupted, match="CloudWatch could not be read before the start"
+    ) as interrupted:
         deploy(world, lambda number, answer: told(answer, "InternalError"), steps=2, interval=60)
     assert world.writes == 0
     assert str(interrupted.value).endswith("is on version 7.")
@@ -326,14 +372,17 @@ def test_a_cloudwatch_that_is_down_before_the_start_leaves_the_alias_untouched()
 
 
 def in_two_pages(world: World, repeated: bool) -> Callable[[int, Answer], Answer]:
-    """Even questions get the newest minute only and a token, odd ones the rest, or all of it again."""
+    """Even questions get the newest minute only and a token, odd ones the rest, or all of it
+    again."""
 
     def alter(number: int, answer: Answer) -> Answer:
         first, results = number % 2 == 0, []
         for result in answer["MetricDataResults"]:
             part = slice(0, 1) if first else slice(0 if repeated else 1, None)
             pieces = {"Timestamps": result["Timestamps"][part], "Values": result["Values"][part]}
-            results.append({**result, **pieces, "StatusCode": "PartialData" if first else "Complete"})
+            results.append(
+                {**result, **pieces, "StatusCode": "PartialData" if first else "Complete"}
+            )
         return {"MetricDataResults": results, **({"NextToken": "second page"} if first else {})}
 
     return alter
@@ -348,7 +397,11 @@ def test_an_answer_in_pages_is_put_together_and_nothing_is_counted_twice(repeate
     assert (result["checks"]["looks"], result["checks"]["unseen"]) == (expected["looks"], 0)
     for version, who in (("7", "original"), ("8", "new")):
         # Nothing is counted twice: no more than was published, minute by minute.
-        counted = [counts for (v, minute), counts in paged.counts.items() if v == version and paged.published(minute)]
+        counted = [
+            counts
+            for (v, minute), counts in paged.counts.items()
+            if v == version and paged.published(minute)
+        ]
         assert result["checks"][who] == {
             "version": version,
             "invocations": sum(invocations for invocations, _ in counted),
@@ -366,6 +419,15 @@ def test_an_error_on_the_second_page_is_found() -> None:
 def test_a_page_is_asked_for_with_the_token_of_the_page_before() -> None:
     world = World()
     cloudwatch = AlteredCloudWatch(world, in_two_pages(world, False))
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 1, "interval": 60}
+    event = {
+        "function-name": "checkout",
+        "alias-name": "live",
+        "new-version": "8",
+        "steps": 1,
+        "interval": 60,
+    }
     invoke(world, event, cloudwatch)
-    assert [request.get("NextToken") for request in cloudwatch.asked[:4]] == [None, "second page"] * 2
+    assert [request.get("NextToken") for request in cloudwatch.asked[:4]] == [
+        None,
+        "second page",
+    ] * 2

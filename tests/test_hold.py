@@ -22,7 +22,9 @@ def inconclusive(world: World, checks: dict[str, Any], **payload: Any) -> str:
     with pytest.raises(HealthCheckInconclusive) as failed:
         world.deploy(**{"steps": 3, "interval": 60, **payload}, health_check=checks)
     assert world.history[-1] == "7" and world.alias.description == WORDS
-    assert str(failed.value).endswith("It was rolled back. Alias 'live' of 'checkout' is on version 7.")
+    assert str(failed.value).endswith(
+        "It was rolled back. Alias 'live' of 'checkout' is on version 7."
+    )
     return str(failed.value)
 
 
@@ -30,7 +32,8 @@ def test_a_step_is_held_until_enough_calls_are_reported_and_later_weights_move_w
     world = World(starts=datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC))
     told = world.deploy(steps=3, interval=60, health_check={"min-invocations": 50})["rollout"]
     assert world.history == [0.33, 0.67, 1.0, "8"] and told["warnings"] == []
-    # A weight set at 12:00:07 has its first whole minute at 12:01, which is published at 12:03: 173 s later.
+    # A weight set at 12:00:07 has its first whole minute at 12:01, which is published at 12:03: 173
+    # s later.
     assert [round(later - earlier) for earlier, later in pairwise(times(world))] == [180, 180, 180]
 
 
@@ -47,10 +50,15 @@ def test_only_calls_since_the_weight_took_effect_count() -> None:
     world.at(181, lambda: setattr(world, "rate", 0.0))
     message = inconclusive(world, {"min-invocations": 50, "hold": 150}, steps=2)
     assert world.history == [0.5, 1.0, "7"]
-    assert "Only 0 of the 50 calls that 'min-invocations' asks for were reported of version 8 in step 2" in message
+    assert (
+        "Only 0 of the 50 calls that 'min-invocations' asks for were reported of version 8 in step 2"
+        in message
+    )
 
 
-def test_calls_of_the_step_before_do_not_count_either_when_no_look_of_a_step_could_be_made() -> None:
+def test_calls_of_the_step_before_do_not_count_either_when_no_look_of_a_step_could_be_made() -> (
+    None
+):
     world = World()
     world.at(180.5, lambda: setattr(world, "down", ("broken", 181.0, 241.5)))
     told = world.deploy(steps=2, interval=60, health_check={"min-invocations": 300})["rollout"]
@@ -65,7 +73,10 @@ def test_hold_seconds_beyond_the_interval_it_is_inconclusive(hold: float) -> Non
     world = World(rate=0.05)
     message = inconclusive(world, {"min-invocations": 50, "hold": hold})
     assert world.history == [0.33, "7"]
-    assert f"of the 50 calls that 'min-invocations' asks for were reported of version 8 in step 1, {hold} s" in message
+    assert (
+        f"of the 50 calls that 'min-invocations' asks for were reported of version 8 in step 1, {hold} s"
+        in message
+    )
     assert abs(times(world)[-1] - 60 - hold) < FAST
 
 
@@ -85,7 +96,8 @@ def test_too_little_time_for_the_rest_is_inconclusive_before_the_hold_is_over() 
 
 
 def test_a_held_step_is_looked_at_as_often_as_its_interval_is_long() -> None:
-    """`every` is never more than the interval: otherwise a held step would not be seen before its hold is over."""
+    """`every` is never more than the interval: otherwise a held step would not be seen before its
+    hold is over."""
     world = World()
     world.deploy(steps=2, interval=60, health_check={"min-invocations": 50, "every": 3600})
     assert world.history == [0.5, 1.0, "8"]

@@ -32,7 +32,14 @@ PAYLOAD_TABLE = {
 MOST_TOKENS, MOST_A_LINE = 22_000, 8.3
 
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
 
 
 def tokens_by_line(source: str) -> Counter[int]:
@@ -48,7 +55,8 @@ def tokens_by_line(source: str) -> Counter[int]:
 
 
 def imports(tree: ast.Module) -> set[str]:
-    """Every module that is imported, and `from` imports with the name, such as `deployer.aws`; types aside."""
+    """Every module that is imported, and `from` imports with the name, such as `deployer.aws`;
+    types aside."""
     for_types = {
         id(inner)
         for node in ast.walk(tree)
@@ -62,7 +70,9 @@ def imports(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            found.update({str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)})
+            found.update(
+                {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+            )
     return found
 
 
@@ -84,7 +94,10 @@ def test_what_runs_in_lambda_stays_small_and_is_not_packed(
     tokens = sum(each.total() for each in counted)
     lines = sum(len(each) for each in counted)
     with capsys.disabled():
-        print(f"\n  {tokens:,} tokens, {tokens / lines:.1f} a line, without comments and docstrings", end="")
+        print(
+            f"\n  {tokens:,} tokens, {tokens / lines:.1f} a line, without comments and docstrings",
+            end="",
+        )
     assert tokens <= MOST_TOKENS
     assert tokens / lines <= MOST_A_LINE
 

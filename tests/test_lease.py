@@ -1,4 +1,5 @@
-"""The lease: whenever a deployer dies its split is gone within four minutes, and one that is slow fights nobody."""
+"""The lease: whenever a deployer dies its split is gone within four minutes, and one that is slow
+fights nobody."""
 
 import json
 import random
@@ -27,7 +28,8 @@ UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 
 
 class GuardedWorld(World):
-    """A world whose watchdog is awake: what becomes due reaches it while deployers are still at work."""
+    """A world whose watchdog is awake: what becomes due reaches it while deployers are still at
+    work."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -42,7 +44,8 @@ class GuardedWorld(World):
         super().advance(max(0.0, end - self.time))
 
     def _guard(self) -> None:
-        """The watchdog has a sandbox of its own: whatever it does takes this world's time, but kills nobody."""
+        """The watchdog has a sandbox of its own: whatever it does takes this world's time, but
+        kills nobody."""
         self._guarding = True
         dead, self.dead = self.dead, False
         try:
@@ -55,7 +58,8 @@ class GuardedWorld(World):
 
 
 class SlowWorld(GuardedWorld):
-    """Every call takes as long as its time-outs allow: an attempt that times out, a pause, one that just succeeds."""
+    """Every call takes as long as its time-outs allow: an attempt that times out, a pause, one that
+    just succeeds."""
 
     slow_from = 0.0
     seconds = 12.5
@@ -67,14 +71,18 @@ class SlowWorld(GuardedWorld):
 
 
 def endings(world: World) -> list[str]:
-    return [event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")]
+    return [
+        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
+    ]
 
 
 @pytest.mark.parametrize("number", range(100))
 def test_whenever_a_deployer_is_killed_its_split_is_gone_within_four_minutes(number: int) -> None:
     draw = random.Random(SEED + number)
     second = draw.uniform(0, 60)
-    world = GuardedWorld(rate=0, starts=datetime(2026, 1, 5, 12, tzinfo=UTC) + timedelta(seconds=second))
+    world = GuardedWorld(
+        rate=0, starts=datetime(2026, 1, 5, 12, tzinfo=UTC) + timedelta(seconds=second)
+    )
     world.lateness = draw.uniform(0, 59)
     killed_at = draw.uniform(0.3, 650)
     world.at(killed_at, world.kill)
@@ -112,7 +120,9 @@ def test_one_that_cannot_renew_rolls_back_by_its_own_clock_before_the_watchdog_c
     world = GuardedWorld(rate=0)
     world.lateness = lateness
     world.faults = {"UpdateSchedule": fault}
-    with pytest.raises(RolloutInterrupted, match="The lease runs out, and could not be renewed in time") as ended:
+    with pytest.raises(
+        RolloutInterrupted, match="The lease runs out, and could not be renewed in time"
+    ) as ended:
         world.deploy(**STEPS)
     assert str(ended.value).endswith("Alias 'live' of 'checkout' is on version 7.")
     assert endings(world) == ["ROLLED_BACK", "RolloutInterrupted"]
@@ -151,7 +161,9 @@ def test_a_lease_that_cannot_be_deleted_runs_out_and_changes_and_tells_nothing(f
 
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "late", "unsent", "slow"])
-def test_while_the_watchdog_cannot_see_whether_the_deployer_lives_it_does_nothing(fault: str) -> None:
+def test_while_the_watchdog_cannot_see_whether_the_deployer_lives_it_does_nothing(
+    fault: str,
+) -> None:
     world = World(rate=0)
     world.at(40, world.kill)
     with pytest.raises(Killed):
@@ -194,8 +206,11 @@ def test_a_slow_deployer_is_never_told_of_twice_and_never_fights_its_watchdog(
     assert weights == sorted(weights, key=lambda move: 2.0 if move == "8" else move)
 
 
-def test_one_that_finds_its_split_gone_after_its_lease_ran_out_says_so_and_leaves_the_telling_to_the_watchdog() -> None:
-    """Its sandbox was frozen for minutes: a call that did not return, and no time-out that would have ended it."""
+def test_one_that_finds_its_split_gone_after_its_lease_ran_out_says_so_and_leaves_the_telling_to_the_watchdog() -> (
+    None
+):
+    """Its sandbox was frozen for minutes: a call that did not return, and no time-out that would
+    have ended it."""
     world = GuardedWorld(rate=0)
     world.at(100, lambda: world.advance(250))
     with pytest.raises(RolloutInterrupted, match="The lease was lost") as ended:
@@ -252,7 +267,9 @@ def test_a_rollback_that_failed_is_left_to_the_watchdog_with_the_word_that_it_wa
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
-def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_without_pause() -> None:
+def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_without_pause() -> (
+    None
+):
     world = GuardedWorld(rate=0)
     world.faults = {"UpdateSchedule": "throttled"}
     with pytest.raises(RolloutInterrupted):
@@ -260,7 +277,9 @@ def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_wit
     assert 10 <= world.calls.count("UpdateSchedule") <= 20
 
 
-def test_a_write_that_is_sent_in_time_has_landed_or_never_will_when_the_watchdog_can_first_come() -> None:
+def test_a_write_that_is_sent_in_time_has_landed_or_never_will_when_the_watchdog_can_first_come() -> (
+    None
+):
     assert lease.SAFE > CALL_SECONDS
     assert lease.AHEAD - lease.EVERY - lease.SAFE >= 3 * CALL_SECONDS
 

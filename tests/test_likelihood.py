@@ -1,4 +1,5 @@
-"""The anytime-valid tests on counts: what they promise, by simulation and exactly; and how little traffic suffices."""
+"""The anytime-valid tests on counts: what they promise, by simulation and exactly; and how little
+traffic suffices."""
 
 import random
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ Pair = tuple[Counts, Counts]
 
 
 def drawn(source: random.Random, calls: int, rate: float) -> int:
-    """Binomial, by skipping from one error to the next; where there are many, by its normal approximation."""
+    """Binomial, by skipping from one error to the next; where there are many, by its normal
+    approximation."""
     if not rate or not calls:
         return 0
     mean = calls * rate
@@ -48,30 +50,41 @@ def minutes(source: random.Random, calls: int, original: float, new: float) -> I
     for weight in WEIGHTS:
         ours = calls if weight == 1 else drawn(source, calls, weight)
         theirs = calls - ours
-        yield Counts(theirs, drawn(source, theirs, original)), Counts(ours, drawn(source, ours, new))
+        yield (
+            Counts(theirs, drawn(source, theirs, original)),
+            Counts(ours, drawn(source, ours, new)),
+        )
 
 
 class Baseline:
-    """`baseline` as `health.evidence` has it, quick: a minute's numbers are reckoned only when it comes."""
+    """`baseline` as `health.evidence` has it, quick: a minute's numbers are reckoned only when it
+    comes."""
 
     def __init__(self) -> None:
         self._parts = [0.0] * len(likelihood.RATIOS)
         self._reference, self._alone = [0, 0], [0, 0]
 
     def weighed(self, original: Counts, new: Counts) -> float:
-        for sums, counts in ((self._reference, original), (self._alone, () if original.invocations else new)):
+        for sums, counts in (
+            (self._reference, original),
+            (self._alone, () if original.invocations else new),
+        ):
             for place, number in enumerate(counts):
                 sums[place] += number
         if original.invocations and new.invocations and (original.errors or new.errors):
             share = new.invocations / (original.invocations + new.invocations)
             for place, ratio in enumerate(likelihood.RATIOS):
-                self._parts[place] += likelihood.of_minute(ratio, share, new.errors, original.errors)
+                self._parts[place] += likelihood.of_minute(
+                    ratio, share, new.errors, original.errors
+                )
         return max(likelihood.baseline(self._parts), self._guard())
 
     def _guard(self) -> float:
         if not self._alone[0]:
             return 0.0
-        limit = 2 * likelihood.highest_rate(invocations=self._reference[0], errors=self._reference[1])
+        limit = 2 * likelihood.highest_rate(
+            invocations=self._reference[0], errors=self._reference[1]
+        )
         if limit >= 1:
             return 0.0
         return likelihood.rate(limit, invocations=self._alone[0], errors=self._alone[1])
@@ -96,14 +109,22 @@ def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) 
 def interval(count: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share."""
     share, z = count / trials, 1.96
-    middle, spread = share + z * z / (2 * trials), z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    return max(0.0, (middle - spread) / (1 + z * z / trials)), (middle + spread) / (1 + z * z / trials)
+    middle, spread = (
+        share + z * z / (2 * trials),
+        z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2),
+    )
+    return max(0.0, (middle - spread) / (1 + z * z / trials)), (middle + spread) / (
+        1 + z * z / trials
+    )
 
 
 def assert_at_most_one_percent(what: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     low, high = interval(count, TRIALS)
     with capsys.disabled():
-        print(f"\n{what}: {count} of {TRIALS:,} rolled back, {count / TRIALS:.2%} ({low:.2%} to {high:.2%})", end="")
+        print(
+            f"\n{what}: {count} of {TRIALS:,} rolled back, {count / TRIALS:.2%} ({low:.2%} to {high:.2%})",
+            end="",
+        )
     assert low <= likelihood.ALPHA
 
 
@@ -115,7 +136,10 @@ def test_baseline_rolls_back_at_most_one_healthy_version_of_a_hundred(
     rate: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = random.Random(4)
-    count = sum(failed_by_baseline(source, TRAFFIC[trial % len(TRAFFIC)], rate, rate) for trial in range(TRIALS))
+    count = sum(
+        failed_by_baseline(source, TRAFFIC[trial % len(TRAFFIC)], rate, rate)
+        for trial in range(TRIALS)
+    )
     assert_at_most_one_percent(f"baseline, both versions fail {rate:.1%}", count, capsys)
 
 
@@ -124,7 +148,10 @@ def test_a_rate_rolls_back_at_most_one_of_a_hundred_versions_that_are_exactly_at
     limit: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = random.Random(4)
-    count = sum(failed_by_rate(source, TRAFFIC[trial % len(TRAFFIC)], limit, limit) for trial in range(TRIALS))
+    count = sum(
+        failed_by_rate(source, TRAFFIC[trial % len(TRAFFIC)], limit, limit)
+        for trial in range(TRIALS)
+    )
     assert_at_most_one_percent(f"rate, the version fails its limit of {limit:.1%}", count, capsys)
 
 
@@ -146,18 +173,28 @@ def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
 @pytest.mark.parametrize(
     ("calls", "original", "new"),
     [
-        *((6000, 0.01, 0.02), (600, 0.01, 0.05), (600, 0.0, 0.05), (60_000, 0.001, 0.002), (300, 0.02, 0.4)),
+        *(
+            (6000, 0.01, 0.02),
+            (600, 0.01, 0.05),
+            (600, 0.0, 0.05),
+            (60_000, 0.001, 0.002),
+            (300, 0.02, 0.4),
+        ),
         *((600, 0.1, 0.3), (600, 0.5, 1.0)),
     ],
 )
 def test_a_version_that_fails_several_times_as_often_is_found_by_baseline(
     calls: int, original: float, new: float
 ) -> None:
-    found = sum(failed_by_baseline(random.Random(seed), calls, original, new) for seed in range(100))
+    found = sum(
+        failed_by_baseline(random.Random(seed), calls, original, new) for seed in range(100)
+    )
     assert found >= 95
 
 
-@pytest.mark.parametrize(("calls", "limit", "new"), [(6000, 0.01, 0.02), (600, 0.01, 0.05), (300, 0.05, 0.3)])
+@pytest.mark.parametrize(
+    ("calls", "limit", "new"), [(6000, 0.01, 0.02), (600, 0.01, 0.05), (300, 0.05, 0.3)]
+)
 def test_a_version_that_fails_several_times_its_limit_is_found_by_the_rate(
     calls: int, limit: float, new: float
 ) -> None:
@@ -173,7 +210,10 @@ def test_a_fix_is_never_rolled_back() -> None:
 
 def e_value(share: float, new_errors: int, original_errors: int) -> float:
     """Of one minute."""
-    parts = [likelihood.of_minute(ratio, share, new_errors, original_errors) for ratio in likelihood.RATIOS]
+    parts = [
+        likelihood.of_minute(ratio, share, new_errors, original_errors)
+        for ratio in likelihood.RATIOS
+    ]
     return exp(likelihood.baseline(parts))
 
 
@@ -185,9 +225,14 @@ EXACT = settings(derandomize=True, deadline=None, database=None, max_examples=30
 
 @EXACT
 @given(st.integers(0, 30), st.floats(0.001, 0.999))
-def test_the_evidence_of_a_healthy_version_averages_to_at_most_one(errors: int, share: float) -> None:
+def test_the_evidence_of_a_healthy_version_averages_to_at_most_one(
+    errors: int, share: float
+) -> None:
     mean = sum(
-        comb(errors, new) * share**new * (1 - share) ** (errors - new) * e_value(share, new, errors - new)
+        comb(errors, new)
+        * share**new
+        * (1 - share) ** (errors - new)
+        * e_value(share, new, errors - new)
         for new in range(errors + 1)
     )
     assert 0 < mean <= ALMOST
@@ -211,7 +256,9 @@ def test_the_same_where_the_calls_that_fail_are_drawn_without_putting_back(
 
 @EXACT
 @given(st.floats(0.001, 0.99), st.integers(0, 60))
-def test_the_evidence_of_a_version_at_its_limit_averages_to_at_most_one(limit: float, calls: int) -> None:
+def test_the_evidence_of_a_version_at_its_limit_averages_to_at_most_one(
+    limit: float, calls: int
+) -> None:
     mean = sum(
         comb(calls, errors)
         * limit**errors
@@ -224,7 +271,9 @@ def test_the_evidence_of_a_version_at_its_limit_averages_to_at_most_one(limit: f
 
 @EXACT
 @given(st.integers(1, 60), st.floats(0.001, 0.999))
-def test_the_highest_rate_is_passed_by_the_true_one_in_at_most_one_of_a_hundred(calls: int, rate: float) -> None:
+def test_the_highest_rate_is_passed_by_the_true_one_in_at_most_one_of_a_hundred(
+    calls: int, rate: float
+) -> None:
     passed = sum(
         comb(calls, errors) * rate**errors * (1 - rate) ** (calls - errors)
         for errors in range(calls + 1)
@@ -235,7 +284,9 @@ def test_the_highest_rate_is_passed_by_the_true_one_in_at_most_one_of_a_hundred(
 
 @EXACT
 @given(st.integers(1, 10**12), st.floats(0, 1))
-def test_the_highest_rate_is_never_below_the_observed_one_and_falls_with_more_calls(calls: int, share: float) -> None:
+def test_the_highest_rate_is_never_below_the_observed_one_and_falls_with_more_calls(
+    calls: int, share: float
+) -> None:
     errors = round(calls * share)
     highest = likelihood.highest_rate(invocations=calls, errors=errors)
     assert errors / calls <= highest <= 1
@@ -246,20 +297,28 @@ def test_the_highest_rate_is_never_below_the_observed_one_and_falls_with_more_ca
 
 @pytest.mark.parametrize("calls", [1, 2, 10, 1000, 10**6])
 def test_the_highest_rate_without_errors_is_the_exact_one(calls: int) -> None:
-    assert likelihood.highest_rate(invocations=calls, errors=0) == pytest.approx(1 - 0.01 ** (1 / calls))
+    assert likelihood.highest_rate(invocations=calls, errors=0) == pytest.approx(
+        1 - 0.01 ** (1 / calls)
+    )
     assert likelihood.highest_rate(invocations=calls, errors=calls) == 1
     assert likelihood.highest_rate(invocations=0, errors=0) == 1
 
 
 @EXACT
 @given(st.tuples(CALLS, CALLS), st.tuples(CALLS, CALLS), st.floats(1e-6, 0.999))
-def test_counts_of_any_size_overflow_nothing(first: tuple[int, int], second: tuple[int, int], limit: float) -> None:
+def test_counts_of_any_size_overflow_nothing(
+    first: tuple[int, int], second: tuple[int, int], limit: float
+) -> None:
     (ours, new), (theirs, old) = sorted(first), sorted(second)
     new, old = max(1, new), max(1, old)
     share = new / (new + old)
     parts = [likelihood.of_minute(ratio, share, ours, theirs) for ratio in likelihood.RATIOS]
     highest = likelihood.highest_rate(invocations=old, errors=theirs)
-    weights = [likelihood.baseline(parts), likelihood.rate(limit, invocations=new, errors=ours), highest]
+    weights = [
+        likelihood.baseline(parts),
+        likelihood.rate(limit, invocations=new, errors=ours),
+        highest,
+    ]
     assert all(isfinite(weight) for weight in weights)
     if not ours:
         assert max(weights[:2]) <= 1e-9  # without an error there is no evidence
@@ -294,11 +353,17 @@ def suffices(check: str, rate: float, traffic: float) -> bool:
 
 @cache
 def smallest_traffic() -> str:
-    """As a table: the smallest of LEVELS at which 95 of 100 failing versions are found, by check and error rate."""
-    rows = ["| `errors` | fails 5 % of its calls | fails 50 % of its calls |", "| --- | --- | --- |"]
+    """As a table: the smallest of LEVELS at which 95 of 100 failing versions are found, by check
+    and error rate."""
+    rows = [
+        "| `errors` | fails 5 % of its calls | fails 50 % of its calls |",
+        "| --- | --- | --- |",
+    ]
     for check in ("any", "baseline"):
         least = [next((f for f in LEVELS if suffices(check, rate, f)), inf) for rate in (0.05, 0.5)]
-        rows.append(f'| `"{check}"` | ' + " | ".join(f"{each:g} calls a second" for each in least) + " |")
+        rows.append(
+            f'| `"{check}"` | ' + " | ".join(f"{each:g} calls a second" for each in least) + " |"
+        )
     return "\n".join(rows)
 
 

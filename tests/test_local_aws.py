@@ -1,4 +1,5 @@
-"""The local AWS where moto alone is kinder than AWS: CloudWatch's periods, an alias's weights, function errors."""
+"""The local AWS where moto alone is kinder than AWS: CloudWatch's periods, an alias's weights,
+function errors."""
 
 import base64
 import json
@@ -19,7 +20,9 @@ def _asked(cloud: Cloud, start: datetime, end: datetime, **metric: Any) -> dict[
     dimensions = [{"Name": "FunctionName", "Value": "f"}]
     metric = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": dimensions, **metric}
     query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
-    answer = cloud.client("cloudwatch").get_metric_data(MetricDataQueries=[query], StartTime=start, EndTime=end)
+    answer = cloud.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[query], StartTime=start, EndTime=end
+    )
     (result,) = answer["MetricDataResults"]
     assert result["StatusCode"] == "Complete"
     return dict(zip(result["Timestamps"], result["Values"], strict=True))
@@ -28,7 +31,12 @@ def _asked(cloud: Cloud, start: datetime, end: datetime, **metric: Any) -> dict[
 @pytest.fixture(scope="module")
 def published(cloud: Cloud) -> Cloud:
     def put(namespace: str, dimensions: list[Any], minute: datetime, value: float) -> None:
-        datum = {"MetricName": "Errors", "Dimensions": dimensions, "Timestamp": minute, "Value": value}
+        datum = {
+            "MetricName": "Errors",
+            "Dimensions": dimensions,
+            "Timestamp": minute,
+            "Value": value,
+        }
         cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
 
     function = [{"Name": "FunctionName", "Value": "f"}]
@@ -76,7 +84,9 @@ def test_calls_of_a_split_alias_go_to_both_versions_by_its_weight(cloud: Cloud) 
 
 def test_an_exception_is_a_function_error_with_the_log(cloud: Cloud) -> None:
     lambda_ = cloud.client("lambda")
-    answers = [lambda_.invoke(FunctionName=FUNCTION, Qualifier=FAILING, LogType="Tail") for _ in range(40)]
+    answers = [
+        lambda_.invoke(FunctionName=FUNCTION, Qualifier=FAILING, LogType="Tail") for _ in range(40)
+    ]
     failed = [answer for answer in answers if "FunctionError" in answer]
     assert failed and len(failed) < len(answers)
     assert json.loads(failed[0]["Payload"].read())["errorType"] == "RuntimeError"
@@ -86,7 +96,9 @@ def test_an_exception_is_a_function_error_with_the_log(cloud: Cloud) -> None:
 def test_a_function_is_killed_at_its_time_out_and_that_is_an_error(cloud: Cloud) -> None:
     answer = cloud.client("lambda").invoke(FunctionName=FUNCTION, Qualifier=SLOW)
     assert answer["FunctionError"]
-    assert "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
+    assert (
+        "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
+    )
 
 
 @pytest.mark.parametrize("payload", [b"no JSON", b'{"Records": [}'])
@@ -113,7 +125,9 @@ def test_what_is_not_json_is_refused_and_no_function_runs(
 
 
 def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Cloud) -> None:
-    told = cloud.client("lambda").get_function_event_invoke_config(FunctionName="SimpleDeployFunction")
+    told = cloud.client("lambda").get_function_event_invoke_config(
+        FunctionName="SimpleDeployFunction"
+    )
     assert (told["MaximumRetryAttempts"], told["MaximumEventAgeInSeconds"]) == (0, 300)
 
 
@@ -126,7 +140,9 @@ def _of_the_docs(cloud: Cloud) -> str:
 
 def _of_the_alarm(cloud: Cloud) -> str:
     alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    (told,) = [each["AlarmDescription"] for each in alarms if "-WatchdogAlarm-" in each["AlarmName"]]
+    (told,) = [
+        each["AlarmDescription"] for each in alarms if "-WatchdogAlarm-" in each["AlarmName"]
+    ]
     return str(told[told.index("aws sqs start") :])
 
 

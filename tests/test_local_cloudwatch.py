@@ -38,7 +38,10 @@ def test_an_alarm_has_the_state_that_it_was_given(parts: Parts) -> None:
     for name in ("filling", "any"):
         assert _alarm(parts, name)["StateValue"] == "INSUFFICIENT_DATA", "before there is any data"
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="by hand")
-        assert (_alarm(parts, name)["StateValue"], _alarm(parts, name)["StateReason"]) == ("ALARM", "by hand")
+        assert (_alarm(parts, name)["StateValue"], _alarm(parts, name)["StateReason"]) == (
+            "ALARM",
+            "by hand",
+        )
     assert _names(parts, StateValue="ALARM", AlarmTypes=BOTH) == (["filling"], ["any"])
     assert _names(parts, StateValue="OK", AlarmTypes=BOTH) == ([], [])
     assert _alarm(parts, "any")["AlarmRule"] == 'ALARM("filling")'
@@ -53,8 +56,16 @@ def _alarm(parts: Parts, name: str) -> dict[str, Any]:
 
 def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
     cloudwatch = parts.client("cloudwatch")
-    metric = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
-    cloudwatch.put_metric_alarm(AlarmName="made", Threshold=1, ComparisonOperator="GreaterThanThreshold", **metric)
+    metric = {
+        "Namespace": "N",
+        "MetricName": "M",
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+    }
+    cloudwatch.put_metric_alarm(
+        AlarmName="made", Threshold=1, ComparisonOperator="GreaterThanThreshold", **metric
+    )
     cloudwatch.put_composite_alarm(AlarmName="made-of", AlarmRule="ALARM(made) OR ALARM(any)")
     with pytest.raises(ClientError, match="do not exist"):
         cloudwatch.put_composite_alarm(AlarmName="made-of-nothing", AlarmRule="ALARM(nobody)")
@@ -64,10 +75,16 @@ def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
 
 
 def _asked(parts: Parts, stat: str, **more: Any) -> list[float]:
-    metric = {"Namespace": "Mine", "MetricName": "Latency", "Dimensions": [{"Name": "Version", "Value": "2"}]}
+    metric = {
+        "Namespace": "Mine",
+        "MetricName": "Latency",
+        "Dimensions": [{"Name": "Version", "Value": "2"}],
+    }
     query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat, **more}}
     end = MINUTE + timedelta(minutes=5)
-    answer = parts.client("cloudwatch").get_metric_data(MetricDataQueries=[query], StartTime=MINUTE, EndTime=end)
+    answer = parts.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[query], StartTime=MINUTE, EndTime=end
+    )
     return list(answer["MetricDataResults"][0]["Values"])
 
 
@@ -88,8 +105,21 @@ def published(parts: Parts) -> Parts:
 @pytest.mark.parametrize(
     ("stat", "value"),
     [
-        *(("Sum", 5150.0), ("SampleCount", 101.0), ("Average", 5150 / 101), ("Minimum", 1.0), ("Maximum", 100.0)),
-        *(("p50", 51.0), ("p99", 100.0), ("p99.9", 100.0), ("p100", 100.0), ("p0", 1.0), ("p10", 11.0)),
+        *(
+            ("Sum", 5150.0),
+            ("SampleCount", 101.0),
+            ("Average", 5150 / 101),
+            ("Minimum", 1.0),
+            ("Maximum", 100.0),
+        ),
+        *(
+            ("p50", 51.0),
+            ("p99", 100.0),
+            ("p99.9", 100.0),
+            ("p100", 100.0),
+            ("p0", 1.0),
+            ("p10", 11.0),
+        ),
     ],
 )
 def test_statistics_of_any_namespace(published: Parts, stat: str, value: float) -> None:
@@ -102,7 +132,9 @@ def test_another_unit_has_no_data(published: Parts) -> None:
 
 
 @pytest.mark.parametrize(("stat", "more"), [("p101", {}), ("median", {}), ("Sum", {"Period": 45})])
-def test_what_cloudwatch_does_not_know_is_refused(published: Parts, stat: str, more: dict[str, Any]) -> None:
+def test_what_cloudwatch_does_not_know_is_refused(
+    published: Parts, stat: str, more: dict[str, Any]
+) -> None:
     with pytest.raises(ClientError) as caught:
         _asked(published, stat, **more)
     assert caught.value.response["Error"]["Code"] == "ValidationError"
@@ -111,11 +143,22 @@ def test_what_cloudwatch_does_not_know_is_refused(published: Parts, stat: str, m
 def test_a_call_s_duration_is_published_with_its_count_under_the_same_dimensions() -> None:
     data = _data(("f", "live", "2", MINUTE), [10.0, 20.0, 60.0], errors=1)
     told = {
-        (datum.name, tuple(sorted(dimension.name for dimension in datum.dimensions))): datum.values for datum in data
+        (datum.name, tuple(sorted(dimension.name for dimension in datum.dimensions))): datum.values
+        for datum in data
     }
-    sets = [("FunctionName",), ("FunctionName", "Resource"), ("ExecutedVersion", "FunctionName", "Resource")]
-    assert told.keys() == {(name, each) for name in ("Invocations", "Errors", "Duration") for each in sets}
-    assert {name: sum(values) for (name, _), values in told.items()} == {"Invocations": 3, "Errors": 1, "Duration": 90}
+    sets = [
+        ("FunctionName",),
+        ("FunctionName", "Resource"),
+        ("ExecutedVersion", "FunctionName", "Resource"),
+    ]
+    assert told.keys() == {
+        (name, each) for name in ("Invocations", "Errors", "Duration") for each in sets
+    }
+    assert {name: sum(values) for (name, _), values in told.items()} == {
+        "Invocations": 3,
+        "Errors": 1,
+        "Duration": 90,
+    }
     durations = [datum for datum in data if datum.name == "Duration"]
     assert {datum.unit for datum in durations} == {"Milliseconds"}
     assert statistic("p50", durations[:1]) == 20.0 and statistic("Average", durations[:1]) == 30.0
@@ -127,7 +170,10 @@ def test_a_duration_is_without_the_start_of_the_runtime(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(code)
     sandbox = Sandbox(tmp_path, "app.handler", "f", 2, {}, print)
     try:
-        took = [sandbox.invoke(b'{"seconds": %g}' % seconds, "id").duration for seconds in (0.1, 0.2, 9, 0.1)]
+        took = [
+            sandbox.invoke(b'{"seconds": %g}' % seconds, "id").duration
+            for seconds in (0.1, 0.2, 9, 0.1)
+        ]
     finally:
         sandbox.close()
     assert took == [pytest.approx(each, abs=90) for each in (100, 200, 2000, 100)]

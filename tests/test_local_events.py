@@ -1,4 +1,5 @@
-"""The local AWS: EventBridge's rules and schedules, SNS, and the end of Step Functions' executions."""
+"""The local AWS: EventBridge's rules and schedules, SNS, and the end of Step Functions'
+executions."""
 
 import json
 import time
@@ -16,16 +17,33 @@ DETAIL = {"status": "FAILED", "target": {"name": "checkout", "alias": "live"}, "
 
 
 def _put(parts: Parts, detail: Any, **entry: Any) -> dict[str, Any]:
-    entry = {"Source": "test.rollouts", "DetailType": "Rollout ended", "Detail": json.dumps(detail), **entry}
+    entry = {
+        "Source": "test.rollouts",
+        "DetailType": "Rollout ended",
+        "Detail": json.dumps(detail),
+        **entry,
+    }
     return dict(parts.client("events").put_events(Entries=[entry]))
 
 
 def test_an_event_that_matches_reaches_the_queue_and_the_topic_as_it_is(parts: Parts) -> None:
-    answer = _put(parts, DETAIL, Resources=["arn:aws:lambda:us-east-1:012345678912:function:checkout"])
+    answer = _put(
+        parts, DETAIL, Resources=["arn:aws:lambda:us-east-1:012345678912:function:checkout"]
+    )
     assert answer["FailedEntryCount"] == 0
     event = parts.heard("heard")
     assert list(event) == [
-        *("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"),
+        *(
+            "version",
+            "id",
+            "detail-type",
+            "source",
+            "account",
+            "time",
+            "region",
+            "resources",
+            "detail",
+        ),
     ]
     assert event["id"] == answer["Entries"][0]["EventId"]
     assert (event["account"], event["source"], event["detail-type"]) == (
@@ -33,7 +51,9 @@ def test_an_event_that_matches_reaches_the_queue_and_the_topic_as_it_is(parts: P
         "test.rollouts",
         "Rollout ended",
     )
-    assert event["detail"] == DETAIL and event["time"].endswith("Z") and len(event["resources"]) == 1
+    assert (
+        event["detail"] == DETAIL and event["time"].endswith("Z") and len(event["resources"]) == 1
+    )
     posted = parts.heard("mailbox")
     assert (posted["Type"], posted["TopicArn"]) == ("Notification", parts.output("Topic"))
     assert json.loads(posted["Message"]) == event
@@ -49,7 +69,9 @@ def test_an_event_that_matches_reaches_the_queue_and_the_topic_as_it_is(parts: P
         (DETAIL, {"DetailType": "Rollout began"}),
     ],
 )
-def test_an_event_that_does_not_match_reaches_nobody(parts: Parts, detail: Any, entry: dict[str, Any]) -> None:
+def test_an_event_that_does_not_match_reaches_nobody(
+    parts: Parts, detail: Any, entry: dict[str, Any]
+) -> None:
     assert _put(parts, detail, **entry)["FailedEntryCount"] == 0
     assert parts.empty("heard") and parts.empty("mailbox")
 
@@ -63,7 +85,10 @@ def test_a_queue_without_a_policy_gets_nothing(parts: Parts) -> None:
 
 def test_sources_of_aws_are_refused(parts: Parts) -> None:
     answer = _put(parts, DETAIL, Source="aws.states")
-    assert (answer["FailedEntryCount"], answer["Entries"][0]["ErrorCode"]) == (1, "NotAuthorizedForSourceException")
+    assert (answer["FailedEntryCount"], answer["Entries"][0]["ErrorCode"]) == (
+        1,
+        "NotAuthorizedForSourceException",
+    )
 
 
 def test_a_pattern_with_an_unknown_matcher_is_refused(parts: Parts) -> None:
@@ -73,7 +98,9 @@ def test_a_pattern_with_an_unknown_matcher_is_refused(parts: Parts) -> None:
 
 
 def test_mail_is_accepted_and_never_sent(parts: Parts) -> None:
-    told = parts.client("sns").list_subscriptions_by_topic(TopicArn=parts.output("Topic"))["Subscriptions"]
+    told = parts.client("sns").list_subscriptions_by_topic(TopicArn=parts.output("Topic"))[
+        "Subscriptions"
+    ]
     assert {(each["Protocol"], each["Endpoint"].rpartition(":")[2]) for each in told} == {
         ("email", "operator@example.org"),
         ("sqs", "mailbox"),
@@ -89,21 +116,36 @@ def test_a_schedule_runs_its_function(parts: Parts) -> None:
 
 
 def test_a_schedule_fires_at_its_rate_from_when_it_is_there() -> None:
-    schedules, rule = Schedules(), SimpleNamespace(name="r", state="ENABLED", scheduled_expression="rate(15 minutes)")
-    assert [now for now in range(1000, 4000, 100) if schedules.due([rule], now)] == [1900, 2800, 3700]
+    schedules, rule = (
+        Schedules(),
+        SimpleNamespace(name="r", state="ENABLED", scheduled_expression="rate(15 minutes)"),
+    )
+    assert [now for now in range(1000, 4000, 100) if schedules.due([rule], now)] == [
+        1900,
+        2800,
+        3700,
+    ]
     rule.state = "DISABLED"
     assert not schedules.due([rule], 10_000)
 
 
 @pytest.mark.parametrize(
     ("rate", "period"),
-    [("rate(1 minute)", 60), ("rate(15 minutes)", 900), ("rate(2 days)", 172_800), ("cron(0 * * * ? *)", 0), (None, 0)],
+    [
+        ("rate(1 minute)", 60),
+        ("rate(15 minutes)", 900),
+        ("rate(2 days)", 172_800),
+        ("cron(0 * * * ? *)", 0),
+        (None, 0),
+    ],
 )
 def test_rates(rate: str | None, period: int) -> None:
     assert seconds(rate) == period
 
 
-@pytest.mark.parametrize("rate", ["rate(1 minutes)", "rate(15 minute)", "rate(0 minutes)", "rate(90 seconds)"])
+@pytest.mark.parametrize(
+    "rate", ["rate(1 minutes)", "rate(15 minute)", "rate(0 minutes)", "rate(90 seconds)"]
+)
 def test_a_rate_that_aws_does_not_take_is_refused(parts: Parts, rate: str) -> None:
     with pytest.raises(ClientError, match="ScheduleExpression is not valid"):
         parts.client("events").put_rule(Name="wrong", ScheduleExpression=rate)
@@ -120,7 +162,14 @@ def test_a_rate_that_aws_does_not_take_is_refused(parts: Parts, rate: str) -> No
         ({"Resource": "arn:aws:sqs:us-east-1:1:another"}, False),
         ({"Effect": "Deny"}, False),
         ({"Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:events:*:*:rule/mine-*"}}}, True),
-        ({"Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:1:rule/another"}}}, False),
+        (
+            {
+                "Condition": {
+                    "ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:1:rule/another"}
+                }
+            },
+            False,
+        ),
         ({"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}}, False),
     ],
 )
@@ -142,12 +191,16 @@ class TestExecutions:
 
     def _started(self, parts: Parts, name: str, **event: Any) -> str:
         states, machine = parts.client("stepfunctions"), parts.output("Machine")
-        started = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))
+        started = states.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(event)
+        )
         return str(started["executionArn"])
 
     def _ended(self, parts: Parts, arn: str) -> dict[str, Any]:
         describe = parts.client("stepfunctions").describe_execution
-        return dict(until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING"))
+        return dict(
+            until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING")
+        )
 
     def _event(self, parts: Parts, arn: str, status: str) -> dict[str, Any]:
         event = parts.heard("ended", lambda event: event["detail"]["executionArn"] == arn)
@@ -160,19 +213,33 @@ class TestExecutions:
         began = self._event(parts, arn, "RUNNING")
         assert (began["stopDate"], began["output"], began["input"]) == (None, None, "{}")
         told, detail = self._ended(parts, arn), self._event(parts, arn, "SUCCEEDED")
-        assert json.loads(detail["output"]).keys() == {"result"} and detail["output"] == told["output"]
+        assert (
+            json.loads(detail["output"]).keys() == {"result"} and detail["output"] == told["output"]
+        )
         assert detail["name"] == "good" and detail["stateMachineArn"] == parts.output("Machine")
         assert detail["inputDetails"] == detail["outputDetails"] == {"included": True}
         assert detail["stopDate"] == int(told["stopDate"].timestamp() * 1000) >= detail["startDate"]
-        assert (detail["error"], detail["cause"], detail["redriveStatus"]) == (None, None, "NOT_REDRIVABLE")
+        assert (detail["error"], detail["cause"], detail["redriveStatus"]) == (
+            None,
+            None,
+            "NOT_REDRIVABLE",
+        )
 
     def test_one_that_fails(self, parts: Parts) -> None:
         arn = self._started(parts, "bad", fail=True)
         told = self._ended(parts, arn)
-        assert (told["status"], told["error"], "as it was told" in told["cause"]) == ("FAILED", "ValueError", True)
+        assert (told["status"], told["error"], "as it was told" in told["cause"]) == (
+            "FAILED",
+            "ValueError",
+            True,
+        )
         self._event(parts, arn, "RUNNING")
         detail = self._event(parts, arn, "FAILED")
-        assert (detail["error"], detail["cause"], detail["output"]) == (told["error"], told["cause"], None)
+        assert (detail["error"], detail["cause"], detail["output"]) == (
+            told["error"],
+            told["cause"],
+            None,
+        )
         assert detail["redriveStatus"] == "REDRIVABLE"
 
     def test_one_that_is_stopped_ends_at_once_and_its_task_goes_on(self, parts: Parts) -> None:
@@ -180,12 +247,16 @@ class TestExecutions:
         before = len(parts.log("slow"))
         arn = self._started(parts, "stopped", seconds=2)
         until(lambda: parts.cloud.sandboxes("slow"))
-        parts.client("stepfunctions").stop_execution(executionArn=arn, error="Enough", cause="by hand")
+        parts.client("stepfunctions").stop_execution(
+            executionArn=arn, error="Enough", cause="by hand"
+        )
         told = parts.client("stepfunctions").describe_execution(executionArn=arn)
         assert (told["status"], told["error"], told["cause"]) == ("ABORTED", "Enough", "by hand")
         self._event(parts, arn, "RUNNING")
         assert self._event(parts, arn, "ABORTED")["cause"] == "by hand"
-        until(lambda: [line for _, line in parts.log("slow")[before:] if line == "went on to its end"])
+        until(
+            lambda: [line for _, line in parts.log("slow")[before:] if line == "went on to its end"]
+        )
         until(lambda: not parts.cloud.sandboxes("slow"))
         time.sleep(0.3)
         again = parts.client("stepfunctions").describe_execution(executionArn=arn)
@@ -212,10 +283,17 @@ class TestExecutions:
             told = states.list_executions(stateMachineArn=machine, **asked)
             assert all("stopDate" in each for each in told["executions"])
             found = [each["name"] for each in told["executions"]]
-            return [name for name in found if name in ("late", "stopped", "bad", "good")]  # those of this file
+            return [
+                name for name in found if name in ("late", "stopped", "bad", "good")
+            ]  # those of this file
 
         assert names() == ["late", "stopped", "bad", "good"], "the newest first"
-        for status, name in {"TIMED_OUT": "late", "ABORTED": "stopped", "FAILED": "bad", "SUCCEEDED": "good"}.items():
+        for status, name in {
+            "TIMED_OUT": "late",
+            "ABORTED": "stopped",
+            "FAILED": "bad",
+            "SUCCEEDED": "good",
+        }.items():
             assert names(statusFilter=status) == [name]
         assert names(statusFilter="RUNNING") == []
         pages = states.get_paginator("list_executions").paginate(
@@ -230,10 +308,16 @@ class TestExecutions:
         assert types[:3] == ["ExecutionStarted", "TaskStateEntered", "LambdaFunctionScheduled"]
         assert self._types(parts, arn, reverseOrder=True) == types[::-1]
         assert self._types(parts, arn, reverseOrder=True, maxResults=1) == ["ExecutionSucceeded"]
-        pages = states.get_paginator("get_execution_history").paginate(executionArn=arn, maxResults=3)
+        pages = states.get_paginator("get_execution_history").paginate(
+            executionArn=arn, maxResults=3
+        )
         assert [event["type"] for page in pages for event in page["events"]] == types
         with_data = states.get_execution_history(executionArn=arn)["events"]
         assert with_data[0]["executionStartedEventDetails"]["input"] == "{}"
         assert [event["id"] for event in with_data] == list(range(1, len(types) + 1))
-        without = states.get_execution_history(executionArn=arn, includeExecutionData=False)["events"]
-        assert not [key for event in without for key in str(event).split("'") if key in ("input", "output")]
+        without = states.get_execution_history(executionArn=arn, includeExecutionData=False)[
+            "events"
+        ]
+        assert not [
+            key for event in without for key in str(event).split("'") if key in ("input", "output")
+        ]

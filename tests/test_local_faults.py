@@ -1,4 +1,5 @@
-"""The local AWS: sandboxes that are killed, an API that is out of order, and what becomes of failed invocations."""
+"""The local AWS: sandboxes that are killed, an API that is out of order, and what becomes of failed
+invocations."""
 
 import json
 import time
@@ -14,7 +15,8 @@ from tests.parts import Parts, until
 
 @pytest.fixture(autouse=True)
 def all_well(parts: Parts) -> Iterator[None]:
-    """Nothing of another test runs on, and afterwards the API is there again, whatever a test has broken."""
+    """Nothing of another test runs on, and afterwards the API is there again, whatever a test has
+    broken."""
     until(lambda: not parts.cloud.sandboxes())
     yield
     parts.cloud.outage(0)
@@ -59,10 +61,14 @@ def test_a_sandbox_that_is_killed_ends_its_invocation_as_an_error_and_nothing_of
     time.sleep(1.5)
     assert "went on to its end" not in [line for _, line in parts.log("slow")[before:]]
     again = parts.client("lambda").invoke(FunctionName="slow")
-    assert json.loads(again["Payload"].read())["id"] == again["ResponseMetadata"]["RequestId"], "the next one is well"
+    assert json.loads(again["Payload"].read())["id"] == again["ResponseMetadata"]["RequestId"], (
+        "the next one is well"
+    )
 
 
-def test_a_state_machine_s_task_whose_sandbox_is_killed_fails_as_a_runtime_that_has_exited(parts: Parts) -> None:
+def test_a_state_machine_s_task_whose_sandbox_is_killed_fails_as_a_runtime_that_has_exited(
+    parts: Parts,
+) -> None:
     states, machine = parts.client("stepfunctions"), parts.output("Machine")
     request = {"stateMachineArn": machine, "input": json.dumps({"seconds": 2})}
     execution = states.start_execution(**request)["executionArn"]
@@ -81,7 +87,9 @@ def test_the_time_out_of_the_configuration_holds_from_the_next_sandbox_on(parts:
     _configured(parts, Timeout=1)
     try:
         began = time.monotonic()
-        kind, message = _error(lambda_.invoke(FunctionName="slow", Payload=json.dumps({"seconds": 4})))
+        kind, message = _error(
+            lambda_.invoke(FunctionName="slow", Payload=json.dumps({"seconds": 4}))
+        )
         assert (kind, "timed out after 1.00 seconds" in message) == ("Sandbox.Timedout", True)
         assert time.monotonic() - began < 3
         assert 500 <= int(parts.log("slow")[-1][1].rpartition(" ")[2]) <= 1000
@@ -92,7 +100,9 @@ def test_the_time_out_of_the_configuration_holds_from_the_next_sandbox_on(parts:
 def test_a_sandbox_can_be_killed_before_the_time_that_its_context_promises(parts: Parts) -> None:
     _configured(parts, Environment={"Variables": {"LOCAL_KILLED_AFTER": "0.7"}})
     try:
-        answer = parts.client("lambda").invoke(FunctionName="slow", Payload=json.dumps({"seconds": 3}))
+        answer = parts.client("lambda").invoke(
+            FunctionName="slow", Payload=json.dumps({"seconds": 3})
+        )
         assert _error(answer)[0] == "Runtime.ExitError"
         assert int(parts.log("slow")[-1][1].rpartition(" ")[2]) > 4000
     finally:
@@ -110,7 +120,9 @@ def test_a_sandbox_can_be_killed_before_the_time_that_its_context_promises(parts
         ("cloudformation", "list_stacks", "503"),
     ],
 )
-def test_the_api_refuses_while_it_is_out_of_order(parts: Parts, service: str, call: str, code: str) -> None:
+def test_the_api_refuses_while_it_is_out_of_order(
+    parts: Parts, service: str, call: str, code: str
+) -> None:
     client = parts.client(service)
     parts.cloud.outage(60)
     with pytest.raises(botocore.exceptions.ClientError) as caught:
@@ -121,7 +133,9 @@ def test_the_api_refuses_while_it_is_out_of_order(parts: Parts, service: str, ca
     getattr(client, call)()
 
 
-def test_sandboxes_go_on_while_the_api_is_away_and_it_comes_back_by_itself(parts: Parts, running: Any) -> None:
+def test_sandboxes_go_on_while_the_api_is_away_and_it_comes_back_by_itself(
+    parts: Parts, running: Any
+) -> None:
     future = running(seconds=1)
     began = time.monotonic()
     parts.cloud.outage(0.6, how="drop")
@@ -143,11 +157,18 @@ def test_an_outage_of_one_service_leaves_the_others_alone(parts: Parts) -> None:
 @pytest.mark.parametrize(
     ("how", "error"), [("refuse", "Lambda.ServiceException"), ("drop", "Lambda.SdkClientException")]
 )
-def test_a_task_s_error_has_aws_s_name_when_lambda_is_out_of_order(parts: Parts, how: str, error: str) -> None:
+def test_a_task_s_error_has_aws_s_name_when_lambda_is_out_of_order(
+    parts: Parts, how: str, error: str
+) -> None:
     states, machine = parts.client("stepfunctions"), parts.output("Machine")
     parts.cloud.outage(60, how=how, services=["lambda"])
-    arn = states.start_execution(stateMachineArn=machine, name=f"{how}-{time.time_ns()}")["executionArn"]
-    ended = until(lambda: states.describe_execution(executionArn=arn), lambda told: told["status"] != "RUNNING")
+    arn = states.start_execution(stateMachineArn=machine, name=f"{how}-{time.time_ns()}")[
+        "executionArn"
+    ]
+    ended = until(
+        lambda: states.describe_execution(executionArn=arn),
+        lambda told: told["status"] != "RUNNING",
+    )
     assert (ended["status"], ended["error"]) == ("FAILED", error)
 
 
@@ -177,7 +198,11 @@ def test_a_failed_asynchronous_invocation_is_told_to_its_destination(parts: Part
             "approximateInvokeCount": 1,
         },
         "requestPayload": {"fail": True},
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
     }
 
 
@@ -200,21 +225,33 @@ def test_a_destination_may_be_a_topic_or_a_bus(parts: Parts, kind: str) -> None:
     before = lambda_.get_function_event_invoke_config(FunctionName="slow")["DestinationConfig"]
     bus = "arn:aws:events:us-east-1:012345678912:event-bus/default"
     arn = {"topic": parts.output("Topic"), "bus": bus}[kind]
-    pattern = {"source": ["lambda"], "detail": {"requestContext": {"condition": ["RetriesExhausted"]}}}
+    pattern = {
+        "source": ["lambda"],
+        "detail": {"requestContext": {"condition": ["RetriesExhausted"]}},
+    }
     events.put_rule(Name="failures", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="failures", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:012345678912:heard"}])
+    events.put_targets(
+        Rule="failures", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:012345678912:heard"}]
+    )
     configure = lambda_.update_function_event_invoke_config
-    configured = configure(FunctionName="slow", DestinationConfig={"OnFailure": {"Destination": arn}})
+    configured = configure(
+        FunctionName="slow", DestinationConfig={"OnFailure": {"Destination": arn}}
+    )
     try:
         assert configured["MaximumRetryAttempts"] == 0, "what is not named stays"
-        lambda_.invoke(FunctionName="slow", InvocationType="Event", Payload=json.dumps({"fail": kind}))
+        lambda_.invoke(
+            FunctionName="slow", InvocationType="Event", Payload=json.dumps({"fail": kind})
+        )
         if kind == "topic":
             record = json.loads(parts.heard("mailbox")["Message"])
         else:
             event = parts.heard("heard")
             assert event["detail-type"] == "Lambda Function Invocation Result - Failure"
             record = event["detail"]
-        assert (record["requestPayload"], record["responsePayload"]["errorType"]) == ({"fail": kind}, "ValueError")
+        assert (record["requestPayload"], record["responsePayload"]["errorType"]) == (
+            {"fail": kind},
+            "ValueError",
+        )
     finally:
         configure(FunctionName="slow", DestinationConfig=before)
         events.remove_targets(Rule="failures", Ids=["q"])

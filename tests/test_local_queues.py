@@ -16,7 +16,11 @@ def test_a_message_runs_the_function_and_is_deleted(parts: Parts) -> None:
     attribute = {"DataType": "String", "StringValue": "blue"}
     message = parts.send("jobs", {"any": "thing"}, MessageAttributes={"colour": attribute})
     ((_, record),) = until(lambda: parts.records(message))
-    assert (record["body"], record["eventSource"], record["awsRegion"]) == ('{"any": "thing"}', "aws:sqs", "us-east-1")
+    assert (record["body"], record["eventSource"], record["awsRegion"]) == (
+        '{"any": "thing"}',
+        "aws:sqs",
+        "us-east-1",
+    )
     assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:012345678912:jobs"
     assert record["messageAttributes"]["colour"]["stringValue"] == "blue"
     assert record["attributes"]["ApproximateReceiveCount"] == "1" and record["receiptHandle"]
@@ -39,7 +43,9 @@ def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_let
     assert body["MessageId"] == message
     times = [at for at, _ in parts.records(message)]
     assert len(times) == 2, "maxReceiveCount"
-    assert all(later - earlier >= 0.9 for earlier, later in itertools.pairwise(times)), "the visibility time-out"
+    assert all(later - earlier >= 0.9 for earlier, later in itertools.pairwise(times)), (
+        "the visibility time-out"
+    )
     assert parts.empty("jobs")
 
 
@@ -56,15 +62,23 @@ def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_let
         (b'"text"', {"a", "b"}),
     ],
 )
-def test_an_answer_that_is_not_as_it_must_be_fails_the_whole_batch(answer: bytes, failed: set[str]) -> None:
+def test_an_answer_that_is_not_as_it_must_be_fails_the_whole_batch(
+    answer: bytes, failed: set[str]
+) -> None:
     assert reported(answer, {"a", "b"}) == failed
 
 
 def test_the_queue_s_visibility_time_out_must_cover_the_function_s(parts: Parts) -> None:
     queue = "arn:aws:sqs:us-east-1:012345678912:jobs"
-    with pytest.raises(ClientError, match="Queue visibility timeout: 1 seconds is less than Function timeout: 5"):
-        parts.client("lambda").create_event_source_mapping(EventSourceArn=queue, FunctionName="slow")
-    found = parts.client("lambda").list_event_source_mappings(EventSourceArn=queue)["EventSourceMappings"]
+    with pytest.raises(
+        ClientError, match="Queue visibility timeout: 1 seconds is less than Function timeout: 5"
+    ):
+        parts.client("lambda").create_event_source_mapping(
+            EventSourceArn=queue, FunctionName="slow"
+        )
+    found = parts.client("lambda").list_event_source_mappings(EventSourceArn=queue)[
+        "EventSourceMappings"
+    ]
     assert [mapping["FunctionArn"].rpartition(":")[2] for mapping in found] == ["worker"]
 
 
@@ -107,7 +121,9 @@ def test_a_queue_s_policy_keeps_an_operator_out(parts: Parts, guarded: str) -> N
         (sqs.send_message, {"MessageBody": "{}"}),
         (sqs.send_message_batch, {"Entries": entries}),
     ):
-        with pytest.raises(ClientError, match="not authorized to perform: sqs:SendMessage") as refused:
+        with pytest.raises(
+            ClientError, match="not authorized to perform: sqs:SendMessage"
+        ) as refused:
             call(QueueUrl=url, **request)
         assert refused.value.response["Error"]["Code"] == "AccessDenied"
     assert parts.empty("guarded")

@@ -103,7 +103,9 @@ TEMPLATE: dict[str, Any] = {
     "Resources": {
         "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": "timed"}},
         "Unnamed": {"Type": "AWS::Scheduler::ScheduleGroup"},
-        "Timer": _named(_role(scheduler.SERVICE, SENDS, **{"aws:SourceArn": GROUP_ARN}), "RoleName", "timer"),
+        "Timer": _named(
+            _role(scheduler.SERVICE, SENDS, **{"aws:SourceArn": GROUP_ARN}), "RoleName", "timer"
+        ),
         "Other": _named(_role(scheduler.SERVICE, SENDS), "RoleName", "other"),
         "Mute": _named(_role(scheduler.SERVICE), "RoleName", "mute"),
         "Lambdas": _named(_role("lambda.amazonaws.com", SENDS), "RoleName", "lambdas"),
@@ -283,7 +285,11 @@ def test_what_a_role_may_send(own: list[Any], queue: Any, allowed: bool) -> None
         ({"StringNotEquals": {"aws:SourceArn": "arn:rule"}}, "Deny", ""),
         ({"Bool": {"aws:PrincipalIsAWSService": False}}, "Deny", ""),
         ({"Bool": {"aws:PrincipalIsAWSService": "true"}}, "", "Deny"),
-        ({"NumericLessThan": {"aws:EpochTime": "1"}}, "Deny", "Deny"),  # a key that is not looked at
+        (
+            {"NumericLessThan": {"aws:EpochTime": "1"}},
+            "Deny",
+            "Deny",
+        ),  # a key that is not looked at
         ({}, "Deny", "Deny"),
     ],
 )

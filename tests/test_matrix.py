@@ -1,8 +1,10 @@
-"""The fault matrix: whatever goes wrong at whichever call or sleep, the alias ends on one version, and is told truly.
+"""The fault matrix: whatever goes wrong at whichever call or sleep, the alias ends on one version,
+and is told truly.
 
-Every API call of a rollout and every sleep between calls is a place, in the loop and in the state machine's tasks;
-every kind of fault strikes at each, for a healthy and for a failing version. Then the watchdog's message is delivered
-until it is accepted. Telling is no place here: an event changes no alias (test_told.py).
+Every API call of a rollout and every sleep between calls is a place, in the loop and in the state
+machine's tasks; every kind of fault strikes at each, for a healthy and for a failing version. Then
+the watchdog's message is delivered until it is accepted. Telling is no place here: an event changes
+no alias (test_told.py).
 """
 
 import json
@@ -24,16 +26,23 @@ from tests.machine import Machine, deliver_all
 from tests.test_parity import DEFINITION
 from tests.world import OF_THE_LEASE, WORDS, FakeClients, Killed, World
 
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 30}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 3,
+    "interval": 30,
+}
 SEED = 1  # of the users' calls
 ENDLESS = math.inf
-#: How long an API that denies goes on to do so after the message is due, so that it must come again.
+#: How long an API that denies goes on to do so after the message is due, so that it must come
+#: again.
 AFTERWARDS = 700.0
 
 EVERY_CALL = {"health-check": {"smoke-test": {}, "alarms": ["checkout-errors"]}}
 
-#: The world and the payload: how often the new version fails, and how late that is published; and who makes every
-#: call that a rollout may make.
+#: The world and the payload: how often the new version fails, and how late that is published; and
+#: who makes every call that a rollout may make.
 STORIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "healthy": ({}, {}),
     "healthy, with a smoke test and an alarm": ({}, EVERY_CALL),
@@ -71,13 +80,15 @@ IN_SLEEPS = {
     "slow, 60 s": Fault("slow", seconds=60),
     "killed asleep": Fault("killed asleep"),
 }
-#: Beside those, for the state machine, whose killed tasks are run again. A stopped execution's task goes on.
+#: Beside those, for the state machine, whose killed tasks are run again. A stopped execution's task
+#: goes on.
 OF_TASKS = {"killed from then on": Fault("killed", seconds=ENDLESS), "aborted": Fault("aborted")}
 
 
 @dataclass(frozen=True)
 class Case:
-    """`call` counts all calls from 0; a sleep has none. `time` is when the undisturbed rollout is there."""
+    """`call` counts all calls from 0; a sleep has none. `time` is when the undisturbed rollout is
+    there."""
 
     driver: str
     story: str
@@ -92,7 +103,8 @@ class Case:
 
 
 class WatchedWorld(World):
-    """It notes when each call begins and ends, which looks were answered, and every state that the alias was in."""
+    """It notes when each call begins and ends, which looks were answered, and every state that the
+    alias was in."""
 
     def __init__(self, story: str) -> None:
         super().__init__(rate=2.0, budget=360.0, seed=SEED, **STORIES[story][0])
@@ -119,7 +131,8 @@ class WatchedWorld(World):
 
 
 class Ended(NamedTuple):
-    """How a rollout ended: its error's name or a status; nothing of one that was killed or aborted."""
+    """How a rollout ended: its error's name or a status; nothing of one that was killed or
+    aborted."""
 
     status: str
     message: str = ""
@@ -203,7 +216,8 @@ def cases(driver: str, story: str) -> Iterator[Case]:
 
 
 class Outcome(NamedTuple):
-    """What was wrong, nothing if it held; whether the alias was split before the watchdog came; how it ended."""
+    """What was wrong, nothing if it held; whether the alias was split before the watchdog came; how
+    it ended."""
 
     wrong: list[str]
     split: bool
@@ -220,10 +234,16 @@ def play(case: Case) -> Outcome:
     world.dead, world.down = False, ("", 0.0, 0.0)
     if until == ENDLESS:  # it answers again
         dues = [due for due, _, _ in world.due] or [world.time + 180]
-        world.down = (what, since, max(*dues, world.time) + AFTERWARDS) if what == "denied" else ("", 0.0, 0.0)
+        world.down = (
+            (what, since, max(*dues, world.time) + AFTERWARDS)
+            if what == "denied"
+            else ("", 0.0, 0.0)
+        )
     split = bool(world.alias.routing)
     deliveries = deliver_all(world, [machine] if case.driver == "machine" else [])
-    return Outcome(wrong + list(_ended_wrongly(world, ended, case.story)), split, ended.status, deliveries)
+    return Outcome(
+        wrong + list(_ended_wrongly(world, ended, case.story)), split, ended.status, deliveries
+    )
 
 
 def _told_wrongly(world: WatchedWorld, ended: Ended) -> Iterator[str]:
@@ -239,7 +259,9 @@ def _told_wrongly(world: WatchedWorld, ended: Ended) -> Iterator[str]:
     if unread := re.fullmatch(r"could not be read \(\w+\); when last seen it (.*)\.", last):
         if unread[1] not in world.states_of_alias:
             yield f"it was never so: {last}"
-    elif ended.message.endswith((" The alias was neither read nor changed.", " The alias was not moved.")):
+    elif ended.message.endswith(
+        (" The alias was neither read nor changed.", " The alias was not moved.")
+    ):
         if world.writes:
             yield "it was moved"
     elif last != f"{world.state}.":
@@ -265,7 +287,9 @@ def _ended_wrongly(world: WatchedWorld, ended: Ended, story: str) -> Iterator[st
             yield f"nobody looked between {begun:g} and {over:g} s"
 
 
-def report(capsys: pytest.CaptureFixture[str], driver: str, played: list[tuple[Case, Outcome]]) -> None:
+def report(
+    capsys: pytest.CaptureFixture[str], driver: str, played: list[tuple[Case, Outcome]]
+) -> None:
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     for case, outcome in played:
         row = rows[case.kind]
@@ -274,11 +298,18 @@ def report(capsys: pytest.CaptureFixture[str], driver: str, played: list[tuple[C
         row["split"] += outcome.split
         row["again"] += outcome.deliveries > 1
     with capsys.disabled():
-        print(f"\n{driver:34} {'cases':>6} {'held':>6} {'split without watchdog':>24} {'message came again':>20}")
+        print(
+            f"\n{driver:34} {'cases':>6} {'held':>6} {'split without watchdog':>24} {'message came again':>20}"
+        )
         for kind, row in [*rows.items(), ("all", sum(rows.values(), Counter()))]:
-            print(f"{'':10}{kind:24} {row['cases']:>6} {row['held']:>6} {row['split']:>24} {row['again']:>20}")
+            print(
+                f"{'':10}{kind:24} {row['cases']:>6} {row['held']:>6} {row['split']:>24} {row['again']:>20}"
+            )
         ended = Counter(outcome.status for _, outcome in played)
-        print(f"{'':10}seed {SEED}; ended: " + ", ".join(f"{number} {how}" for how, number in ended.most_common()))
+        print(
+            f"{'':10}seed {SEED}; ended: "
+            + ", ".join(f"{number} {how}" for how, number in ended.most_common())
+        )
 
 
 @pytest.mark.parametrize("driver", ["loop", "machine"])
@@ -294,7 +325,14 @@ def test_whatever_goes_wrong_the_alias_ends_on_one_version_and_is_told_truly(
 
 
 #: Of the state machine's cases, through the interpreter of the real ASL as well.
-INTERPRETED = ["throttled, 4 calls", "throttled, 20 s", "500s, 60 s", "answer lost", "killed before", "killed after"]
+INTERPRETED = [
+    "throttled, 4 calls",
+    "throttled, 20 s",
+    "500s, 60 s",
+    "answer lost",
+    "killed before",
+    "killed after",
+]
 
 
 @pytest.mark.parametrize("number", range(10))

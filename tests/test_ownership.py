@@ -1,4 +1,5 @@
-"""Whose the alias is: the whole table, row by row, and what must hold in every row that one can think of."""
+"""Whose the alias is: the whole table, row by row, and what must hold in every row that one can
+think of."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -51,8 +52,8 @@ def hold(shifted: bool, **more: Any) -> Hold:
     return Hold(**{**held.__dict__, **more})
 
 
-#: After a shift of ours: the alias as it was found; whose it is by what is wanted: to shift, to roll back, to
-#: finalize; and what of ours is to be taken out where it is somebody else's.
+#: After a shift of ours: the alias as it was found; whose it is by what is wanted: to shift, to
+#: roll back, to finalize; and what of ours is to be taken out where it is somebody else's.
 AFTER_A_SHIFT = """
 7  our weight       ours          OURS        OURS       OURS        weight stamp
 7  our weight       none          OURS        OURS       OURS        weight
@@ -131,7 +132,9 @@ def test_a_shift_whose_answer_was_lost_is_as_wanted_when_it_is_read_back() -> No
 EVERYTHING = list(product((True, False), WANTS, "789", ROUTINGS, STAMPS, (True, False)))
 
 
-def test_the_original_s_weight_beside_the_new_version_is_aws_s_own_only_with_provisioned_concurrency() -> None:
+def test_the_original_s_weight_beside_the_new_version_is_aws_s_own_only_with_provisioned_concurrency() -> (
+    None
+):
     for stamp, whose in {"none": Whose.AS_WANTED, "ours": Whose.PROMOTED}.items():
         snapshot = found("8", "the original's", stamp)
         assert judge(hold(True), WANTS["finalize"], snapshot, NOW, provisioned=True).whose is whose
@@ -156,7 +159,11 @@ def test_only_what_is_ours_or_free_may_be_written_over() -> None:
         counted += 1
         assert version == "7", "nobody's version is written over"
         if snapshot.routing:
-            assert shifted and routing in ("our weight", "the next weight") and stamp in ("ours", "none")
+            assert (
+                shifted
+                and routing in ("our weight", "the next weight")
+                and stamp in ("ours", "none")
+            )
         elif shifted or stamp == "ours":
             assert want == "roll back", "what was taken back is not taken again"
     assert counted > 20
@@ -165,14 +172,18 @@ def test_only_what_is_ours_or_free_may_be_written_over() -> None:
 def test_another_rollout_s_split_is_never_ours_whatever_its_weight() -> None:
     for shifted, want, version, routing, _, provisioned in EVERYTHING:
         for stamp in ("another's", "a dead one's"):
-            finding = judge(hold(shifted), WANTS[want], found(version, routing, stamp), NOW, provisioned)
+            finding = judge(
+                hold(shifted), WANTS[want], found(version, routing, stamp), NOW, provisioned
+            )
             assert not finding.something_of_ours
             assert finding.whose is not Whose.OURS or not ROUTINGS[routing]
 
 
 def test_as_wanted_is_never_said_of_a_stamp_or_a_routing_that_is_not_wanted() -> None:
     for shifted, want, version, routing, stamp, provisioned in EVERYTHING:
-        finding = judge(hold(shifted), WANTS[want], found(version, routing, stamp), NOW, provisioned)
+        finding = judge(
+            hold(shifted), WANTS[want], found(version, routing, stamp), NOW, provisioned
+        )
         if finding.whose is Whose.AS_WANTED:
             assert stamp == "none" and want != "shift"
             assert version == ("8" if want == "finalize" else "7")
@@ -184,13 +195,23 @@ def test_as_wanted_is_never_said_of_a_stamp_or_a_routing_that_is_not_wanted() ->
 
 @pytest.mark.parametrize(
     ("sent", "shown"),
-    [(1 / 3, 0.33), (1 / 3, 0.3333), (2 / 3, 0.67), (2 / 3, 0.66), (2 / 3, 0.6667), (0.001, 0.0), (1.9e-6, 0.0)],
+    [
+        (1 / 3, 0.33),
+        (1 / 3, 0.3333),
+        (2 / 3, 0.67),
+        (2 / 3, 0.66),
+        (2 / 3, 0.6667),
+        (0.001, 0.0),
+        (1.9e-6, 0.0),
+    ],
 )
 def test_a_weight_of_which_aws_keeps_fewer_digits_is_still_ours(sent: float, shown: float) -> None:
     assert same_weight(sent, sent) and same_weight(sent, shown)
 
 
-@pytest.mark.parametrize(("sent", "other"), [(0.33, 0.3), (0.33, 0.34), (0.3, 0.31), (1 / 3, 0.335), (0.5, 0.6)])
+@pytest.mark.parametrize(
+    ("sent", "other"), [(0.33, 0.3), (0.33, 0.34), (0.3, 0.31), (1 / 3, 0.335), (0.5, 0.6)]
+)
 def test_a_weight_that_somebody_set_beside_ours_is_not_ours(sent: float, other: float) -> None:
     assert not same_weight(sent, other)
 

@@ -1,4 +1,5 @@
-"""The same stories through the loop and through the real ASL: the alias goes the same ways, the errors are the same."""
+"""The same stories through the loop and through the real ASL: the alias goes the same ways, the
+errors are the same."""
 
 import json
 from collections.abc import Callable
@@ -50,7 +51,13 @@ def _split_by_hand(world: World) -> None:
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 AT_ONCE = {"delay": -60.0}  # published while the minute lasts
 
-_LIMIT = {"namespace": "Shop", "name": "Duration", "dimensions": {"of": "{version}"}, "stat": "p99", "above": 500}
+_LIMIT = {
+    "namespace": "Shop",
+    "name": "Duration",
+    "dimensions": {"of": "{version}"},
+    "stat": "p99",
+    "above": 500,
+}
 
 
 def _checked(
@@ -87,25 +94,37 @@ def _alarms(*states: tuple[float, str]) -> Callable[[World], None]:
 STORIES = {
     "healthy": Story("SUCCEEDED"),
     "healthy, every type": Story("SUCCEEDED", {"type": "Linear30PercentEvery1Minute"}),
-    "healthy, own weights, interval 0": Story("SUCCEEDED", {"weights": [0.01, 0.5, 1], "interval": 0}),
+    "healthy, own weights, interval 0": Story(
+        "SUCCEEDED", {"weights": [0.01, 0.5, 1], "interval": 0}
+    ),
     "failing from the first call": Story("HealthCheckFailed", world={"errors": {"8": 0.5}}),
     "failing from the second step on": Story("HealthCheckFailed", during=_errs_from(70)),
     "failing between two looks": Story("HealthCheckFailed", world=AT_ONCE, during=_errs_from(100)),
     "failing only at full weight": Story("HealthCheckFailed", during=_errs_from(185)),
-    "failing, found in settling": Story("HealthCheckFailed", {"steps": 5, "interval": 10}, {"errors": {"8": 1.0}}),
-    "failing, unchecked": Story("SUCCEEDED", {**STEPS, "health-check": False}, {"errors": {"8": 1.0}}),
+    "failing, found in settling": Story(
+        "HealthCheckFailed", {"steps": 5, "interval": 10}, {"errors": {"8": 1.0}}
+    ),
+    "failing, unchecked": Story(
+        "SUCCEEDED", {**STEPS, "health-check": False}, {"errors": {"8": 1.0}}
+    ),
     "no traffic": Story("SUCCEEDED", world={"rate": 0.0}),
     "already deployed": Story("SUCCEEDED", {**STEPS, "new-version": "7"}),
     "split by hand": Story("AliasBusy", during=_split_by_hand),
     "no such alias": Story("InvalidRollout", {**STEPS, "alias-name": "absent"}),
     "no such version": Story("InvalidRollout", {**STEPS, "new-version": "77"}),
     "misspelt key": Story("InvalidRollout", {**STEPS, "setps": 1}),
-    "too long for a year": Story("RolloutTooLong", {"steps": 10, "interval": 30_000_000, "hand-over": False}),
+    "too long for a year": Story(
+        "RolloutTooLong", {"steps": 10, "interval": 30_000_000, "hand-over": False}
+    ),
     "two roles": Story("InvalidRollout", during=_set(roles={"7": "one", "8": "other"})),
     "taken back": Story("AliasChanged", during=_operator(100, **UNSPLIT)),
-    "taken back, words and all": Story("AliasChanged", during=_operator(100, Description="Mine", **UNSPLIT)),
+    "taken back, words and all": Story(
+        "AliasChanged", during=_operator(100, Description="Mine", **UNSPLIT)
+    ),
     "promoted by hand": Story("SUCCEEDED", during=_operator(100, FunctionVersion="8", **UNSPLIT)),
-    "moved to a third version": Story("AliasChanged", during=_operator(100, FunctionVersion="9", **UNSPLIT)),
+    "moved to a third version": Story(
+        "AliasChanged", during=_operator(100, FunctionVersion="9", **UNSPLIT)
+    ),
     "words edited": Story("SUCCEEDED", during=_operator(100, Description="Mine")),
     "CalculateWeights throttled": Story("SUCCEEDED", during=_fault("throttled", 0, 2, 4)),
     "CalculateWeights denied": Story("InvalidRollout", during=_fault("denied", 2)),
@@ -117,26 +136,43 @@ STORIES = {
     "HealthCheck's GetAlias broken": Story("SUCCEEDED", during=_fault("broken", 4)),
     "HealthCheck's GetMetricData throttled": Story("SUCCEEDED", during=_fault("throttled", 5, 7)),
     "nothing seen of a whole step": Story(
-        "HealthCheckInconclusive", during=lambda world: setattr(world, "down", ("broken", 1.0, 80.0))
+        "HealthCheckInconclusive",
+        during=lambda world: setattr(world, "down", ("broken", 1.0, 80.0)),
     ),
-    "any, given as an object": _checked("HealthCheckFailed", {"errors": "any"}, {"errors": {"8": 0.3}}),
+    "any, given as an object": _checked(
+        "HealthCheckFailed", {"errors": "any"}, {"errors": {"8": 0.3}}
+    ),
     "within the rate": _checked("SUCCEEDED", {"errors": 0.05}, {"errors": {"8": 0.01}}),
     "above the rate": _checked("HealthCheckFailed", {"errors": 0.01}, {"errors": {"8": 0.3}}),
-    "both err alike": _checked("SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 0.1, "8": 0.1}}),
-    "the fix of what always failed": _checked("SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 1.0}}),
-    "the new one errs more": _checked("HealthCheckFailed", {"errors": "baseline"}, {"errors": {"7": 0.01, "8": 0.3}}),
+    "both err alike": _checked(
+        "SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 0.1, "8": 0.1}}
+    ),
+    "the fix of what always failed": _checked(
+        "SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 1.0}}
+    ),
+    "the new one errs more": _checked(
+        "HealthCheckFailed", {"errors": "baseline"}, {"errors": {"7": 0.01, "8": 0.3}}
+    ),
     "failing only at full weight, guarded": _checked(
         "HealthCheckFailed", {"errors": "baseline", "settle": 180}, during=_errs_from(185)
     ),
     "no traffic to compare": _checked("SUCCEEDED", {"errors": "baseline"}, {"rate": 0.0}),
-    "a metric above its limit": _checked("HealthCheckFailed", {"metrics": [_LIMIT]}, during=_measured(600)),
-    "a metric within its limit": _checked("SUCCEEDED", {"metrics": [_LIMIT]}, during=_measured(400)),
+    "a metric above its limit": _checked(
+        "HealthCheckFailed", {"metrics": [_LIMIT]}, during=_measured(600)
+    ),
+    "a metric within its limit": _checked(
+        "SUCCEEDED", {"metrics": [_LIMIT]}, during=_measured(400)
+    ),
     "a metric without data": _checked("SUCCEEDED", {"metrics": [_LIMIT]}),
     "an alarm that is fine": _checked("SUCCEEDED", {"alarms": ["a"]}, during=_alarms((0, "OK"))),
-    "an alarm goes off": _checked("HealthCheckFailed", {"alarms": ["a"]}, during=_alarms((0, "OK"), (100, "ALARM"))),
+    "an alarm goes off": _checked(
+        "HealthCheckFailed", {"alarms": ["a"]}, during=_alarms((0, "OK"), (100, "ALARM"))
+    ),
     "an alarm of before": _checked("SUCCEEDED", {"alarms": ["a"]}, during=_alarms((0, "ALARM"))),
     "an alarm goes off again": _checked(
-        "HealthCheckFailed", {"alarms": ["a"]}, during=_alarms((0, "ALARM"), (70, "OK"), (130, "ALARM"))
+        "HealthCheckFailed",
+        {"alarms": ["a"]},
+        during=_alarms((0, "ALARM"), (70, "OK"), (130, "ALARM")),
     ),
     "an alarm is deleted": _checked(
         "HealthCheckInconclusive",
@@ -146,16 +182,28 @@ STORIES = {
     "no such alarm": _checked("InvalidRollout", {"alarms": ["a"]}),
     "a smoke test": _checked("SUCCEEDED", {"smoke-test": {"path": "/"}}),
     "a smoke test that fails": _checked(
-        "HealthCheckFailed", {"smoke-test": {}}, during=_set(smoke=lambda payload: b'{"errorMessage": "no"}')
+        "HealthCheckFailed",
+        {"smoke-test": {}},
+        during=_set(smoke=lambda payload: b'{"errorMessage": "no"}'),
     ),
     "a smoke test without an answer": _checked(
-        "HealthCheckFailed", {"smoke-test": {}}, during=_set(smoke=lambda payload: ReadTimeoutError(endpoint_url="x"))
+        "HealthCheckFailed",
+        {"smoke-test": {}},
+        during=_set(smoke=lambda payload: ReadTimeoutError(endpoint_url="x")),
     ),
-    "a smoke test denied": _checked("InvalidRollout", {"smoke-test": {}}, during=_fault("denied", 3)),
-    "a smoke test throttled": _checked("RolloutInterrupted", {"smoke-test": {}}, during=_fault("throttled", 3)),
+    "a smoke test denied": _checked(
+        "InvalidRollout", {"smoke-test": {}}, during=_fault("denied", 3)
+    ),
+    "a smoke test throttled": _checked(
+        "RolloutInterrupted", {"smoke-test": {}}, during=_fault("throttled", 3)
+    ),
     "held until enough calls are reported": _checked("SUCCEEDED", {"min-invocations": 50}, steps=3),
-    "held in vain": _checked("HealthCheckInconclusive", {"min-invocations": 50, "hold": 30}, {"rate": 0.1}),
-    "no traffic where some is asked for": _checked("HealthCheckInconclusive", {"min-invocations": 1}, {"rate": 0.0}),
+    "held in vain": _checked(
+        "HealthCheckInconclusive", {"min-invocations": 50, "hold": 30}, {"rate": 0.1}
+    ),
+    "no traffic where some is asked for": _checked(
+        "HealthCheckInconclusive", {"min-invocations": 1}, {"rate": 0.0}
+    ),
     "settling for no time": _checked("SUCCEEDED", {"settle": 0}),
     "looking every 5 s": _checked("HealthCheckFailed", {"every": 5}, {"errors": {"8": 0.3}}),
     "all of it": _checked(
@@ -202,8 +250,13 @@ def test_the_loop_and_the_state_machine_end_alike(name: str) -> None:
     assert machine.alias.answer() | {"RevisionId": ""} == loop.alias.answer() | {"RevisionId": ""}
     if ended == "SUCCEEDED":
         status = ("status", "original-version", "new-version", "weights")
-        assert [execution.output["rollout"][key] for key in status] == [result["rollout"][key] for key in status]
-        warnings = [[each[:40] for each in told["rollout"]["warnings"]] for told in (execution.output, result)]
+        assert [execution.output["rollout"][key] for key in status] == [
+            result["rollout"][key] for key in status
+        ]
+        warnings = [
+            [each[:40] for each in told["rollout"]["warnings"]]
+            for told in (execution.output, result)
+        ]
         assert warnings[0] == warnings[1]
     else:
         assert execution.cause is not None

@@ -1,4 +1,5 @@
-"""The picture in docs/state-machine.md shows the state machine as it is: every state, every transition."""
+"""The picture in docs/state-machine.md shows the state machine as it is: every state, every
+transition."""
 
 import copy
 import json
@@ -56,12 +57,16 @@ def test_the_page_shows_the_state_machine_of_today() -> None:
 
 
 def test_every_state_is_drawn_and_nothing_else() -> None:
-    drawn = {end for source, target, _ in arrows(picture.draw(DEFINITION)) for end in (source, target)}
+    drawn = {
+        end for source, target, _ in arrows(picture.draw(DEFINITION)) for end in (source, target)
+    }
     assert drawn == {*DEFINITION["States"], "[*]"}
 
 
 def test_every_transition_is_drawn_and_nothing_else() -> None:
-    there = Counter((name, target) for name, state in DEFINITION["States"].items() for target in targets(state))
+    there = Counter(
+        (name, target) for name, state in DEFINITION["States"].items() for target in targets(state)
+    )
     drawn = Counter((source, target) for source, target, _ in arrows(picture.draw(DEFINITION)))
     assert drawn == there + Counter([("[*]", DEFINITION["StartAt"])])
 
@@ -85,7 +90,9 @@ def test_an_arrow_says_when(arrow: tuple[str, str, str]) -> None:
 
 def test_a_state_more_is_noticed() -> None:
     drawn = arrows(picture.draw(longer()))
-    assert {("IsFullyWeighted", "Bake", "current-weight = 1"), ("Bake", "Finalize", "")} <= set(drawn)
+    assert {("IsFullyWeighted", "Bake", "current-weight = 1"), ("Bake", "Finalize", "")} <= set(
+        drawn
+    )
     assert picture.renewed(PAGE, longer()) != PAGE
 
 

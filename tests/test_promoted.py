@@ -1,4 +1,5 @@
-"""The new version is promoted by hand at awkward moments: it is a success, told once, and the execution ends so."""
+"""The new version is promoted by hand at awkward moments: it is a success, told once, and the
+execution ends so."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,13 @@ from tests.machine import Machine
 from tests.test_takeover import left_split
 from tests.world import WORDS, World
 
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 3, "interval": 30}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 3,
+    "interval": 30,
+}
 PROMOTE: dict[str, Any] = {
     "FunctionVersion": "8",
     "RoutingConfig": {"AdditionalVersionWeights": {}},
@@ -19,7 +26,9 @@ PROMOTE: dict[str, Any] = {
 
 
 def endings(world: World) -> list[str]:
-    return [event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")]
+    return [
+        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
+    ]
 
 
 def run(driver: str, world: World) -> dict[str, Any]:
@@ -73,7 +82,9 @@ def test_promoted_just_before_any_look(look: int, driver: str) -> None:
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize(("write", "status"), [(0, "ALREADY_DEPLOYED"), (1, "SUCCEEDED")])
-def test_promoted_in_preflight_beside_an_abandoned_split(write: int, status: str, driver: str) -> None:
+def test_promoted_in_preflight_beside_an_abandoned_split(
+    write: int, status: str, driver: str
+) -> None:
     """While the dead rollout's split is being rolled back, or just after it was."""
     world = left_split("8", until=-100)
     promoted = PromotedAt("UpdateAlias", write, PROMOTE, rate=0)
@@ -87,7 +98,8 @@ def test_promoted_in_preflight_beside_an_abandoned_split(write: int, status: str
 
 @pytest.mark.parametrize("name", ["UpdateWeight", "HealthCheck", "Finalize"])
 def test_promoted_while_a_task_fails_for_good(name: str) -> None:
-    """Its sandbox dies at every attempt; Rollback finds the new version promoted: one ending, and the execution's."""
+    """Its sandbox dies at every attempt; Rollback finds the new version promoted: one ending, and
+    the execution's."""
 
     class Dying(Machine):
         def _invoke(self, task: Any) -> Any:
@@ -110,7 +122,8 @@ def test_promoted_while_a_task_fails_for_good(name: str) -> None:
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("provisioned", [True, False])
 def test_the_original_s_share_beside_the_new_version(provisioned: bool, driver: str) -> None:
-    """AWS adds it by itself where the alias has provisioned concurrency; elsewhere it is somebody's own canary."""
+    """AWS adds it by itself where the alias has provisioned concurrency; elsewhere it is somebody's
+    own canary."""
     canary = {"FunctionVersion": "8", "RoutingConfig": {"AdditionalVersionWeights": {"7": 0.6}}}
     world = World(rate=0)
     world.provisioned = provisioned
@@ -123,4 +136,8 @@ def test_the_original_s_share_beside_the_new_version(provisioned: bool, driver: 
     else:
         assert Machine(world, EVENT).run().error == "AliasChanged"
     assert endings(world) == ["SUCCEEDED" if provisioned else "AliasChanged"]
-    assert (world.alias.version, world.alias.routing, world.alias.description) == ("8", {"7": 0.6}, WORDS)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (
+        "8",
+        {"7": 0.6},
+        WORDS,
+    )

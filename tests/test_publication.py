@@ -188,7 +188,8 @@ def test_at_full_weight_the_new_version_alone_is_waited_for(delays: Delays) -> N
 
 
 def test_a_version_beside_which_the_original_is_not_called_is_judged_after_five_minutes() -> None:
-    """It has none from 12:10:07 on, at the second weight; the new version fails from 12:11:07 on."""
+    """It has none from 12:10:07 on, at the second weight; the new version fails from 12:11:07
+    on."""
     world = World(budget=3000)
     world.at(660, lambda: world.errors.update({"8": 0.5}))
     assert ended(world, {"weights": [0.5, 0.999999, 1], "interval": 600}) == "HealthCheckFailed"

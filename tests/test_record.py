@@ -1,4 +1,5 @@
-"""The recorded screens in docs/: pictures that stay small, show in dark and light, and are of these commands."""
+"""The recorded screens in docs/: pictures that stay small, show in dark and light, and are of these
+commands."""
 
 import re
 import runpy
@@ -14,9 +15,17 @@ from local.terminal import Frame, Screen
 record: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "record.py")))
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURES = {
-    "rollout.svg": ("$ make rollout FUNCTION=checkout ALIAS=live VERSION=2", "SUCCEEDED", "HealthCheckFailed"),
+    "rollout.svg": (
+        "$ make rollout FUNCTION=checkout ALIAS=live VERSION=2",
+        "SUCCEEDED",
+        "HealthCheckFailed",
+    ),
     "watch-good.svg": ("$ make watch FUNCTION=checkout ALIAS=live", "SUCCEEDED"),
-    "watch-bad.svg": ("$ make watch FUNCTION=checkout ALIAS=live", "HealthCheckFailed", "It was rolled back."),
+    "watch-bad.svg": (
+        "$ make watch FUNCTION=checkout ALIAS=live",
+        "HealthCheckFailed",
+        "It was rolled back.",
+    ),
 }
 
 
@@ -24,7 +33,9 @@ PICTURES = {
 def test_a_picture_is_small_shows_what_it_should_and_no_machine_s_paths(name: str) -> None:
     source = (ROOT / "docs" / name).read_text()
     assert len(source.encode()) < 300_000
-    told = "\n".join("".join(each.itertext()) for each in ElementTree.fromstring(source).iter(f"{SVG}text"))
+    told = "\n".join(
+        "".join(each.itertext()) for each in ElementTree.fromstring(source).iter(f"{SVG}text")
+    )
     assert all(words in told for words in PICTURES[name])
     assert not re.search(r"/(tmp|root|home|usr)/|directory", told)
     assert "prefers-color-scheme: dark" in source and "<script" not in source
@@ -55,5 +66,8 @@ def test_the_reel_stands_on_its_last_frame_where_nothing_moves() -> None:
 def test_frames_that_say_the_same_are_one_and_many_are_thinned_evenly() -> None:
     frames = [Frame(float(at), (str(at // 2),)) for at in range(200)]
     thinned = record.thinned(frames)
-    assert len(thinned) == record.FRAMES and (thinned[0].lines, thinned[-1].lines) == (("0",), ("99",))
+    assert len(thinned) == record.FRAMES and (thinned[0].lines, thinned[-1].lines) == (
+        ("0",),
+        ("99",),
+    )
     assert record.thinned(frames[:6]) == [frames[1], frames[3], frames[5]]

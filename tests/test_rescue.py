@@ -1,4 +1,5 @@
-"""An execution of the state machine ended badly: its split is rolled back, by its event or by the schedule."""
+"""An execution of the state machine ended badly: its split is rolled back, by its event or by the
+schedule."""
 
 import json
 from typing import Any
@@ -17,7 +18,9 @@ SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
 class AbortedIn(Machine):
     """It ends badly as it enters a state for the n-th time; the state's task goes on to its end."""
 
-    def __init__(self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT) -> None:
+    def __init__(
+        self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
+    ) -> None:
         super().__init__(world, event)
         self._in, self._left, self._ends = state, times, status
 
@@ -52,7 +55,11 @@ def test_an_execution_aborted_as_it_rolls_back_or_finalizes_has_done_so() -> Non
         machine = AbortedIn(world, state).run()
         assert machine.status == "ABORTED"
         deliver_all(world, [machine])
-        assert (world.alias.version, world.alias.routing, world.alias.description) == (version, {}, WORDS)
+        assert (world.alias.version, world.alias.routing, world.alias.description) == (
+            version,
+            {},
+            WORDS,
+        )
 
 
 def test_before_calculate_weights_has_ended_there_is_nothing_to_roll_back() -> None:
@@ -65,7 +72,9 @@ def test_before_calculate_weights_has_ended_there_is_nothing_to_roll_back() -> N
     assert set(world.calls[made:]) == {"GetExecutionHistory"}
 
 
-@pytest.mark.parametrize("progress", [1, None, [], {}, {"id": 1}, {"id": "x", "original": "7", "words": ""}])
+@pytest.mark.parametrize(
+    "progress", [1, None, [], {}, {"id": 1}, {"id": "x", "original": "7", "words": ""}]
+)
 def test_a_key_of_the_user_s_that_is_called_progress_misleads_nobody(progress: Any) -> None:
     world = World(rate=0)
     refused = Machine(world, {**EVENT, "weights": [1], "progress": progress}).run()
@@ -99,7 +108,10 @@ def test_what_a_task_still_writes_after_its_execution_was_aborted_is_undone() ->
     world.down = ("throttled", 30, 55)
     machine = AbortedIn(world, "UpdateWeight", times=2).run()
     aborted = (machine.stopped - world.starts).total_seconds()
-    assert world.alias.routing == {"8": 0.67} and aborted + 20 < world.moves[-1][0] < aborted + watchdog.SAFE
+    assert (
+        world.alias.routing == {"8": 0.67}
+        and aborted + 20 < world.moves[-1][0] < aborted + watchdog.SAFE
+    )
     deliver_all(world, [machine])
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
@@ -114,8 +126,12 @@ def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_the_state_machine_is_known")
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
-@pytest.mark.parametrize(("ago", "found"), [(100, False), (179, False), (181, True), (3700, True), (3800, False)])
-def test_the_schedule_finds_executions_that_ended_some_minutes_ago(status: str, ago: float, found: bool) -> None:
+@pytest.mark.parametrize(
+    ("ago", "found"), [(100, False), (179, False), (181, True), (3700, True), (3800, False)]
+)
+def test_the_schedule_finds_executions_that_ended_some_minutes_ago(
+    status: str, ago: float, found: bool
+) -> None:
     world = World(rate=0)
     machine = AbortedIn(world, "Wait", 3, status).run()
     world.advance(ago - (world.now() - machine.stopped).total_seconds())
@@ -148,7 +164,9 @@ def test_executions_that_ended_well_are_left_alone_by_the_schedule() -> None:
 
 
 @pytest.mark.usefixtures("_the_state_machine_is_known")
-def test_a_key_of_the_user_s_that_is_called_progress_keeps_the_schedule_from_no_other_execution() -> None:
+def test_a_key_of_the_user_s_that_is_called_progress_keeps_the_schedule_from_no_other_execution() -> (
+    None
+):
     world = World(rate=0)
     machine = AbortedIn(world, "Wait", 3, "FAILED").run()
     refused = Machine(world, {**EVENT, "weights": [1], "progress": 1}, "refused").run()

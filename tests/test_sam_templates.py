@@ -1,8 +1,8 @@
 """The SAM templates in the docs, as SAM translates them: none takes a reader's alias or its events.
 
-A reader who comes from SAM has an alias in his stack, by `AutoPublishAlias`. Here each template of the
-docs is deployed over such a stack: "before" is the same template with that alias, "after" is what
-the docs say.
+A reader who comes from SAM has an alias in his stack, by `AutoPublishAlias`. Here each template of
+the docs is deployed over such a stack: "before" is the same template with that alias, "after" is
+what the docs say.
 """
 
 import copy

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from deployer.decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RolloutInterrupted
+from deployer.decisions.errors import (
+    DeployError,
+    HealthCheckFailed,
+    InvalidRollout,
+    RolloutInterrupted,
+)
 from deployer.tell import logger
 from tests.test_hand_over import MACHINE, SAMPLE, FakeStepFunctions
 from tests.world import FakeClients, World
@@ -18,7 +23,9 @@ ON_7 = "Alias 'live' of 'checkout' is on version 7."
 
 
 def deployed(world: World, payload: Any = PING, **more: Any) -> dict[str, Any]:
-    told: dict[str, Any] = world.deploy(steps=2, interval=60, health_check={"smoke-test": payload, **more})["rollout"]
+    told: dict[str, Any] = world.deploy(
+        steps=2, interval=60, health_check={"smoke-test": payload, **more}
+    )["rollout"]
     return told
 
 
@@ -33,7 +40,10 @@ def failed(world: World, error: type[DeployError] = HealthCheckFailed, payload: 
 
 def refusing(status: int, code: str, message: str = "Something is wrong.") -> World:
     """A world whose Lambda refuses to invoke version 8."""
-    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return answering(ClientError(answer, "Invoke"))
 
 
@@ -65,7 +75,9 @@ def test_an_empty_object_is_a_payload() -> None:
 
 
 def test_a_function_that_fails_is_told_in_its_own_words() -> None:
-    world = answering(b'{"errorMessage": "No module named pg", "errorType": "Runtime.ImportModuleError"}')
+    world = answering(
+        b'{"errorMessage": "No module named pg", "errorType": "Runtime.ImportModuleError"}'
+    )
     message = failed(world)
     assert message == (
         "The smoke test failed: Version 8 of 'checkout' answered with "
@@ -75,7 +87,13 @@ def test_a_function_that_fails_is_told_in_its_own_words() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b'{"errorMessage": 7}', b'["errorMessage"]', b'"errorMessage"', b"errorMessage <html>", b"errorMessage \xff"],
+    [
+        b'{"errorMessage": 7}',
+        b'["errorMessage"]',
+        b'"errorMessage"',
+        b"errorMessage <html>",
+        b"errorMessage \xff",
+    ],
 )
 def test_a_function_error_of_any_shape_is_a_failed_smoke_test(answer: bytes) -> None:
     assert "The smoke test failed" in failed(answering(answer))
@@ -94,10 +112,18 @@ def test_a_function_that_does_not_answer_in_time_has_failed() -> None:
 @pytest.mark.parametrize(
     ("status", "code"),
     [
-        *((502, "KMSAccessDeniedException"), (502, "InvalidRuntimeException"), (502, "ENILimitReachedException")),
+        *(
+            (502, "KMSAccessDeniedException"),
+            (502, "InvalidRuntimeException"),
+            (502, "ENILimitReachedException"),
+        ),
         *((400, "SnapStartException"), (502, "InvalidZipFileException")),
         # API reference of Invoke: these are the function's own, too, whatever their status.
-        *((403, "EFSMountFailureException"), (408, "EFSMountTimeoutException"), (408, "SnapStartTimeoutException")),
+        *(
+            (403, "EFSMountFailureException"),
+            (408, "EFSMountTimeoutException"),
+            (408, "SnapStartTimeoutException"),
+        ),
     ],
 )
 def test_a_function_that_cannot_be_started_has_failed(status: int, code: str) -> None:
@@ -107,7 +133,10 @@ def test_a_function_that_cannot_be_started_has_failed(status: int, code: str) ->
 
 def test_without_the_permission_it_names_the_parameter_that_gives_it() -> None:
     message = failed(refusing(403, "AccessDeniedException"), InvalidRollout)
-    assert "the template's parameter SmokeTestFunctions" in message and "AccessDeniedException" in message
+    assert (
+        "the template's parameter SmokeTestFunctions" in message
+        and "AccessDeniedException" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +168,9 @@ def test_what_is_refused_for_another_reason_is_not_invoked() -> None:
     assert world.smoked == []
 
 
-def test_what_is_handed_over_is_invoked_by_the_state_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_handed_over_is_invoked_by_the_state_machine_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
     world = World()
     clients = FakeClients(world)
@@ -163,7 +194,10 @@ def test_the_log_never_holds_the_payload() -> None:
 
 
 def test_its_time_must_fit_as_well() -> None:
-    fits: dict[str, Any] = {"steps": 6, "interval": 114}  # 684 s, and 120 s to settle: 36 s of 840 are left
+    fits: dict[str, Any] = {
+        "steps": 6,
+        "interval": 114,
+    }  # 684 s, and 120 s to settle: 36 s of 840 are left
     World(rate=1).deploy(**fits, health_check={"smoke-test": {}})
     with pytest.raises(InvalidRollout, match="and up to 30 s for the smoke test are 840 s"):
         World().deploy(steps=6, interval=115, health_check={"smoke-test": {}})

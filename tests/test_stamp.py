@@ -1,4 +1,5 @@
-"""The stamp in the description: `read` and `write` undo each other, and AWS's 256 characters are enough."""
+"""The stamp in the description: `read` and `write` undo each other, and AWS's 256 characters are
+enough."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +30,9 @@ def stamps(draw: st.DrawFn) -> Stamp:
     step = draw(st.integers(1, steps))
     # The stamp shows three digits of a weight, so that others would not come back.
     weight = 1.0 if step == steps else draw(st.integers(1, 999)) / 1000
-    until = draw(st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1))).replace(microsecond=0, tzinfo=UTC)
+    until = draw(st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1))).replace(
+        microsecond=0, tzinfo=UTC
+    )
     rollout_id = draw(st.text("0123456789abcdef", min_size=12, max_size=12))
     return Stamp(rollout_id, str(draw(st.integers(1, 99_999))), weight, step, steps, until)
 
@@ -62,13 +65,17 @@ def test_words_without_a_stamp_are_left_as_they_are(words: str) -> None:
     assert read(words) == (words, None)
 
 
-@pytest.mark.parametrize("words", ["x" * 256, "🚀" * 128, "é" * 256, "a b " * 64, "a" * 187 + "🚀" * 30])
+@pytest.mark.parametrize(
+    "words", ["x" * 256, "🚀" * 128, "é" * 256, "a b " * 64, "a" * 187 + "🚀" * 30]
+)
 def test_long_words_are_shortened_with_an_ellipsis_while_the_stamp_stands(words: str) -> None:
     shown, stamp = read(write(words, STAMP))
     assert stamp == STAMP
     assert shown.endswith("…") and words.startswith(shown[:-1])
     room = LONGEST_DESCRIPTION - len(PLAIN) - 1
-    assert room - 1 <= units(shown) <= room  # nothing is cut that would have fitted; an emoji is not cut in half
+    assert (
+        room - 1 <= units(shown) <= room
+    )  # nothing is cut that would have fitted; an emoji is not cut in half
     assert shortened(shown, room) == shown
 
 
@@ -82,7 +89,9 @@ def test_long_words_are_shortened_with_an_ellipsis_while_the_stamp_stands(words:
         (f"Trailing space  {PLAIN}", "Trailing space "),
     ],
 )
-def test_a_stamp_is_found_wherever_somebody_has_put_words_around_it(description: str, words: str) -> None:
+def test_a_stamp_is_found_wherever_somebody_has_put_words_around_it(
+    description: str, words: str
+) -> None:
     assert read(description) == (words, STAMP)
 
 
@@ -108,7 +117,9 @@ def test_a_stamp_is_read_behind_words_that_look_like_one(words: str) -> None:
     assert read(write(words, STAMP)) == (words, STAMP)
 
 
-@pytest.mark.parametrize("until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:00Z", "2026-01-05T12:05:00Z"])
+@pytest.mark.parametrize(
+    "until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:00Z", "2026-01-05T12:05:00Z"]
+)
 def test_a_split_whose_stamp_has_not_run_out_is_busy_however_far_off_its_end_is(until: str) -> None:
     world = World()
     world.alias.routing = {"8": 0.3}

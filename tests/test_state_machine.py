@@ -1,4 +1,5 @@
-"""DeployStateMachine where it differs from the loop: long rollouts, tasks run twice, errors of AWS itself."""
+"""DeployStateMachine where it differs from the loop: long rollouts, tasks run twice, errors of AWS
+itself."""
 
 import json
 from typing import Any
@@ -33,7 +34,9 @@ def _executed(payload: dict[str, Any]) -> tuple[World, Any]:
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_long_rollout_stays_within_the_limits_and_the_docs_tell_its_longest_gap(name: str) -> None:
+def test_a_long_rollout_stays_within_the_limits_and_the_docs_tell_its_longest_gap(
+    name: str,
+) -> None:
     payload = LONG[name]
     world, execution = _executed(payload)
     assert execution.status == "SUCCEEDED"
@@ -60,11 +63,17 @@ def _length(seconds: float) -> str:
 
 
 def test_a_look_of_a_year_s_rollout_asks_for_few_data_points() -> None:
-    """With four queries of its own and eleven limits; CloudWatch answers at most 100,800 data points a request."""
+    """With four queries of its own and eleven limits; CloudWatch answers at most 100,800 data
+    points a request."""
     world = World(rate=0.0)
     cloudwatch = AlteredCloudWatch(world, lambda number, answer: answer)
     limit = {"namespace": "Shop", "name": "Failures", "dimensions": {}, "stat": "Sum", "above": 3}
-    payload = {**GOOD, "weights": [0.5, 1], "interval": 182 * DAY, "health-check": {"metrics": [limit] * 11}}
+    payload = {
+        **GOOD,
+        "weights": [0.5, 1],
+        "interval": 182 * DAY,
+        "health-check": {"metrics": [limit] * 11},
+    }
 
     def invoke(task: Any) -> Any:
         return workflow.task(task, FakeClients(world, cloudwatch=cloudwatch, budget=120))
@@ -72,7 +81,9 @@ def test_a_look_of_a_year_s_rollout_asks_for_few_data_points() -> None:
     assert interpret(DEFINITION, payload, invoke, world.advance, "run").status == "SUCCEEDED"
     assert world.history == [0.5, 1.0, "8"] and world.time > 364 * DAY
     points = [
-        len(request["MetricDataQueries"]) * (request["EndTime"] - request["StartTime"]).total_seconds() / 60
+        len(request["MetricDataQueries"])
+        * (request["EndTime"] - request["StartTime"]).total_seconds()
+        / 60
         for request in cloudwatch.asked
     ]
     assert len(cloudwatch.asked[0]["MetricDataQueries"]) == 15
@@ -81,9 +92,14 @@ def test_a_look_of_a_year_s_rollout_asks_for_few_data_points() -> None:
 
 @pytest.mark.parametrize(
     ("checks", "ends"),
-    [({"settle": 3600, "every": 1}, "8"), ({"hold": 7200, "min-invocations": 1, "every": 1, "settle": 3600}, "7")],
+    [
+        ({"settle": 3600, "every": 1}, "8"),
+        ({"hold": 7200, "min-invocations": 1, "every": 1, "settle": 3600}, "7"),
+    ],
 )
-def test_long_settling_and_holding_stay_within_the_limits(checks: dict[str, Any], ends: str) -> None:
+def test_long_settling_and_holding_stay_within_the_limits(
+    checks: dict[str, Any], ends: str
+) -> None:
     world, execution = _executed({"steps": 2, "interval": 60, "health-check": checks})
     assert len(execution.events) < MOST_EVENTS and execution.largest < MOST_BYTES
     assert (world.alias.version, world.alias.routing) == (ends, {})
@@ -96,7 +112,9 @@ NAMES = [f"{number:03}{'x' * 252}" for number in range(100)]
 def test_the_longest_names_of_alarms_stay_within_the_limits() -> None:
     world = World(rate=0.0)
     world.alarms = dict.fromkeys(NAMES, "ALARM")
-    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}})
+    execution = world.execute(
+        DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
+    )
     assert execution.status == "SUCCEEDED" and execution.largest < MOST_BYTES
 
 
@@ -104,7 +122,9 @@ def test_a_reason_that_tells_of_many_alarms_is_no_longer_than_step_functions_tak
     """tests/asl.py is as strict with the cause as AWS."""
     world = World(errors={"8": 1.0})
     world.alarms = dict.fromkeys(NAMES, "ALARM")
-    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}})
+    execution = world.execute(
+        DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
+    )
     assert execution.error == "HealthCheckFailed" and world.history[-1] == "7"
 
 
@@ -123,7 +143,11 @@ def test_what_looks_far_apart_says_so_in_the_warnings() -> None:
 def test_longer_than_364_days_is_refused_with_the_most_that_would_fit() -> None:
     world, execution = _executed({"steps": 13, "interval": 30 * DAY})
     assert execution.error == "RolloutTooLong"
-    assert execution.cause and "an interval of 2419200 s" in execution.cause and "12 times" in execution.cause
+    assert (
+        execution.cause
+        and "an interval of 2419200 s" in execution.cause
+        and "12 times" in execution.cause
+    )
     assert world.writes == 0
 
 
@@ -142,7 +166,10 @@ def test_errors_of_long_ago_are_carried_along_and_not_asked_for_again() -> None:
     world.at(1400, lambda: world.errors.update({"7": 0.0}))
     execution = world.execute(DEFINITION, {**GOOD, "weights": [0.5, 1], "interval": 4000})
     checks = execution.output["rollout"]["checks"]
-    calls = [sum(counts[0] for (version, _), counts in world.counts.items() if version == who) for who in "78"]
+    calls = [
+        sum(counts[0] for (version, _), counts in world.counts.items() if version == who)
+        for who in "78"
+    ]
     assert checks["original"]["errors"] == world.failed_calls["7"] > 50
     assert abs(checks["original"]["invocations"] - calls[0]) < 60
     assert calls[1] - checks["new"]["invocations"] < 2 * 180
@@ -157,14 +184,18 @@ def _with_tasks(world: World, run: Any, **payload: Any) -> Any:
 
         return run(task["task"], do)
 
-    return interpret(DEFINITION, {**GOOD, "steps": 3, "interval": 30, **payload}, invoke, world.advance, "run")
+    return interpret(
+        DEFINITION, {**GOOD, "steps": 3, "interval": 30, **payload}, invoke, world.advance, "run"
+    )
 
 
 TASKS = ["CalculateWeights", "UpdateWeight", "HealthCheck", "Finalize"]
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("error", ["Lambda.Unknown", "Lambda.TooManyRequestsException", "Sandbox.Timedout"])
+@pytest.mark.parametrize(
+    "error", ["Lambda.Unknown", "Lambda.TooManyRequestsException", "Sandbox.Timedout"]
+)
 def test_every_task_may_be_run_twice(name: str, error: str) -> None:
     """Its answer is lost after it has done its work; the state machine runs it again."""
     world, lost = World(), set()
@@ -178,7 +209,11 @@ def test_every_task_may_be_run_twice(name: str, error: str) -> None:
 
     execution = _with_tasks(world, run)
     assert execution.status == "SUCCEEDED" and lost == {name}
-    distinct = [move for move, before in zip(world.history, [None, *world.history], strict=False) if move != before]
+    distinct = [
+        move
+        for move, before in zip(world.history, [None, *world.history], strict=False)
+        if move != before
+    ]
     assert distinct == [0.33, 0.67, 1.0, "8"]
     assert world.alias.description == WORDS
 
@@ -186,7 +221,8 @@ def test_every_task_may_be_run_twice(name: str, error: str) -> None:
 @pytest.mark.parametrize("name", ["UpdateWeight", "HealthCheck", "Finalize"])
 @pytest.mark.parametrize("done", [True, False])
 def test_a_task_that_fails_for_good_is_rolled_back(name: str, done: bool) -> None:
-    """Whether or not it did its work before; after a finalize there is nothing to roll back, and it is a success."""
+    """Whether or not it did its work before; after a finalize there is nothing to roll back, and it
+    is a success."""
     world = World()
 
     def run(task: str, do: Any) -> Any:
@@ -198,12 +234,21 @@ def test_a_task_that_fails_for_good_is_rolled_back(name: str, done: bool) -> Non
 
     execution = _with_tasks(world, run)
     if name == "Finalize" and done:
-        assert (execution.status, execution.output["rollout"]["status"]) == ("SUCCEEDED", "SUCCEEDED")
-        assert (world.alias.version, world.alias.routing, world.alias.description) == ("8", {}, WORDS)
+        assert (execution.status, execution.output["rollout"]["status"]) == (
+            "SUCCEEDED",
+            "SUCCEEDED",
+        )
+        assert (world.alias.version, world.alias.routing, world.alias.description) == (
+            "8",
+            {},
+            WORDS,
+        )
         return
     assert (execution.status, execution.error) == ("FAILED", "RolloutInterrupted")
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
-    assert execution.cause and execution.cause.endswith("Alias 'live' of 'checkout' is on version 7.")
+    assert execution.cause and execution.cause.endswith(
+        "Alias 'live' of 'checkout' is on version 7."
+    )
     assert "Lambda.ServiceException" in execution.cause
 
 
@@ -225,7 +270,9 @@ def test_a_rollback_that_never_succeeds_ends_in_fail_with_the_command() -> None:
     assert "untouched" not in execution.cause and "neither read nor changed" not in execution.cause
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", 7, {}, {"progress": 1}, {"Error": "x"}, {**GOOD, "steps": 0}])
+@pytest.mark.parametrize(
+    "payload", [None, [], "x", 7, {}, {"progress": 1}, {"Error": "x"}, {**GOOD, "steps": 0}]
+)
 def test_bad_input_is_invalid_and_touches_nothing(payload: Any) -> None:
     world = World()
     execution = world.execute(DEFINITION, payload)

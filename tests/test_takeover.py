@@ -1,4 +1,5 @@
-"""Somebody else moves the alias, edits its words, or deploys at the same time: nobody's work is overwritten."""
+"""Somebody else moves the alias, edits its words, or deploys at the same time: nobody's work is
+overwritten."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +7,13 @@ from typing import Any
 import pytest
 
 from deployer.decisions import stamp
-from deployer.decisions.errors import AliasBusy, AliasChanged, DeployError, HealthCheckFailed, InvalidRollout
+from deployer.decisions.errors import (
+    AliasBusy,
+    AliasChanged,
+    DeployError,
+    HealthCheckFailed,
+    InvalidRollout,
+)
 from deployer.decisions.stamp import Stamp
 from tests.turns import SharedWorld
 from tests.world import WORDS, World
@@ -27,10 +34,16 @@ def operator(at: float, **request: Any) -> World:
 
 
 def left_split(version: str, until: float, weight: float = 0.3, words: str = WORDS) -> World:
-    """A world that starts with a stamped split, whose deployer has ended by `until`, in seconds from now."""
+    """A world that starts with a stamped split, whose deployer has ended by `until`, in seconds
+    from now."""
     world = World()
     mark = Stamp(
-        "cccccccccccc", version, weight, 3, 10, (world.now() + timedelta(seconds=until)).replace(microsecond=0)
+        "cccccccccccc",
+        version,
+        weight,
+        3,
+        10,
+        (world.now() + timedelta(seconds=until)).replace(microsecond=0),
     )
     world.alias.routing = {version: weight}
     world.alias.description = stamp.write(words, mark)
@@ -64,7 +77,9 @@ def test_an_operator_who_takes_it_back_with_words_of_their_own_is_left_alone() -
 
 
 @pytest.mark.parametrize("description", [{}, {"Description": "Promoted by Kim"}])
-def test_an_operator_promotes_by_hand_and_it_is_a_success_that_says_so(description: dict[str, str]) -> None:
+def test_an_operator_promotes_by_hand_and_it_is_a_success_that_says_so(
+    description: dict[str, str],
+) -> None:
     world = operator(100, FunctionVersion="8", **UNSPLIT, **description)
     told = deploy(world)
     assert world.history == [0.2, 0.4, "8", *([] if description else ["8"])]
@@ -79,12 +94,15 @@ def test_an_operator_promotes_by_hand_and_it_is_a_success_that_says_so(descripti
 def test_an_operator_who_comes_just_before_the_rollback_of_a_failing_version_is_respected(
     version: str, error: type[DeployError]
 ) -> None:
-    """Also on the failing version itself: somebody wants it all the same, but that is not called a success."""
+    """Also on the failing version itself: somebody wants it all the same, but that is not called a
+    success."""
     failing = World(errors={"8": 1.0})
     with pytest.raises(HealthCheckFailed):
         deploy(failing)
     world = World(errors={"8": 1.0})
-    world.at(failing.moves[-1][0] - 0.01, lambda: world.update_alias(FunctionVersion=version, **UNSPLIT))
+    world.at(
+        failing.moves[-1][0] - 0.01, lambda: world.update_alias(FunctionVersion=version, **UNSPLIT)
+    )
     with pytest.raises(error, match=r"Version 8 had .* errors") as failed:
         deploy(world)
     # The second move takes our stamp out.
@@ -111,15 +129,18 @@ def test_an_operator_who_leaves_our_weight_beside_a_third_version_gets_it_taken_
 
 
 @pytest.mark.parametrize(("version", "weight"), [("8", 0.77), ("8", 0.6), ("9", 0.4)])
-def test_a_weight_that_an_operator_sets_is_left_and_our_stamp_is_taken_out(version: str, weight: float) -> None:
+def test_a_weight_that_an_operator_sets_is_left_and_our_stamp_is_taken_out(
+    version: str, weight: float
+) -> None:
     """0.6 would have been the next weight: a rollout has written only those up to its own step."""
     world = operator(100, **split(version, weight))
     with pytest.raises(AliasChanged) as changed:
         deploy(world)
     assert world.moves[-1][1:] == ("7", {version: weight})
     assert world.alias.description == WORDS
-    assert f"it sends {weight * 100:g} % of its calls to version {version}, the rest to version 7." in str(
-        changed.value
+    assert (
+        f"it sends {weight * 100:g} % of its calls to version {version}, the rest to version 7."
+        in str(changed.value)
     )
 
 
@@ -136,7 +157,9 @@ def test_a_takeover_while_a_shift_is_on_its_way_is_noticed_by_the_shift(at: floa
 @pytest.mark.parametrize("at", [second / 2 for second in range(1, 800, 7)])
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("version", ["7", "8", "9"])
-def test_whenever_an_operator_moves_the_alias_it_stays_there(version: str, kept: bool, at: float) -> None:
+def test_whenever_an_operator_moves_the_alias_it_stays_there(
+    version: str, kept: bool, at: float
+) -> None:
     words = {} if kept else {"Description": "Mine"}
     world = operator(at, FunctionVersion=version, **UNSPLIT, **words)
     try:
@@ -156,7 +179,9 @@ def test_an_alias_deleted_in_the_middle_is_told() -> None:
     with pytest.raises(AliasChanged, match="Somebody deleted the alias") as changed:
         deploy(world)
     assert world.history == [0.2, 0.4]
-    assert "Alias 'live' of 'checkout' could not be read (ResourceNotFoundException)" in str(changed.value)
+    assert "Alias 'live' of 'checkout' could not be read (ResourceNotFoundException)" in str(
+        changed.value
+    )
 
 
 @pytest.mark.parametrize("at", [second / 2 for second in range(1, 700, 11)])
@@ -172,7 +197,12 @@ def test_an_alias_deleted_at_any_time_is_told(at: float) -> None:
 
 def test_words_edited_beside_the_stamp_survive_and_the_rollout_goes_on() -> None:
     world = World()
-    world.at(100, lambda: world.update_alias(Description=world.alias.description.replace(WORDS, "Owned by Kim now")))
+    world.at(
+        100,
+        lambda: world.update_alias(
+            Description=world.alias.description.replace(WORDS, "Owned by Kim now")
+        ),
+    )
     assert deploy(world)["rollout"]["status"] == "SUCCEEDED"
     assert world.history == [0.2, 0.4, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == "Owned by Kim now"
@@ -189,10 +219,14 @@ def test_a_description_replaced_as_a_whole_survives_and_the_stamp_comes_back() -
     assert world.alias.description == "Owned by Kim now"
 
 
-@pytest.mark.parametrize("at", [second / 2 for second in range(1, 800, 7)] + [60.25, 60.3, 120.3, 120.35, 300.35])
+@pytest.mark.parametrize(
+    "at", [second / 2 for second in range(1, 800, 7)] + [60.25, 60.3, 120.3, 120.35, 300.35]
+)
 @pytest.mark.parametrize("replaced", [True, False])
 @pytest.mark.parametrize("error_rate", [0.0, 0.05])
-def test_words_edited_at_any_time_survive_success_and_rollback(error_rate: float, replaced: bool, at: float) -> None:
+def test_words_edited_at_any_time_survive_success_and_rollback(
+    error_rate: float, replaced: bool, at: float
+) -> None:
     world = World(errors={"8": error_rate})
 
     def edit() -> None:
@@ -226,28 +260,41 @@ def test_a_second_invocation_is_told_how_far_the_first_is_and_the_first_ends_wel
     assert deploy(world)["rollout"]["status"] == "SUCCEEDED"
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == WORDS
-    assert "Rollout 0123456789ab of version 8 runs on this alias: weight 0.6, step 3 of 5." in second[0]
-    assert second[0].endswith("is split: it sends 60 % of its calls to version 8, the rest to version 7.")
+    assert (
+        "Rollout 0123456789ab of version 8 runs on this alias: weight 0.6, step 3 of 5."
+        in second[0]
+    )
+    assert second[0].endswith(
+        "is split: it sends 60 % of its calls to version 8, the rest to version 7."
+    )
 
 
-@pytest.mark.parametrize("later", [0.0, 0.01, 0.049, 0.05, 0.051, 0.1, 0.149, 0.15, 0.2, 0.25, 1.0, 15.0])
+@pytest.mark.parametrize(
+    "later", [0.0, 0.01, 0.049, 0.05, 0.051, 0.1, 0.149, 0.15, 0.2, 0.25, 1.0, 15.0]
+)
 def test_of_two_started_at_the_same_instant_with_the_same_payload_one_goes_on(later: float) -> None:
     world = SharedWorld()
     ended = world.together(later, steps=5, interval=60)
     goes_on, busy = sorted(ended, key=lambda one: isinstance(one, DeployError))
     assert isinstance(goes_on, dict) and goes_on["rollout"]["status"] == "SUCCEEDED"
-    assert isinstance(busy, AliasBusy) and "runs on this alias: weight 0.2, step 1 of 5." in str(busy)
+    assert isinstance(busy, AliasBusy) and "runs on this alias: weight 0.2, step 1 of 5." in str(
+        busy
+    )
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == WORDS
 
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "late", "unsent", "slow"])
 @pytest.mark.parametrize("number", [0, 1, 6, 7, 8, 9, 10, 11])
-def test_of_two_started_at_the_same_instant_at_most_one_goes_on_whatever_is_lost(number: int, fault: str) -> None:
+def test_of_two_started_at_the_same_instant_at_most_one_goes_on_whatever_is_lost(
+    number: int, fault: str
+) -> None:
     world = SharedWorld()
     world.faults = {number: fault}
     ended = world.together(0, steps=5, interval=60)
-    statuses = sorted(type(one).__name__ if isinstance(one, DeployError) else "SUCCEEDED" for one in ended)
+    statuses = sorted(
+        type(one).__name__ if isinstance(one, DeployError) else "SUCCEEDED" for one in ended
+    )
     assert statuses == ["AliasBusy", "SUCCEEDED"]
     assert [move for move in world.history if move != "refused"] == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == WORDS
@@ -282,7 +329,9 @@ def test_an_abandoned_split_on_an_alias_that_is_where_it_should_be_is_rolled_bac
 def test_a_split_with_a_live_stamp_is_busy_and_untouched(until: float) -> None:
     world = left_split("8", until)
     before = world.alias.answer()
-    with pytest.raises(AliasBusy, match=r"Rollout cccccccccccc of version 8 .* weight 0.3, step 3 of 10"):
+    with pytest.raises(
+        AliasBusy, match=r"Rollout cccccccccccc of version 8 .* weight 0.3, step 3 of 10"
+    ):
         deploy(world)
     assert world.alias.answer() == before and world.writes == 0
 
@@ -295,7 +344,9 @@ def test_a_split_without_a_stamp_is_busy_and_untouched(version: str) -> None:
     with pytest.raises(AliasBusy, match="split already, and not by this deployer") as busy:
         deploy(world)
     assert world.alias.answer() == before and world.writes == 0
-    assert str(busy.value).endswith(f"it sends 25 % of its calls to version {version}, the rest to version 7.")
+    assert str(busy.value).endswith(
+        f"it sends 25 % of its calls to version {version}, the rest to version 7."
+    )
 
 
 def test_an_old_stamp_of_another_version_does_not_make_a_split_abandoned() -> None:
@@ -329,7 +380,9 @@ def test_a_stamp_on_an_unsplit_alias_is_litter_and_goes_with_the_next_write(unti
 
 
 @pytest.mark.parametrize("fault", ["", "lost", "broken", "throttled", "unsent"])
-def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_is_no_interference(fault: str) -> None:
+def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_is_no_interference(
+    fault: str,
+) -> None:
     clean = World()
     deploy(clean)
     world = World()
@@ -338,7 +391,8 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
     note = world._note
 
     def provision() -> None:
-        """As AWS does while provisioned concurrency moves over: the alias answers with the original's share."""
+        """As AWS does while provisioned concurrency moves over: the alias answers with the
+        original's share."""
         note()
         if world.alias.version == "8":
             world.alias.routing = {"7": 0.6}
@@ -370,7 +424,9 @@ DESCRIPTIONS = [
 
 @pytest.mark.parametrize("error_rate", [0.0, 1.0])
 @pytest.mark.parametrize("words", DESCRIPTIONS)
-def test_any_description_comes_back_exactly_and_fits_while_stamped(words: str, error_rate: float) -> None:
+def test_any_description_comes_back_exactly_and_fits_while_stamped(
+    words: str, error_rate: float
+) -> None:
     world = World(errors={"8": error_rate})
     world.alias.description = words
     shown: list[str] = []
@@ -400,7 +456,8 @@ def test_words_that_are_shortened_meanwhile_are_not_taken_for_somebody_s_edit(wo
 
 
 def lost_shift(step: int, after: float, **request: Any) -> World:
-    """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect, or just before."""
+    """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect,
+    or just before."""
     clean = World()
     deploy(clean)
     shifts = [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]
@@ -412,8 +469,11 @@ def lost_shift(step: int, after: float, **request: Any) -> World:
 @pytest.mark.parametrize("step", [0, 1, 4])
 @pytest.mark.parametrize("version", ["7", "9"])
 @pytest.mark.parametrize("after", [1.0, 3.9])
-def test_a_takeover_while_a_shift_s_answer_is_lost_is_respected(after: float, version: str, step: int) -> None:
-    """Also at the first shift: our stamp on an unsplit alias tells that the shift took effect and was taken back."""
+def test_a_takeover_while_a_shift_s_answer_is_lost_is_respected(
+    after: float, version: str, step: int
+) -> None:
+    """Also at the first shift: our stamp on an unsplit alias tells that the shift took effect and
+    was taken back."""
     world = lost_shift(step, after, FunctionVersion=version)
     with pytest.raises(AliasChanged):
         deploy(world)

@@ -30,7 +30,9 @@ def resources() -> dict[str, Any]:
     template = yaml_parse((ROOT / "template.yaml").read_text())
     for function in FUNCTIONS:
         template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
-    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = "s3://bucket/definition"
+    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = (
+        "s3://bucket/definition"
+    )
     parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
     return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
 
@@ -42,24 +44,34 @@ def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
 def test_the_function_is_the_one_that_users_know(resources: dict[str, Any]) -> None:
     function = _properties(resources, "SimpleDeployFunction")
     assert function["FunctionName"] == "SimpleDeployFunction"
-    assert (function["Timeout"], function["Runtime"], function["Architectures"]) == (900, "python3.13", ["arm64"])
+    assert (function["Timeout"], function["Runtime"], function["Architectures"]) == (
+        900,
+        "python3.13",
+        ["arm64"],
+    )
     assert resources["DeployStateMachine"]["Type"] == "AWS::StepFunctions::StateMachine"
 
 
-def test_a_failed_rollout_is_not_run_again_on_the_qualifier_that_users_invoke(resources: dict[str, Any]) -> None:
+def test_a_failed_rollout_is_not_run_again_on_the_qualifier_that_users_invoke(
+    resources: dict[str, Any],
+) -> None:
     config = _properties(resources, "SimpleDeployFunctionEventInvokeConfig")
     assert (config["Qualifier"], config["MaximumRetryAttempts"]) == ("$LATEST", 0)
     assert 60 <= config["MaximumEventAgeInSeconds"] <= 900
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_log_group_is_kept_for_a_while_and_collides_with_none(resources: dict[str, Any], name: str) -> None:
+def test_a_log_group_is_kept_for_a_while_and_collides_with_none(
+    resources: dict[str, Any], name: str
+) -> None:
     group = _properties(resources, f"{name}LogGroup")
     assert group == {"RetentionInDays": {"Ref": "LogRetentionInDays"}}
     assert _properties(resources, name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 
-def test_only_the_function_hands_over_and_only_to_our_state_machine(resources: dict[str, Any]) -> None:
+def test_only_the_function_hands_over_and_only_to_our_state_machine(
+    resources: dict[str, Any],
+) -> None:
     variables = _properties(resources, "SimpleDeployFunction")["Environment"]["Variables"]
     assert variables == {
         "DEPLOY_STATE_MACHINE_ARN": {"Ref": "DeployStateMachine"},
@@ -73,20 +85,36 @@ def test_only_the_function_hands_over_and_only_to_our_state_machine(resources: d
     assert statement["Resource"] == {"Ref": "DeployStateMachine"}
 
 
-def test_every_setting_of_the_deployer_is_given_to_the_functions_that_read_it(resources: dict[str, Any]) -> None:
-    given = {name: set(_properties(resources, name).get("Environment", {}).get("Variables", {})) for name in FUNCTIONS}
+def test_every_setting_of_the_deployer_is_given_to_the_functions_that_read_it(
+    resources: dict[str, Any],
+) -> None:
+    given = {
+        name: set(_properties(resources, name).get("Environment", {}).get("Variables", {}))
+        for name in FUNCTIONS
+    }
     assert given["SimpleDeployFunction"] == set(aws.VARIABLES) - {"WATCHDOG_QUEUE_URL"}
-    assert given["WatchdogFunction"] == {"DEPLOY_STATE_MACHINE_ARN", "LEASE_GROUP", "WATCHDOG_QUEUE_URL"}
+    assert given["WatchdogFunction"] == {
+        "DEPLOY_STATE_MACHINE_ARN",
+        "LEASE_GROUP",
+        "WATCHDOG_QUEUE_URL",
+    }
 
 
-def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(resources: dict[str, Any]) -> None:
+def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(
+    resources: dict[str, Any],
+) -> None:
     definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
-    timeouts = {state["TimeoutSeconds"] for state in definition["States"].values() if state["Type"] == "Task"}
+    timeouts = {
+        state["TimeoutSeconds"]
+        for state in definition["States"].values()
+        if state["Type"] == "Task"
+    }
     assert min(timeouts) > _properties(resources, "DeployWorkflowFunction")["Timeout"]
 
 
 def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
-    """The role's own statements, of one policy or of all; those of our managed policies and of others that name it."""
+    """The role's own statements, of one policy or of all; those of our managed policies and of
+    others that name it."""
     properties = _properties(resources, role)
     # The one under a condition counts as well.
     own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
@@ -94,26 +122,37 @@ def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[
     if not policy:
         ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
         policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
-        attached = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::IAM::Policy"]
+        attached = [
+            resource["Properties"]
+            for resource in resources.values()
+            if resource["Type"] == "AWS::IAM::Policy"
+        ]
         policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
     return [statement for document in policies for statement in document["Statement"]]
 
 
 def _actions(statements: list[dict[str, Any]]) -> set[str]:
     actions = [statement["Action"] for statement in statements]
-    return {each for action in actions for each in (action if isinstance(action, list) else [action])}
+    return {
+        each for action in actions for each in (action if isinstance(action, list) else [action])
+    }
 
 
-#: What the platform itself does in a function's name: its log, an asynchronous invocation's record, polling a queue.
+#: What the platform itself does in a function's name: its log, an asynchronous invocation's record,
+#: polling a queue.
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 ON_FAILURE = {"sns:Publish", "sqs:SendMessage"}
 POLL = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 
 SERVICES = {
-    **dict.fromkeys(("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"),
+    **dict.fromkeys(
+        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
+    ),
     **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
     **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
-    **dict.fromkeys(("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"),
+    **dict.fromkeys(
+        ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
+    ),
     "GetProvisionedConcurrencyConfig": "lambda",
     "SendMessage": "sqs",
 }
@@ -123,12 +162,20 @@ IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule
 #: Every kind of check, so that every call is made.
 CHECKS = {
     "errors": "baseline",
-    "metrics": [{"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}],
+    "metrics": [
+        {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}
+    ],
     "alarms": ["checkout-errors"],
     "smoke-test": {},
     "min-invocations": 1,
 }
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 30}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 2,
+    "interval": 30,
+}
 
 
 class Executions:
@@ -162,13 +209,16 @@ def _called(world: World) -> set[str]:
 
 
 def _promote_by_hand(world: World) -> None:
-    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way round."""
+    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way
+    round."""
     world.provisioned = True
     world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
 
 
 def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
+    monkeypatch.setenv(
+        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
+    )
     called = set()
     promoted = _world()
     promoted.at(20, lambda: _promote_by_hand(promoted))
@@ -177,7 +227,9 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         clients = FakeClients(world)
         clients.stepfunctions = Executions(world)
         with contextlib.suppress(DeployError):
-            world.invoke({**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients)
+            world.invoke(
+                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
+            )
         called |= _called(world)
     return called
 
@@ -192,7 +244,8 @@ def _by_the_state_machine() -> set[str]:
 
 
 def _dead() -> World:
-    """A world whose deployer was killed in mid-rollout; the calls from now on are the watchdog's."""
+    """A world whose deployer was killed in mid-rollout; the calls from now on are the
+    watchdog's."""
     world = _world()
     world.at(20, world.kill)
     with pytest.raises(Killed):
@@ -204,7 +257,9 @@ def _dead() -> World:
 
 
 def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy")
+    monkeypatch.setenv(
+        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
+    )
     looked, unstamped, promoted = _dead(), _dead(), _dead()
     clients = FakeClients(looked)
     clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
@@ -220,11 +275,17 @@ def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_the_roles_allow_what_is_called_and_nothing_else(
     resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, machine, dog = _by_the_loop(monkeypatch), _by_the_state_machine(), _by_the_watchdog(monkeypatch)
+    loop, machine, dog = (
+        _by_the_loop(monkeypatch),
+        _by_the_state_machine(),
+        _by_the_watchdog(monkeypatch),
+    )
     assert _actions(_statements(resources, "SimpleDeployFunctionRole")) == loop | LOG | ON_FAILURE
     assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == machine | LOG
     assert _actions(_statements(resources, "WatchdogFunctionRole")) == dog | LOG | POLL
-    assert _actions(_statements(resources, "StateMachineExecutionRole")) == {"lambda:InvokeFunction"}
+    assert _actions(_statements(resources, "StateMachineExecutionRole")) == {
+        "lambda:InvokeFunction"
+    }
 
 
 def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) -> None:
@@ -232,11 +293,17 @@ def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) ->
     assert len(roles) == 5
     for role in roles:
         for statement in _statements(resources, role):
-            if "lambda:UpdateAlias" in statement["Action"] or "lambda:GetFunctionConfiguration" in statement["Action"]:
+            if (
+                "lambda:UpdateAlias" in statement["Action"]
+                or "lambda:GetFunctionConfiguration" in statement["Action"]
+            ):
                 arns = [resource["Fn::Sub"] for resource in statement["Resource"]]
                 assert all(":function:${TargetFunctions}" in arn for arn in arns)
             elif statement["Resource"] == "*":
-                assert statement["Action"] == ["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"]
+                assert statement["Action"] == [
+                    "cloudwatch:GetMetricData",
+                    "cloudwatch:DescribeAlarms",
+                ]
 
 
 def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_asked_for(
@@ -246,9 +313,13 @@ def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_ask
     (statement,) = resources["SmokeTestPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Resource"]["Fn::Sub"].endswith(":function:${SmokeTestFunctions}:*")
     conditional = [
-        each["Fn::If"] for each in _properties(resources, "SimpleDeployFunctionRole")["Policies"] if "Fn::If" in each
+        each["Fn::If"]
+        for each in _properties(resources, "SimpleDeployFunctionRole")["Policies"]
+        if "Fn::If" in each
     ]
-    assert [(condition, policy["PolicyName"]) for condition, policy, _ in conditional] == [("OnFailure", "OnFailure")]
+    assert [(condition, policy["PolicyName"]) for condition, policy, _ in conditional] == [
+        ("OnFailure", "OnFailure")
+    ]
 
 
 def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -> None:
@@ -259,7 +330,9 @@ def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -
     (trust,) = _properties(resources, "LeaseRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     account, group = {"Ref": "AWS::AccountId"}, {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
-    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group}}
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group}
+    }
 
 
 def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_are_touched(
@@ -270,14 +343,22 @@ def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_ar
     assert role["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
     (read,) = _statements(resources, "WatchdogFunctionRole", "ReadLeases")
     for statement in (schedules, read):
-        assert statement["Resource"]["Fn::Sub"].endswith(":${AWS::AccountId}:schedule/${LeaseGroup}/*")
+        assert statement["Resource"]["Fn::Sub"].endswith(
+            ":${AWS::AccountId}:schedule/${LeaseGroup}/*"
+        )
 
 
 def test_a_lease_s_queue_takes_leases_alone(resources: dict[str, Any]) -> None:
     (others,) = _properties(resources, "LeaseQueuePolicy")["PolicyDocument"]["Statement"]
-    assert (others["Effect"], others["Principal"], others["Action"]) == ("Deny", "*", "sqs:SendMessage")
+    assert (others["Effect"], others["Principal"], others["Action"]) == (
+        "Deny",
+        "*",
+        "sqs:SendMessage",
+    )
     # Where there is no such ARN, as with AWS's services, this is met, too.
-    assert others["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["LeaseRole", "Arn"]}}}
+    assert others["Condition"] == {
+        "ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["LeaseRole", "Arn"]}}
+    }
     assert "DelaySeconds" not in _properties(resources, "LeaseQueue")
 
 
@@ -286,7 +367,9 @@ def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_
 ) -> None:
     (rules,) = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
     assert (rules["Effect"], rules["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
-    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in ("ExecutionEndedRule", "LookForExecutionsRule")]
+    sources = [
+        {"Fn::GetAtt": [name, "Arn"]} for name in ("ExecutionEndedRule", "LookForExecutionsRule")
+    ]
     assert rules["Condition"] == {"ArnEquals": {"aws:SourceArn": sources}}
 
 
@@ -295,11 +378,16 @@ def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_a
     resources: dict[str, Any], name: str
 ) -> None:
     queue, function = _properties(resources, name), _properties(resources, "WatchdogFunction")
-    assert queue["SqsManagedSseEnabled"] and _properties(resources, "WatchdogDeadLetterQueue")["SqsManagedSseEnabled"]
+    assert (
+        queue["SqsManagedSseEnabled"]
+        and _properties(resources, "WatchdogDeadLetterQueue")["SqsManagedSseEnabled"]
+    )
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     hours = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] / 3600
     assert 4 <= hours <= 12 and queue["MessageRetentionPeriod"] > 2 * hours * 3600
-    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "Arn"]}
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {
+        "Fn::GetAtt": ["WatchdogDeadLetterQueue", "Arn"]
+    }
     (dimension,) = _properties(resources, "WatchdogAlarm")["Dimensions"]
     assert dimension["Value"] == {"Fn::GetAtt": ["WatchdogDeadLetterQueue", "QueueName"]}
     mapping = _properties(resources, f"{name}ToFunction")
@@ -307,11 +395,15 @@ def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_a
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
-def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(resources: dict[str, Any]) -> None:
+def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(
+    resources: dict[str, Any],
+) -> None:
     command = "aws sqs start-message-move-task --source-arn {} --destination-arn {}"
     told = _properties(resources, "WatchdogAlarm")["AlarmDescription"]["Fn::Sub"]
     assert told.endswith(command.format("${WatchdogDeadLetterQueue.Arn}", "${WatchdogQueue.Arn}"))
-    assert len(told) < 600, "CloudWatch takes 1,024 characters, and the ARNs are longer than their names"
+    assert len(told) < 600, (
+        "CloudWatch takes 1,024 characters, and the ARNs are longer than their names"
+    )
     docs = (ROOT / "docs" / "events.md").read_text()
     assert command.format("WatchdogDeadLetterQueueArn", "WatchdogQueueArn") in docs
     outputs = yaml_parse((ROOT / "template.yaml").read_text())["Outputs"]
@@ -319,30 +411,54 @@ def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(
         assert outputs[f"{name}Arn"]["Value"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
-def test_the_queue_s_delay_outlasts_a_task_and_the_schedule_finds_what_is_older(resources: dict[str, Any]) -> None:
+def test_the_queue_s_delay_outlasts_a_task_and_the_schedule_finds_what_is_older(
+    resources: dict[str, Any],
+) -> None:
     definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
     task = max(state.get("TimeoutSeconds", 0) for state in definition["States"].values())
     assert _properties(resources, "WatchdogQueue")["DelaySeconds"] > task
     assert task < watchdog.SAFE and watchdog.OLDEST - watchdog.SAFE >= 4 * 15 * 60
-    assert _properties(resources, "LookForExecutionsRule")["ScheduleExpression"] == "rate(15 minutes)"
+    assert (
+        _properties(resources, "LookForExecutionsRule")["ScheduleExpression"] == "rate(15 minutes)"
+    )
 
 
 def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) -> None:
     pattern = _properties(resources, "EndingsRule")["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == ([tell.SOURCE], [tell.DETAIL_TYPE])
-    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, DeployError)}
-    assert set(pattern["detail"]["status"]) == kinds - {"DeployError"} | {"SUCCEEDED", "ALREADY_DEPLOYED"}
+    kinds = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, DeployError)
+    }
+    assert set(pattern["detail"]["status"]) == kinds - {"DeployError"} | {
+        "SUCCEEDED",
+        "ALREADY_DEPLOYED",
+    }
 
 
 def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    names = {"FunctionName", "FunctionArn", "LogGroupName", "StateMachineArn", "WorkflowLogGroupName"}
-    names |= {"WatchdogLogGroupName", "WatchdogDeadLetterQueueUrl", "WatchdogDeadLetterQueueArn", "WatchdogQueueArn"}
+    names = {
+        "FunctionName",
+        "FunctionArn",
+        "LogGroupName",
+        "StateMachineArn",
+        "WorkflowLogGroupName",
+    }
+    names |= {
+        "WatchdogLogGroupName",
+        "WatchdogDeadLetterQueueUrl",
+        "WatchdogDeadLetterQueueArn",
+        "WatchdogQueueArn",
+    }
     assert set(template["Outputs"]) == names
 
 
 @pytest.mark.parametrize("bucket", ["my-bucket", None])
-def test_install_sh_builds_and_deploys_with_and_without_a_bucket(bucket: str | None, tmp_path: Path) -> None:
+def test_install_sh_builds_and_deploys_with_and_without_a_bucket(
+    bucket: str | None, tmp_path: Path
+) -> None:
     recorder, record = tmp_path / "sam", tmp_path / "calls"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {record}\n')
     recorder.chmod(0o755)
@@ -351,7 +467,9 @@ def test_install_sh_builds_and_deploys_with_and_without_a_bucket(bucket: str | N
     if bucket:
         environment["BUCKET_NAME"] = bucket
     arguments = ["--parameter-overrides", "TargetFunctions=checkout-*"]
-    subprocess.run([ROOT / "install.sh", *arguments], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [ROOT / "install.sh", *arguments], env=environment, check=True, capture_output=True
+    )
     where = f"--s3-bucket {bucket}" if bucket else "--resolve-s3"
     assert record.read_text().splitlines() == [
         "build",

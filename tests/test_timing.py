@@ -1,4 +1,5 @@
-"""When the weights are set, how often is looked, and what happens to rollouts that do not fit into their time."""
+"""When the weights are set, how often is looked, and what happens to rollouts that do not fit into
+their time."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from tests.world import WORDS, World
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
-#: A shift and a look need up to five calls of the API, the lease's among them, 0.05 s each in this world.
+#: A shift and a look need up to five calls of the API, the lease's among them, 0.05 s each in this
+#: world.
 FAST = 0.3
 
 
@@ -41,7 +43,8 @@ def times(world: World) -> list[float]:
 
 
 def assert_on_time(world: TimedWorld, weights: list[float], interval: float) -> None:
-    """A whole rollout: its history, each weight within a second of its time, and never long without a look."""
+    """A whole rollout: its history, each weight within a second of its time, and never long without
+    a look."""
     assert world.history == [*weights, "8"]
     assert world.writes == len(weights) + 1
     assert world.alias.description == WORDS
@@ -57,13 +60,19 @@ def assert_on_time(world: TimedWorld, weights: list[float], interval: float) -> 
     assert all(after - before <= 15 + FAST for before, after in gaps)
 
 
-def test_the_sample_s_ten_steps_of_a_minute_are_set_on_time_and_end_on_the_new_version_alone() -> None:
+def test_the_sample_s_ten_steps_of_a_minute_are_set_on_time_and_end_on_the_new_version_alone() -> (
+    None
+):
     world = TimedWorld()
     result = world.deploy(steps=10, interval=60)
     assert_on_time(world, TENTHS, 60)
     assert result["rollout"]["status"] == "SUCCEEDED"
     assert result["rollout"]["weights"] == TENTHS
-    assert (result["FunctionVersion"], result["Description"], result.get("RoutingConfig")) == ("8", WORDS, None)
+    assert (result["FunctionVersion"], result["Description"], result.get("RoutingConfig")) == (
+        "8",
+        WORDS,
+        None,
+    )
     # The last weight is set at 12:09:07; its minute ends at 12:10 and is published at 12:11.
     *_, ended = times(world)
     published = (datetime(2026, 1, 5, 12, 11, tzinfo=UTC) - world.starts).total_seconds()
@@ -87,14 +96,23 @@ def test_one_getmetricdata_and_one_getalias_a_look() -> None:
     world = TimedWorld()
     checks = world.deploy(steps=10, interval=60)["rollout"]["checks"]
     # One more of each comes before the first shift.
-    assert world.calls.count("GetMetricData") == world.calls.count("GetAlias") == checks["looks"] + 1
-    assert world.numbered[:4] == ["GetAlias", "GetFunctionConfiguration", "GetMetricData", "UpdateAlias"]
+    assert (
+        world.calls.count("GetMetricData") == world.calls.count("GetAlias") == checks["looks"] + 1
+    )
+    assert world.numbered[:4] == [
+        "GetAlias",
+        "GetFunctionConfiguration",
+        "GetMetricData",
+        "UpdateAlias",
+    ]
     # The lease is the last call before the first shift.
     assert world.calls.index("CreateSchedule") == 3 and world.calls.count("CreateSchedule") == 1
 
 
 @pytest.mark.parametrize("second", range(0, 60, 7))
-@pytest.mark.parametrize("interval", [0, 0.5, 1, 4, 5, 14, 15, 16, 29, 30, 31, 50, 59, 60, 61, 90, 119, 120, 240, 719])
+@pytest.mark.parametrize(
+    "interval", [0, 0.5, 1, 4, 5, 14, 15, 16, 29, 30, 31, 50, 59, 60, 61, 90, 119, 120, 240, 719]
+)
 def test_every_interval_keeps_its_times(interval: float, second: int) -> None:
     steps = min(10, int(719 / max(interval, 1)))
     world = TimedWorld(starts=datetime(2026, 1, 5, 12, 0, second, tzinfo=UTC))
@@ -118,7 +136,9 @@ def test_every_interval_keeps_its_times(interval: float, second: int) -> None:
         ({"weights": [1 / 3, 1], "steps": 2, "interval": 20}, [1 / 3, 1.0], 20),
     ],
 )
-def test_every_type_keeps_its_weights_and_times(payload: dict[str, Any], weights: list[float], interval: float) -> None:
+def test_every_type_keeps_its_weights_and_times(
+    payload: dict[str, Any], weights: list[float], interval: float
+) -> None:
     world = TimedWorld()
     assert world.deploy(**payload)["rollout"]["weights"] == weights
     assert_on_time(world, weights, interval)
@@ -154,8 +174,12 @@ def test_a_slow_call_in_one_step_does_not_shorten_the_next_below_nine_tenths() -
     assert all(after - before >= 9 for before, after in pairwise(times(world)))
 
 
-@pytest.mark.parametrize(("steps", "interval"), [(10, 120), (2, 400), (1, 841), (1000, 1), (10, 73)])
-def test_a_rollout_that_does_not_fit_is_refused_with_what_would_fit(steps: int, interval: int) -> None:
+@pytest.mark.parametrize(
+    ("steps", "interval"), [(10, 120), (2, 400), (1, 841), (1000, 1), (10, 73)]
+)
+def test_a_rollout_that_does_not_fit_is_refused_with_what_would_fit(
+    steps: int, interval: int
+) -> None:
     world = World()
     with pytest.raises(RolloutTooLong) as refused:
         world.deploy(steps=steps, interval=interval)
@@ -165,7 +189,10 @@ def test_a_rollout_that_does_not_fit_is_refused_with_what_would_fit(steps: int, 
     assert message.endswith("Alias 'live' of 'checkout' is on version 7.")
 
     # What the message says does fit, and not a second or a step more.
-    longest, most = re.search(r"an interval of (\d+) s", message), re.search(r"would fit (\d+) times", message)
+    longest, most = (
+        re.search(r"an interval of (\d+) s", message),
+        re.search(r"would fit (\d+) times", message),
+    )
     for fits, more in (
         ((steps, int(longest[1])) if longest else None, (0, 1)),
         ((int(most[1]), interval) if most and int(most[1]) else None, (1, 0)),
@@ -177,7 +204,9 @@ def test_a_rollout_that_does_not_fit_is_refused_with_what_would_fit(steps: int, 
 
 
 def test_the_sample_s_own_example_is_told_its_longest_interval_and_most_steps() -> None:
-    with pytest.raises(RolloutTooLong, match=r"With 10 weights .* an interval of 71 s; 120 s would fit 5 times"):
+    with pytest.raises(
+        RolloutTooLong, match=r"With 10 weights .* an interval of 71 s; 120 s would fit 5 times"
+    ):
         World().deploy(steps=10, interval=120)
 
 

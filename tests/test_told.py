@@ -1,4 +1,5 @@
-"""Somebody is told: one event a change of state, each as the schema says and true, and none that stops a rollout."""
+"""Somebody is told: one event a change of state, each as the schema says and true, and none that
+stops a rollout."""
 
 import json
 import logging
@@ -32,7 +33,8 @@ THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
 
 
 class Told(list[dict[str, Any]]):
-    """It notes which events are not as the schema says, or say of the alias what is not so at that time."""
+    """It notes which events are not as the schema says, or say of the alias what is not so at that
+    time."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -42,8 +44,12 @@ class Told(list[dict[str, Any]]):
     def append(self, detail: dict[str, Any]) -> None:
         super().append(detail)
         now = f"Alias 'live' of 'checkout' {Snapshot(self._world.alias.answer()).state}."
-        true = detail["where"] == now or re.search("could not be read|neither read|^$", detail["where"])
-        wrong = [error.message for error in VALIDATOR.iter_errors(detail)] + ([] if true else [f"Now {now}"])
+        true = detail["where"] == now or re.search(
+            "could not be read|neither read|^$", detail["where"]
+        )
+        wrong = [error.message for error in VALIDATOR.iter_errors(detail)] + (
+            [] if true else [f"Now {now}"]
+        )
         self.wrong += [f"{detail}: {each}" for each in wrong]
 
 
@@ -71,25 +77,35 @@ FAILS = {"errors": {"8": 1.0}}
 STORIES = {
     "good": Story([*THREE_SHIFTS, "SUCCEEDED"]),
     "bad": Story([*THREE_SHIFTS, "ROLLED_BACK", "HealthCheckFailed"], world=FAILS),
-    "bad in the smoke test": Story(["HealthCheckFailed"], SMOKE, during=_set(smoke=lambda _: b'{"errorMessage": ""}')),
+    "bad in the smoke test": Story(
+        ["HealthCheckFailed"], SMOKE, during=_set(smoke=lambda _: b'{"errorMessage": ""}')
+    ),
     "busy": Story(["AliasBusy"], during=lambda world: world.alias.routing.update({"9": 0.5})),
     "already deployed": Story(["ALREADY_DEPLOYED"], {**EVENT, "new-version": "7"}),
     "taken back": Story(["STARTED", "SHIFTED", "AliasChanged"], during=_operator(20, **UNSPLIT)),
-    "promoted": Story(["STARTED", "SHIFTED", "SUCCEEDED"], during=_operator(20, FunctionVersion="8", **UNSPLIT)),
+    "promoted": Story(
+        ["STARTED", "SHIFTED", "SUCCEEDED"], during=_operator(20, FunctionVersion="8", **UNSPLIT)
+    ),
     "not seen": Story(
-        ["STARTED", "SHIFTED", "ROLLED_BACK", "HealthCheckInconclusive"], during=_set(down=("broken", 5, 40))
+        ["STARTED", "SHIFTED", "ROLLED_BACK", "HealthCheckInconclusive"],
+        during=_set(down=("broken", 5, 40)),
     ),
     "interrupted": Story(
-        ["STARTED", "SHIFTED", "ROLLED_BACK", "RolloutInterrupted"], during=_set(down=("throttled", 30.2, 75))
+        ["STARTED", "SHIFTED", "ROLLED_BACK", "RolloutInterrupted"],
+        during=_set(down=("throttled", 30.2, 75)),
     ),
     "refused by AWS": Story(["STARTED", "InvalidRollout"], during=_set(faults={3: "denied"})),
     "no object": Story(["InvalidRollout"], 7),
     "misspelt": Story(["InvalidRollout"], {**EVENT, "setps": 3}),
     "no such alias": Story(["InvalidRollout"], {**EVENT, "alias-name": "absent"}),
     "no such version": Story(["InvalidRollout"], {**EVENT, "new-version": "99"}),
-    "no answer before the start": Story(["RolloutInterrupted"], during=_set(down=("broken", 0, 40))),
+    "no answer before the start": Story(
+        ["RolloutInterrupted"], during=_set(down=("broken", 0, 40))
+    ),
     "planned": Story(["PLANNED"], {**EVENT, "dry-run": True}),
-    "too long for a year": Story(["RolloutTooLong"], {**EVENT, "interval": 12_000_000, "hand-over": False}),
+    "too long for a year": Story(
+        ["RolloutTooLong"], {**EVENT, "interval": 12_000_000, "hand-over": False}
+    ),
 }
 
 
@@ -133,7 +149,11 @@ def test_a_rollout_tells_what_becomes_of_it(driver: str, name: str) -> None:
     rollout = "0123456789ab" if driver == "the loop" else id_of(arn("run"))
     assert {event["rollout"] for event in world.told} == {rollout}
     shifted = [event for event in world.told if event["status"] == "SHIFTED"]
-    assert [(event["weight"], event["step"]) for event in shifted] == [(0.33, 1), (0.67, 2), (1.0, 3)][: len(shifted)]
+    assert [(event["weight"], event["step"]) for event in shifted] == [
+        (0.33, 1),
+        (0.67, 2),
+        (1.0, 3),
+    ][: len(shifted)]
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -144,15 +164,22 @@ def test_every_event_is_as_the_schema_says_and_true(driver: str, name: str) -> N
 
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
-def test_every_event_names_the_function_and_the_alias_as_soon_as_the_payload_is_read(driver: str) -> None:
+def test_every_event_names_the_function_and_the_alias_as_soon_as_the_payload_is_read(
+    driver: str,
+) -> None:
     unread = {"no object", "misspelt"}
     for name in STORIES.keys() - unread:
         for event in play(driver, STORIES[name])[0].told:
             known = event.get("function"), event.get("alias")
-            assert known == ("checkout", "absent" if name == "no such alias" else "live"), (name, event)
+            assert known == ("checkout", "absent" if name == "no such alias" else "live"), (
+                name,
+                event,
+            )
 
 
-def test_a_rollout_that_is_handed_over_is_told_on_by_the_state_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollout_that_is_handed_over_is_told_on_by_the_state_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
     world = ToldWorld(budget=100)
     clients = FakeClients(world)
@@ -189,7 +216,12 @@ def test_a_rollback_that_failed_is_told_and_its_rescue_too() -> None:
         world.invoke(EVENT)
     deliver_all(world)
     assert statuses(world) == [
-        *("STARTED", "SHIFTED", "SHIFTED", "RollbackFailed"),  # the watchdog, too, can do nothing at first
+        *(
+            "STARTED",
+            "SHIFTED",
+            "SHIFTED",
+            "RollbackFailed",
+        ),  # the watchdog, too, can do nothing at first
         *("ROLLED_BACK", "RolloutInterrupted"),
     ]
     assert not world.told.wrong
@@ -243,7 +275,9 @@ def test_an_event_bus_that_does_not_work_changes_no_rollout(driver: str, bus: st
         world, ended_too = play(driver, story, bus)
         assert world.told == []
         assert (ended_too, world.history) == (ended, good.history), name
-        assert world.alias.answer() | {"RevisionId": ""} == good.alias.answer() | {"RevisionId": ""}, name
+        assert world.alias.answer() | {"RevisionId": ""} == good.alias.answer() | {
+            "RevisionId": ""
+        }, name
 
 
 @pytest.mark.parametrize("bus", FAULTS)
@@ -288,7 +322,9 @@ def _times_out(payload: bytes) -> Exception:
 def test_the_smoke_test_s_payload_is_told_to_nobody(
     smoke: Any, answer: Callable[[bytes], Any], driver: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    story = Story([], {**EVENT, "health-check": {"smoke-test": smoke}}, {"rate": 0.0}, _set(smoke=answer))
+    story = Story(
+        [], {**EVENT, "health-check": {"smoke-test": smoke}}, {"rate": 0.0}, _set(smoke=answer)
+    )
     with caplog.at_level(logging.DEBUG):
         world, _ = play(driver, story)
     assert world.told and caplog.records
@@ -297,8 +333,12 @@ def test_the_smoke_test_s_payload_is_told_to_nobody(
     assert not [body for _, body in world.messages if SECRET in body]
 
 
-def test_what_is_told_of_an_interruption_is_in_the_log_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_told_of_an_interruption_is_in_the_log_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world, ended = play("the loop", STORIES["interrupted"])
     assert ended == RolloutInterrupted.__name__
     logged = [vars(record) for record in caplog.records if record.message == ended]
-    assert [(line["reason"], line["where"]) for line in logged] == [(world.told[-1]["reason"], world.told[-1]["where"])]
+    assert [(line["reason"], line["where"]) for line in logged] == [
+        (world.told[-1]["reason"], world.told[-1]["where"])
+    ]

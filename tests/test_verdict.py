@@ -1,4 +1,5 @@
-"""From an answer of CloudWatch to counts, from counts to a verdict: whatever they are, nothing is made up."""
+"""From an answer of CloudWatch to counts, from counts to a verdict: whatever they are, nothing is
+made up."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -70,8 +71,17 @@ def test_no_data_is_healthy(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_healthy_calls_are_healthy_whatever_the_original_does(name: str) -> None:
-    for original in ({}, {0: Counts(900, 0)}, {0: Counts(900, 9)}, {0: Counts(900, 900)}, {1: Counts(5, 5)}):
-        assert judged({0: Counts(10_000, 0), 1: Counts(7)}, original, CHECKS[name]).status is Status.PENDING
+    for original in (
+        {},
+        {0: Counts(900, 0)},
+        {0: Counts(900, 9)},
+        {0: Counts(900, 900)},
+        {1: Counts(5, 5)},
+    ):
+        assert (
+            judged({0: Counts(10_000, 0), 1: Counts(7)}, original, CHECKS[name]).status
+            is Status.PENDING
+        )
 
 
 def test_the_verdict_tells_both_versions_counts() -> None:
@@ -128,14 +138,18 @@ SIZES = st.integers(0, 3) | st.integers(0, 10**12)
 #: Errors above invocations as well: half-published.
 COUNTS = st.builds(Counts, SIZES, st.just(0) | SIZES)
 MINUTES = st.dictionaries(st.integers(0, 400), COUNTS, max_size=6)
-RATES = st.sampled_from([*CHECKS.values()]) | st.floats(1e-6, 0.999).map(lambda rate: HealthCheck(errors=rate))
+RATES = st.sampled_from([*CHECKS.values()]) | st.floats(1e-6, 0.999).map(
+    lambda rate: HealthCheck(errors=rate)
+)
 ANY_COUNTS = settings(derandomize=True, deadline=None, database=None, max_examples=1000)
 
 
 def whole(minutes: dict[int, Counts], other: dict[int, Counts]) -> int:
     """Errors in minutes that both versions published as a whole; `other` is the other version's."""
     counts = [(minutes[minute], other.get(minute, Counts())) for minute in minutes]
-    return sum(ours.errors for ours, theirs in counts if ours[1] <= ours[0] and theirs[1] <= theirs[0])
+    return sum(
+        ours.errors for ours, theirs in counts if ours[1] <= ours[0] and theirs[1] <= theirs[0]
+    )
 
 
 @ANY_COUNTS
@@ -161,7 +175,8 @@ def test_no_version_fails_without_an_error_in_what_was_published(
 def test_looks_one_after_another_say_what_one_look_at_all_says(
     new: dict[int, Counts], original: dict[int, Counts], check: HealthCheck, gaps: list[int]
 ) -> None:
-    """Minutes are published when they are over; older ones are carried along and not asked for again."""
+    """Minutes are published when they are over; older ones are carried along and not asked for
+    again."""
     evidence, now = Evidence(NOON), NOON
     for gap in [*gaps, 500]:
         now += gap * 60
@@ -172,7 +187,10 @@ def test_looks_one_after_another_say_what_one_look_at_all_says(
         evidence.add(Look(theirs, ours), now, NOON)
     assert now < LATER
     at_once, one_by_one = judged(new, original, check), judge(check, evidence, "7", "8")
-    assert (one_by_one.status, one_by_one.numbers["new"]) == (at_once.status, at_once.numbers["new"])
+    assert (one_by_one.status, one_by_one.numbers["new"]) == (
+        at_once.status,
+        at_once.numbers["new"],
+    )
     assert evidence.of_step == sum(counts.invocations for counts in new.values())
 
 
@@ -195,13 +213,24 @@ POINTS = st.lists(st.tuples(st.integers(0, 30), SIZES), max_size=6)
 
 
 def metrics(*answers: Any) -> Metrics:
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 60}
+    event = {
+        "function-name": "checkout",
+        "alias-name": "live",
+        "new-version": "8",
+        "steps": 2,
+        "interval": 60,
+    }
     return Metrics(Answering(*answers), Rollout.from_event(event, HERE), "7")
 
 
 def result(name: str, status: str, points: list[tuple[int, int]]) -> dict[str, Any]:
     moments = [AT_NOON + minute * MINUTE for minute, _ in points]
-    return {"Id": name, "StatusCode": status, "Timestamps": moments, "Values": [float(value) for _, value in points]}
+    return {
+        "Id": name,
+        "StatusCode": status,
+        "Timestamps": moments,
+        "Values": [float(value) for _, value in points],
+    }
 
 
 @ANY_COUNTS
@@ -260,7 +289,13 @@ def test_a_look_begins_with_the_minute_of_the_first_shift_and_ends_with_this_one
             asked.append(request)
             return super().get_metric_data(**request)
 
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", "steps": 2, "interval": 60}
+    event = {
+        "function-name": "checkout",
+        "alias-name": "live",
+        "new-version": "8",
+        "steps": 2,
+        "interval": 60,
+    }
     answer = {"MetricDataResults": [result(name, "Complete", []) for name in QUERIES]}
     Metrics(Asked(answer), Rollout.from_event(event, HERE), "7").look(NOON + 7.5, NOON + 95.25)
     assert asked[0]["StartTime"] == AT_NOON

@@ -1,4 +1,5 @@
-"""The deployer died: its split is rolled back when its lease runs out, and nothing else is touched."""
+"""The deployer died: its split is rolled back when its lease runs out, and nothing else is
+touched."""
 
 import json
 import math
@@ -10,7 +11,13 @@ import pytest
 
 from deployer import watchdog
 from deployer.aws import CallFailed
-from deployer.decisions.errors import DeployError, HealthCheckFailed, InvalidRollout, RollbackFailed, RolloutInterrupted
+from deployer.decisions.errors import (
+    DeployError,
+    HealthCheckFailed,
+    InvalidRollout,
+    RollbackFailed,
+    RolloutInterrupted,
+)
 from tests.machine import arrival, deliver, deliver_all, watch
 from tests.world import WORDS, Killed, World
 
@@ -21,7 +28,8 @@ DESCRIPTIONS = ["", WORDS, "a" * 256, "🚀" * 128, "[rollout of the new checkou
 
 
 class LeaseWorld(World):
-    """It notes how many seconds the lease had left, before and after it was moved on, and what was told by its end."""
+    """It notes how many seconds the lease had left, before and after it was moved on, and what was
+    told by its end."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -51,7 +59,8 @@ class ReadOnly(World):
 
 
 def killed(time: float, world: World | None = None, words: str = WORDS) -> World:
-    """A world whose deployer was killed at that time; the first weight is 0.33, the second 0.67 from 30 s on."""
+    """A world whose deployer was killed at that time; the first weight is 0.33, the second 0.67
+    from 30 s on."""
     world = world or World(rate=0)
     world.alias.description = words
     world.at(time, world.kill)
@@ -90,7 +99,9 @@ def assert_nothing_is_done(world: World) -> None:
 def test_no_lease_no_rollout(fault: str, error: type[DeployError]) -> None:
     world = World()
     world.faults = {"CreateSchedule": fault}
-    with pytest.raises(error, match=r"The lease could not be taken, so nothing was started\. AWS says") as failed:
+    with pytest.raises(
+        error, match=r"The lease could not be taken, so nothing was started\. AWS says"
+    ) as failed:
         world.deploy(**STEPS)
     assert type(failed.value) is error
     assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
@@ -127,7 +138,9 @@ def test_the_message_holds_what_a_rollback_needs_and_no_payload() -> None:
     assert set(message) == {"function-name", "alias-name", "new-version", "weights", "progress"}
     assert message["progress"] == {"id": "0123456789ab", "original": "7", "words": WORDS, "step": 0}
     (schedule,) = world.schedules.values()
-    assert json.loads(schedule.message)["progress"]["step"] == 1, "moved on after the first shift, and at 30 s"
+    assert json.loads(schedule.message)["progress"]["step"] == 1, (
+        "moved on after the first shift, and at 30 s"
+    )
 
 
 def test_the_longest_rollout_s_message_fits_into_the_schedule() -> None:
@@ -143,7 +156,9 @@ def test_the_longest_rollout_s_message_fits_into_the_schedule() -> None:
 
 @pytest.mark.parametrize("words", DESCRIPTIONS)
 @pytest.mark.parametrize("time", [5, 40, 85])
-def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_exactly(time: float, words: str) -> None:
+def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_exactly(
+    time: float, words: str
+) -> None:
     world = killed(time, words=words)
     assert world.alias.routing
     assert deliver_all(world) == 1
@@ -155,7 +170,11 @@ def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_ex
         == "The deployer died, or its execution was stopped, before the rollout had ended. It was rolled back."
     )
     for event in told:
-        assert (event["rollout"], event["function"], event["alias"]) == ("0123456789ab", "checkout", "live")
+        assert (event["rollout"], event["function"], event["alias"]) == (
+            "0123456789ab",
+            "checkout",
+            "live",
+        )
         assert event["where"] == "Alias 'live' of 'checkout' is on version 7."
 
 
@@ -216,7 +235,9 @@ def test_after_a_rollback_that_failed_the_watchdog_goes_on() -> None:
 
 
 @pytest.mark.parametrize("first_is", ["killed", "ended"])
-def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(first_is: str) -> None:
+def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(
+    first_is: str,
+) -> None:
     world = World(rate=0)
     if first_is == "killed":
         killed(40, world)
@@ -226,7 +247,9 @@ def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(f
         with pytest.raises(DeployError):
             world.deploy(**STEPS)
     body = world.leases[0]
-    world.at(world.time + 45, lambda: watch(world, body))  # the second one is in the midst of its second step
+    world.at(
+        world.time + 45, lambda: watch(world, body)
+    )  # the second one is in the midst of its second step
     world.deploy("bbbbbbbbbbbb", **STEPS)
     assert world.history[-4:] == [0.33, 0.67, 1.0, "8"]
     assert world.alias.description == WORDS
@@ -251,7 +274,8 @@ def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(f
 def test_what_somebody_else_made_of_the_alias_stays_and_only_what_is_ours_is_taken_out(
     words: str | None, request_: dict[str, Any], version: str, routing: dict[str, float]
 ) -> None:
-    """With the stamp left standing as `update-alias` leaves it; with words of their own where `words` is None."""
+    """With the stamp left standing as `update-alias` leaves it; with words of their own where
+    `words` is None."""
     world = killed(40, words=WORDS if words is None else words)
     world.update_alias(**request_, **({} if words is not None else {"Description": "Mine"}))
     theirs = world.alias.answer()
@@ -264,7 +288,11 @@ def test_what_somebody_else_made_of_the_alias_stays_and_only_what_is_ours_is_tak
     elif words is None and routing == world.alias.routing:
         assert world.alias.answer() == theirs
     elif words is not None:
-        assert (world.alias.version, world.alias.routing, world.alias.description) == (version, routing, words)
+        assert (world.alias.version, world.alias.routing, world.alias.description) == (
+            version,
+            routing,
+            words,
+        )
         endings = {"7": "RolloutInterrupted", "8": "SUCCEEDED", "9": "AliasChanged"}
         assert world.told[-1]["status"] == ("AliasChanged" if routing else endings[version])
 
@@ -276,13 +304,20 @@ def test_words_that_somebody_edited_beside_the_stamp_are_kept(words: str) -> Non
     room = 256 - len(stamp)
     world.update_alias(Description=(words[:room] + stamp).strip())
     deliver_all(world)
-    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, words[:room])
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (
+        "7",
+        {},
+        words[:room],
+    )
 
 
 def test_somebody_who_comes_in_the_midst_of_the_watchdog_s_work_is_respected() -> None:
     world = killed(40)
     body = arrival(world)
-    world.at(world.time + 0.12, lambda: world.update_alias(FunctionVersion="9", Description="Mine", **UNSPLIT))
+    world.at(
+        world.time + 0.12,
+        lambda: world.update_alias(FunctionVersion="9", Description="Mine", **UNSPLIT),
+    )
     watch(world, body)
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("9", {}, "Mine")
     assert world.told[-1]["status"] == "SHIFTED", "nothing of ours was left: whoever came knows"
@@ -313,8 +348,12 @@ def test_what_cannot_be_read_is_raised_so_that_the_message_comes_again(fault: st
 
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "unsent"])
-@pytest.mark.parametrize("request_", [None, {"FunctionVersion": "9"}, {"FunctionVersion": "8", **UNSPLIT}])
-def test_what_cannot_be_written_is_told_once_and_tried_again(request_: dict[str, Any] | None, fault: str) -> None:
+@pytest.mark.parametrize(
+    "request_", [None, {"FunctionVersion": "9"}, {"FunctionVersion": "8", **UNSPLIT}]
+)
+def test_what_cannot_be_written_is_told_once_and_tried_again(
+    request_: dict[str, Any] | None, fault: str
+) -> None:
     """Also where only our weight or our stamp is left to be taken out."""
     world = ReadOnly(rate=0)
     killed(40, world)
@@ -332,12 +371,18 @@ def test_what_cannot_be_written_is_told_once_and_tried_again(request_: dict[str,
     assert [event["status"] for event in world.told[told:]] == [ending]
     world.refused = ""
     assert deliver_all(world) == 1
-    assert (world.alias.version, world.alias.routing, world.alias.description) == (version, {}, WORDS)
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (
+        version,
+        {},
+        WORDS,
+    )
     then = ["ROLLED_BACK", "RolloutInterrupted"] if ending == "RollbackFailed" else []
     assert [event["status"] for event in world.told[told:]] == [ending, *then]
 
 
-def test_a_lease_that_scheduler_put_into_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> None:
+def test_a_lease_that_scheduler_put_into_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> (
+    None
+):
     world = killed(40)
     body = arrival(world)
     watch(world, json.dumps({"MessageBody": body, "QueueUrl": "https://sqs.test/leases"}))
@@ -361,7 +406,9 @@ def test_what_cannot_be_remembered_comes_again_and_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("words", ["", "Mine", "b" * 256])
-def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_same(words: str) -> None:
+def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_same(
+    words: str,
+) -> None:
     """The deployer was killed before it could stamp it again, or was dead already."""
     world = killed(40)
     world.update_alias(Description=words)
@@ -370,7 +417,9 @@ def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_sam
     assert [event["status"] for event in world.told[-2:]] == ["ROLLED_BACK", "RolloutInterrupted"]
 
 
-def test_a_late_lease_leaves_another_rollout_of_the_same_payload_alone_though_it_lost_its_stamp() -> None:
+def test_a_late_lease_leaves_another_rollout_of_the_same_payload_alone_though_it_lost_its_stamp() -> (
+    None
+):
     world = killed(40)
     deliver_all(world)
     late, since = world.leases[0], world.time
@@ -405,7 +454,9 @@ def test_the_watchdog_drops_the_message_of_a_lease_that_runs_out_later() -> None
     assert world.history == [0.33, 0.67, 1.0, "8"]
 
 
-@pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "late", "unsent", "denied", "killed", "killed after"])
+@pytest.mark.parametrize(
+    "fault", ["throttled", "broken", "lost", "late", "unsent", "denied", "killed", "killed after"]
+)
 @pytest.mark.parametrize("number", range(5))
 def test_the_watchdog_itself_is_struck_at_any_call(number: int, fault: str) -> None:
     world = killed(40)

@@ -88,8 +88,19 @@ def test_codedeploy_s_linear_weights_rise_to_one_for_any_percentage(percent: int
 @pytest.mark.parametrize(
     "kind",
     [
-        *("Canary0Percent5Minutes", "Canary100Percent5Minutes", "Canary10Percent0Minutes", "canary10percent5minutes"),
-        *("Linear10PercentEvery5", "Linear10PercentEveryMinute", "ECSLinear10PercentEvery1Minutes", "Lambda", "LINEAR"),
+        *(
+            "Canary0Percent5Minutes",
+            "Canary100Percent5Minutes",
+            "Canary10Percent0Minutes",
+            "canary10percent5minutes",
+        ),
+        *(
+            "Linear10PercentEvery5",
+            "Linear10PercentEveryMinute",
+            "ECSLinear10PercentEvery1Minutes",
+            "Lambda",
+            "LINEAR",
+        ),
         *("CodeDeployDefault.AllAtOnce", "AllAtOnce ", "linear\n", "all_at_once", "blue-green"),
     ],
 )
@@ -99,7 +110,12 @@ def test_other_names_are_refused_with_the_names_that_are_taken(kind: str) -> Non
 
 
 def test_linear_and_exponential_need_steps_and_not_too_many() -> None:
-    for kind, steps in (("linear", None), ("exponential", None), ("linear", 1001), ("exponential", 21)):
+    for kind, steps in (
+        ("linear", None),
+        ("exponential", None),
+        ("linear", 1001),
+        ("exponential", 21),
+    ):
         with pytest.raises(InvalidRollout, match="'steps'"):
             progression(kind, steps)
 
@@ -109,10 +125,16 @@ def test_linear_and_exponential_need_steps_and_not_too_many() -> None:
 WEIGHTS = st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True), max_size=20)
 INTERVALS = st.integers(0, LONGEST_INTERVAL) | st.floats(0, LONGEST_INTERVAL)
 TIMELINES: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.fixed_dictionaries({"weights": WEIGHTS.map(lambda weights: [*sorted(weights), 1]), "interval": INTERVALS}),
+    st.fixed_dictionaries(
+        {"weights": WEIGHTS.map(lambda weights: [*sorted(weights), 1]), "interval": INTERVALS}
+    ),
     st.fixed_dictionaries({"steps": st.integers(1, MOST_STEPS), "interval": INTERVALS}),
-    st.fixed_dictionaries({"type": st.just("exponential"), "steps": st.integers(1, 20), "interval": INTERVALS}),
-    st.fixed_dictionaries({"type": st.sampled_from(["canary", "all-at-once"]), "interval": INTERVALS}),
+    st.fixed_dictionaries(
+        {"type": st.just("exponential"), "steps": st.integers(1, 20), "interval": INTERVALS}
+    ),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["canary", "all-at-once"]), "interval": INTERVALS}
+    ),
     st.fixed_dictionaries({"type": st.sampled_from([*PREDEFINED, "Canary99Percent99999Minutes"])}),
 )
 TARGETS = st.fixed_dictionaries(
@@ -127,7 +149,9 @@ TARGETS = st.fixed_dictionaries(
 
 @settings(derandomize=True, deadline=None, max_examples=500)
 @given(TARGETS, TIMELINES)
-def test_a_rollout_comes_back_from_its_normalised_payload(target: dict[str, Any], timeline: dict[str, Any]) -> None:
+def test_a_rollout_comes_back_from_its_normalised_payload(
+    target: dict[str, Any], timeline: dict[str, Any]
+) -> None:
     rollout = Rollout.from_event({**target, **timeline}, HERE)
     normalised = json.loads(json.dumps(rollout.to_event()))
     assert Rollout.from_event(normalised, HERE) == rollout

@@ -1,4 +1,5 @@
-"""Deployers in one world, in turns: whichever wakes first goes on, so that every run is the same."""
+"""Deployers in one world, in turns: whichever wakes first goes on, so that every run is the
+same."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +13,8 @@ Outcome = dict[str, Any] | DeployError
 
 
 class SharedWorld(World):
-    """Each deployer has a thread, but only one of them runs at any time: the one that wakes first."""
+    """Each deployer has a thread, but only one of them runs at any time: the one that wakes
+    first."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -1,4 +1,5 @@
-"""An AWS for the tests of `cli`: what a watcher reads, changed by a script in virtual time. Takes one write: Invoke."""
+"""An AWS for the tests of `cli`: what a watcher reads, changed by a script in virtual time. Takes
+one write: Invoke."""
 
 import json
 from collections.abc import Callable
@@ -12,16 +13,24 @@ from deployer.decisions.stamp import Stamp, write
 
 START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 ID, WORDS = "0123456789ab", "Checkout service"
-GROUPS = {"LogGroupName": "simple", "WorkflowLogGroupName": "workflow", "WatchdogLogGroupName": "watchdog"}
+GROUPS = {
+    "LogGroupName": "simple",
+    "WorkflowLogGroupName": "workflow",
+    "WatchdogLogGroupName": "watchdog",
+}
 
 
 def refusal(code: str, message: str = "no", status: int = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return ClientError(answer, "Operation")
 
 
 class Clock:
-    """Time that moves when it is slept; `at` has something done at a time, in seconds since the start."""
+    """Time that moves when it is slept; `at` has something done at a time, in seconds since the
+    start."""
 
     def __init__(self) -> None:
         self.now = START
@@ -54,7 +63,9 @@ class Aws:
         self.calls = {"7": (100, 0), "8": (50, 0)}
         self.faults: dict[str, BaseException] = {}
         self.invoked: list[Any] = []
-        absent = SimpleNamespace(ResourceNotFoundException=type("ResourceNotFoundException", (ClientError,), {}))
+        absent = SimpleNamespace(
+            ResourceNotFoundException=type("ResourceNotFoundException", (ClientError,), {})
+        )
         self.lambda_ = SimpleNamespace(get_alias=self.get_alias)
         self.once = SimpleNamespace(invoke=self.invoke)
         self.logs = SimpleNamespace(filter_log_events=self.filter_log_events, exceptions=absent)
@@ -66,7 +77,9 @@ class Aws:
             self.clock.at(seconds, act)
         return self
 
-    def shift(self, weight: float, step: int, steps: int = 2, id: str = ID, quiet: bool = False) -> None:
+    def shift(
+        self, weight: float, step: int, steps: int = 2, id: str = ID, quiet: bool = False
+    ) -> None:
         """As the deployer does: the alias with its stamp, and the line."""
         until = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
         self.routing, self.stamp = {"8": weight}, str(Stamp(id, "8", weight, step, steps, until))
@@ -77,14 +90,22 @@ class Aws:
         self.version, self.routing, self.stamp = version, {}, ""
 
     def tell(self, message: str, group: str = "simple", id: str = ID, **said: Any) -> None:
-        who = {"rollout": id, "function": "checkout", "alias": "live", "original-version": "7", "new-version": "8"}
+        who = {
+            "rollout": id,
+            "function": "checkout",
+            "alias": "live",
+            "original-version": "7",
+            "new-version": "8",
+        }
         lines = self.log[group]
         event = {"timestamp": int(self.clock.now * 1000), "eventId": f"{group}{len(lines)}"}
         lines.append({**event, "message": json.dumps({"message": message, **who, **said})})
 
     def end(self, message: str, version: str, group: str = "simple", **said: Any) -> None:
         self.back(version)
-        self.tell(message, group, where=f"Alias 'live' of 'checkout' is on version {version}.", **said)
+        self.tell(
+            message, group, where=f"Alias 'live' of 'checkout' is on version {version}.", **said
+        )
 
     def get_alias(self, **request: Any) -> Any:
         self._fail("get_alias")
@@ -92,19 +113,35 @@ class Aws:
             raise refusal("ResourceNotFoundException", "Cannot find alias arn", 404)
         description = f"{WORDS} {self.stamp}".strip() if self.stamp else write(WORDS, None)
         answer = {"FunctionVersion": self.version, "RevisionId": "1", "Description": description}
-        return {**answer, **({"RoutingConfig": {"AdditionalVersionWeights": self.routing}} if self.routing else {})}
+        return {
+            **answer,
+            **(
+                {"RoutingConfig": {"AdditionalVersionWeights": self.routing}}
+                if self.routing
+                else {}
+            ),
+        }
 
     def invoke(self, **request: Any) -> Any:
         self._fail("invoke")
-        assert (request["FunctionName"], request["InvocationType"]) == ("SimpleDeployFunction", "Event")
+        assert (request["FunctionName"], request["InvocationType"]) == (
+            "SimpleDeployFunction",
+            "Event",
+        )
         self.invoked.append(json.loads(request["Payload"]))
         return {"StatusCode": 202, "ResponseMetadata": {"RequestId": "request-1"}}
 
     def filter_log_events(self, **request: Any) -> Any:
         """Two lines a page."""
         self._fail("filter_log_events")
-        assert request["filterPattern"].startswith('{ ($.function = "checkout" && $.alias = "live")')
-        since = [line for line in self.log[request["logGroupName"]] if line["timestamp"] >= request["startTime"]]
+        assert request["filterPattern"].startswith(
+            '{ ($.function = "checkout" && $.alias = "live")'
+        )
+        since = [
+            line
+            for line in self.log[request["logGroupName"]]
+            if line["timestamp"] >= request["startTime"]
+        ]
         first = int(request.get("nextToken", 0))
         more = {"nextToken": str(first + 2)} if len(since) > first + 2 else {}
         return {"events": since[first : first + 2], **more}
@@ -114,7 +151,14 @@ class Aws:
         if request["StackName"] != "aws-lambda-deploy-stack":
             raise refusal("ValidationError", f"Stack with id {request['StackName']} does not exist")
         return {
-            "Stacks": [{"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()]}]
+            "Stacks": [
+                {
+                    "Outputs": [
+                        {"OutputKey": key, "OutputValue": value}
+                        for key, value in self.outputs.items()
+                    ]
+                }
+            ]
         }
 
     def get_metric_data(self, **request: Any) -> Any:
@@ -122,10 +166,19 @@ class Aws:
         results = []
         for query in request["MetricDataQueries"]:
             metric = query["MetricStat"]["Metric"]
-            version = {pair["Name"]: pair["Value"] for pair in metric["Dimensions"]}["ExecutedVersion"]
+            version = {pair["Name"]: pair["Value"] for pair in metric["Dimensions"]}[
+                "ExecutedVersion"
+            ]
             value = self.calls[version][metric["MetricName"] == "Errors"]
             minute = datetime.fromtimestamp(self.clock.now // 60 * 60, UTC)
-            results.append({"Id": query["Id"], "StatusCode": "Complete", "Timestamps": [minute], "Values": [value]})
+            results.append(
+                {
+                    "Id": query["Id"],
+                    "StatusCode": "Complete",
+                    "Timestamps": [minute],
+                    "Values": [value],
+                }
+            )
         return {"MetricDataResults": results}
 
     def _fail(self, operation: str) -> None:

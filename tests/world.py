@@ -1,7 +1,8 @@
-"""A world in virtual time: a Lambda service, CloudWatch, users, operators, and faults. `sleep` moves its time.
+"""A world in virtual time: a Lambda service, CloudWatch, users, operators, and faults. `sleep`
+moves its time.
 
-The alias keeps AWS's rules (`local/rules.py`); CloudWatch publishes whole minutes, late. A second's calls
-are drawn from a seeded generator, split by the alias's weights of that second.
+The alias keeps AWS's rules (`local/rules.py`); CloudWatch publishes whole minutes, late. A second's
+calls are drawn from a seeded generator, split by the alias's weights of that second.
 """
 
 import io
@@ -32,12 +33,14 @@ SETTINGS = Settings(
     lease_dead_letters="arn:aws:sqs:eu-west-1:123456789012:dead",
     watchdog_queue="https://sqs.test/watchdog",
 )
-#: What a deployer's lease takes. These calls have no number, so that a story's other calls keep theirs.
+#: What a deployer's lease takes. These calls have no number, so that a story's other calls keep
+#: theirs.
 OF_THE_LEASE = ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule", "SendMessage")
 
 
 class Killed(BaseException):
-    """Raised in a sandbox that is killed, and again at whatever its deployer still tries: nothing has any effect."""
+    """Raised in a sandbox that is killed, and again at whatever its deployer still tries: nothing
+    has any effect."""
 
 
 class WorldClock(Clock):
@@ -61,7 +64,8 @@ class WorldClock(Clock):
 class World:
     """Times are seconds since the start. `rate` is calls a second.
 
-    A minute is published `delay` after its end, and a version's metric as much later as `delays` says.
+    A minute is published `delay` after its end, and a version's metric as much later as `delays`
+    says.
     """
 
     def __init__(
@@ -76,22 +80,42 @@ class World:
         seed: int = 1,
     ) -> None:
         self.time = 0.0
-        self.starts, self.rate, self.delay, self.budget, self.latency = starts, rate, delay, budget, latency
+        self.starts, self.rate, self.delay, self.budget, self.latency = (
+            starts,
+            rate,
+            delay,
+            budget,
+            latency,
+        )
         self.errors = {"7": 0.0, "8": 0.0, **(errors or {})}
         self.alias = StoredAlias(f"{FUNCTION}:live", "live", "7", WORDS)
         self.states = {version: ["Active"] for version in ("6", "7", "8", "9")}
         self.roles = dict.fromkeys(self.states, "role")
-        self.moves: list[tuple[float, str, dict[str, float]]] = []  # when the alias went to which version and routing
+        self.moves: list[
+            tuple[float, str, dict[str, float]]
+        ] = []  # when the alias went to which version and routing
         self.calls: list[str] = []  # every API call, in order
         self.looked: list[float] = []  # when CloudWatch was asked
-        self.faults: dict[int | str, str] = {}  # by the number of the call, from 0; by name, of the lease's
-        self.down: tuple[str, float, float] = ("", 0.0, 0.0)  # a fault for every call between two times
-        self.values: dict[str, dict[datetime, float]] = {}  # of other metrics, by "name stat", minute by minute
+        self.faults: dict[
+            int | str, str
+        ] = {}  # by the number of the call, from 0; by name, of the lease's
+        self.down: tuple[str, float, float] = (
+            "",
+            0.0,
+            0.0,
+        )  # a fault for every call between two times
+        self.values: dict[
+            str, dict[datetime, float]
+        ] = {}  # of other metrics, by "name stat", minute by minute
         self.alarms: dict[str, str] = {}  # the states of CloudWatch alarms
         self.delays: dict[tuple[str, str], float] = {}  # such as ("Errors", "7")
-        self.smoke: Callable[[bytes], bytes | Exception] = lambda payload: b"null"  # what version 8 answers
+        self.smoke: Callable[[bytes], bytes | Exception] = lambda payload: (
+            b"null"
+        )  # what version 8 answers
         self.messages: list[tuple[float, str]] = []  # to the watchdog: when it is due, and what
-        self.schedules: dict[str, Schedule] = {}  # the leases that have neither fired nor been deleted
+        self.schedules: dict[
+            str, Schedule
+        ] = {}  # the leases that have neither fired nor been deleted
         self.leases: list[str] = []  # the message of every lease that was taken
         self.lateness = 30.0  # for how long after it is due a lease fires; at most 59 s
         self.provisioned = False  # whether the alias has provisioned concurrency
@@ -193,9 +217,16 @@ class World:
         elif fault == "throttled":
             raise _client_error(name, 429, "TooManyRequestsException", "Rate Exceeded.")
         elif fault == "broken":
-            raise _client_error(name, 500, "ServiceException", "An error occurred and the request cannot be processed.")
+            raise _client_error(
+                name,
+                500,
+                "ServiceException",
+                "An error occurred and the request cannot be processed.",
+            )
         elif fault == "denied":
-            raise _client_error(name, 403, "AccessDeniedException", "User is not authorized to perform this action")
+            raise _client_error(
+                name, 403, "AccessDeniedException", "User is not authorized to perform this action"
+            )
         elif fault == "unsent":
             self.advance(2)
             raise ConnectTimeoutError(endpoint_url="https://lambda.test")
@@ -237,8 +268,11 @@ class World:
 
     @property
     def due(self) -> list[tuple[float, str, str]]:
-        """What is on its way to the watchdog: when it arrives, the message, and the lease's name if it is one."""
-        fired = [(each.due + self.lateness, each.message, name) for name, each in self.schedules.items()]
+        """What is on its way to the watchdog: when it arrives, the message, and the lease's name if
+        it is one."""
+        fired = [
+            (each.due + self.lateness, each.message, name) for name, each in self.schedules.items()
+        ]
         return sorted([*fired, *((time, message, "") for time, message in self.messages)])
 
     def arrived(self, due: tuple[float, str, str]) -> None:
@@ -267,14 +301,18 @@ class World:
 class FakeClients(Means):
     """What a deployer in this world works with, for one invocation of `budget` seconds."""
 
-    def __init__(self, world: World, lambda_: Any = None, cloudwatch: Any = None, budget: float | None = None) -> None:
+    def __init__(
+        self, world: World, lambda_: Any = None, cloudwatch: Any = None, budget: float | None = None
+    ) -> None:
         self.lambda_: Any = lambda_ or FakeLambda(world)
         self.once: Any = self.lambda_
         self.stepfunctions: Any = None  # given by those who need it
         self.scheduler: Any = FakeScheduler(world)
         self.sqs: Any = FakeQueue(world)
         self.events: Any = FakeBus(world)
-        self.settings = SETTINGS._replace(state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", ""))
+        self.settings = SETTINGS._replace(
+            state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", "")
+        )
         self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
         self.clock, self.here = WorldClock(world, world.budget if budget is None else budget), HERE
 
@@ -310,7 +348,9 @@ class FakeLambda:
             version = request["Qualifier"]
             states = self._world.states.get(version)
             if states is None:
-                raise Refused(404, "ResourceNotFoundException", f"Function not found: {FUNCTION}:{version}")
+                raise Refused(
+                    404, "ResourceNotFoundException", f"Function not found: {FUNCTION}:{version}"
+                )
             state = states.pop(0) if len(states) > 1 else states[0]
             return {"State": state, "StateReason": "The function is being created."}
 
@@ -321,7 +361,9 @@ class FakeLambda:
             self._check_names(request["FunctionName"], request["Qualifier"], "Alias not found")
             if not self._world.provisioned:
                 code = "ProvisionedConcurrencyConfigNotFoundException"
-                raise Refused(404, code, "No Provisioned Concurrency Config found for this function")
+                raise Refused(
+                    404, code, "No Provisioned Concurrency Config found for this function"
+                )
             return {"Status": "READY"}
 
         return dict(self._world.call("GetProvisionedConcurrencyConfig", apply))
@@ -353,7 +395,8 @@ class Schedule(NamedTuple):
 
 
 class FakeScheduler:
-    """EventBridge Scheduler, as strict as AWS: an update resets what it leaves out, so all of it must be sent."""
+    """EventBridge Scheduler, as strict as AWS: an update resets what it leaves out, so all of it
+    must be sent."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -365,7 +408,9 @@ class FakeScheduler:
                 raise Refused(409, "ConflictException", f"Schedule {name} already exists.")
             self._world.schedules[name] = schedule
             self._world.leases.append(schedule.message)
-            return {"ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"}
+            return {
+                "ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"
+            }
 
         return dict(self._world.call("CreateSchedule", apply))
 
@@ -374,7 +419,9 @@ class FakeScheduler:
             name, schedule = self._read(request)
             self._must_be_there(name)
             self._world.schedules[name] = schedule
-            return {"ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"}
+            return {
+                "ScheduleArn": f"arn:aws:scheduler:eu-west-1:123456789012:schedule/leases/{name}"
+            }
 
         return dict(self._world.call("UpdateSchedule", apply))
 
@@ -422,7 +469,9 @@ class FakeQueue:
         self._world = world
 
     def send_message(self, **request: Any) -> dict[str, Any]:
-        assert request["QueueUrl"] == SETTINGS.watchdog_queue and 0 <= request["DelaySeconds"] <= 900
+        assert (
+            request["QueueUrl"] == SETTINGS.watchdog_queue and 0 <= request["DelaySeconds"] <= 900
+        )
 
         def apply() -> dict[str, Any]:
             due = self._world.time + request["DelaySeconds"]
@@ -433,7 +482,8 @@ class FakeQueue:
 
 
 class FakeBus:
-    """EventBridge's default bus. It is told quickly and costs no call's number: telling must never change a rollout."""
+    """EventBridge's default bus. It is told quickly and costs no call's number: telling must never
+    change a rollout."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -441,7 +491,10 @@ class FakeBus:
     def put_events(self, **request: Any) -> dict[str, Any]:
         self._world.alive()
         (entry,) = request["Entries"]
-        assert (entry["Source"], entry["DetailType"]) == ("aws-lambda-deploy", "Rollout State Change")
+        assert (entry["Source"], entry["DetailType"]) == (
+            "aws-lambda-deploy",
+            "Rollout State Change",
+        )
         match self._world.bus:
             case "down":
                 raise ConnectTimeoutError(endpoint_url="https://events.test")
@@ -449,7 +502,9 @@ class FakeBus:
                 self._world.advance(3)
                 raise ReadTimeoutError(endpoint_url="https://events.test")
             case "refuses":
-                raise _client_error("PutEvents", 400, "AccessDeniedException", "not authorized: events:PutEvents")
+                raise _client_error(
+                    "PutEvents", 400, "AccessDeniedException", "not authorized: events:PutEvents"
+                )
             case "fails":
                 answer = {"ErrorCode": "InternalFailure", "ErrorMessage": "Internal failure"}
                 return {"FailedEntryCount": 1, "Entries": [answer]}
@@ -476,22 +531,34 @@ class FakeCloudWatch:
         self.status = "Complete"
 
     def get_metric_data(self, **request: Any) -> dict[str, Any]:
-        start, end = (request[key].replace(second=0, microsecond=0) for key in ("StartTime", "EndTime"))
+        start, end = (
+            request[key].replace(second=0, microsecond=0) for key in ("StartTime", "EndTime")
+        )
         assert start < end
 
         def apply() -> dict[str, Any]:
             self._world.looked.append(self._world.time)
-            return {"MetricDataResults": [self._result(query, start, end) for query in request["MetricDataQueries"]]}
+            return {
+                "MetricDataResults": [
+                    self._result(query, start, end) for query in request["MetricDataQueries"]
+                ]
+            }
 
         return dict(self._world.call("GetMetricData", apply))
 
     def describe_alarms(self, **request: Any) -> dict[str, Any]:
         """As strict as AWS: unknown names and kinds not asked for are silently left out."""
-        assert request["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"], "else composite alarms are left out"
+        assert request["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"], (
+            "else composite alarms are left out"
+        )
         assert 0 < len(request["AlarmNames"]) <= 100
 
         def apply() -> dict[str, Any]:
-            found = {name: state for name, state in self._world.alarms.items() if name in request["AlarmNames"]}
+            found = {
+                name: state
+                for name, state in self._world.alarms.items()
+                if name in request["AlarmNames"]
+            }
             told = [{"AlarmName": name, "StateValue": state} for name, state in found.items()]
             answer: dict[str, Any] = {}
             for alarm in told:
@@ -506,9 +573,21 @@ class FakeCloudWatch:
         metric = query["MetricStat"]["Metric"]
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
         other = self._world.values.get(f"{metric['MetricName']} {query['MetricStat']['Stat']}")
-        if metric["Namespace"] != "AWS/Lambda" or metric["MetricName"] not in ("Invocations", "Errors"):
-            seen = {m: v for m, v in (other or {}).items() if start <= m < end and self._world.published(m)}
-            return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": [*seen], "Values": [*seen.values()]}
+        if metric["Namespace"] != "AWS/Lambda" or metric["MetricName"] not in (
+            "Invocations",
+            "Errors",
+        ):
+            seen = {
+                m: v
+                for m, v in (other or {}).items()
+                if start <= m < end and self._world.published(m)
+            }
+            return {
+                "Id": query["Id"],
+                "StatusCode": self.status,
+                "Timestamps": [*seen],
+                "Values": [*seen.values()],
+            }
         version = dimensions.pop("ExecutedVersion", None)  # without it: all of the alias's calls
         assert (query["MetricStat"]["Period"], query["MetricStat"]["Stat"]) == (60, "Sum")
         assert dimensions == {"FunctionName": "checkout", "Resource": "checkout:live"}
@@ -521,9 +600,17 @@ class FakeCloudWatch:
                 points[minute] += counts[which]
         newest_first = sorted(points, reverse=True)
         values = [points[minute] for minute in newest_first]
-        return {"Id": query["Id"], "StatusCode": self.status, "Timestamps": newest_first, "Values": values}
+        return {
+            "Id": query["Id"],
+            "StatusCode": self.status,
+            "Timestamps": newest_first,
+            "Values": values,
+        }
 
 
 def _client_error(operation: str, status: int, code: str, message: str) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return ClientError(answer, operation)

@@ -1,6 +1,8 @@
-"""Draws the state machine: from statemachine/deploy.asl.json to the Mermaid diagram in docs/state-machine.md.
+"""Draws the state machine: from statemachine/deploy.asl.json to the Mermaid diagram in
+docs/state-machine.md.
 
-`python tools/picture.py` renews the page; with `--check` it ends with 1 and the remedy when the page is stale.
+`python tools/picture.py` renews the page; with `--check` it ends with 1 and the remedy when the
+page is stale.
 """
 
 import json
@@ -19,7 +21,13 @@ BEGIN, END = "<!-- drawn by tools/picture.py -->", "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 _KINDS = ("Task", "Wait", "Choice", "Pass", "Succeed", "Fail")
-_SIGNS = {"Equals": "=", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "≤", "GreaterThanEquals": "≥"}
+_SIGNS = {
+    "Equals": "=",
+    "LessThan": "<",
+    "GreaterThan": ">",
+    "LessThanEquals": "≤",
+    "GreaterThanEquals": "≥",
+}
 _COMPARISON = re.compile(rf"(?:String|Numeric)({'|'.join(_SIGNS)})")
 
 
@@ -27,14 +35,19 @@ def draw(definition: dict[str, Any]) -> str:
     """The diagram of a state machine. Raises `ValueError` for what it does not know how to draw."""
     ways = (transitions(name, state) for name, state in definition["States"].items())
     found = [("[*]", definition["StartAt"], ""), *chain.from_iterable(ways)]
-    arrows = [f"    {source} --> {target}" + (f": {when}" if when else "") for source, target, when in found]
+    arrows = [
+        f"    {source} --> {target}" + (f": {when}" if when else "")
+        for source, target, when in found
+    ]
     return "\n".join(["stateDiagram-v2", *arrows])
 
 
 def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Every way out of a state: from, to, and when; `[*]` is the execution's end."""
     if state["Type"] not in _KINDS:
-        raise ValueError(f"{name} is a {state['Type']} state, which tools/picture.py does not know how to draw.")
+        raise ValueError(
+            f"{name} is a {state['Type']} state, which tools/picture.py does not know how to draw."
+        )
     for choice in state.get("Choices", []):
         yield name, choice["Next"], condition(choice)
     if "Default" in state:
@@ -50,7 +63,9 @@ def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, st
 
 def condition(choice: dict[str, Any]) -> str:
     """A choice in words, such as `status = PENDING`."""
-    (operator, value), *others = [(key, choice[key]) for key in choice if key not in ("Variable", "Next", "Comment")]
+    (operator, value), *others = [
+        (key, choice[key]) for key in choice if key not in ("Variable", "Next", "Comment")
+    ]
     variable = re.sub(r"^\$|\.|\['|'\]", " ", choice.get("Variable", "")).strip()
     if (operator, value) == ("IsPresent", True) and not others:
         return f"there is {variable}"
@@ -62,7 +77,9 @@ def condition(choice: dict[str, Any]) -> str:
 
 def renewed(page: str, definition: dict[str, Any]) -> str:
     """The page with the diagram of that definition."""
-    new, count = _BETWEEN.subn(lambda _: f"{BEGIN}\n```mermaid\n{draw(definition)}\n```\n{END}", page)
+    new, count = _BETWEEN.subn(
+        lambda _: f"{BEGIN}\n```mermaid\n{draw(definition)}\n```\n{END}", page
+    )
     if count != 1:
         raise ValueError(f"The page needs one place for the diagram, between {BEGIN} and {END}.")
     return new
@@ -76,7 +93,9 @@ def main(arguments: list[str], path: Path = PAGE) -> None:
     elif arguments != ["--check"]:
         sys.exit("Usage: python tools/picture.py [--check]")
     elif new != page:
-        sys.exit(f"{path.name} does not show {DEFINITION.name} as it is: run 'python tools/picture.py'.")
+        sys.exit(
+            f"{path.name} does not show {DEFINITION.name} as it is: run 'python tools/picture.py'."
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Records `make rollout` and `make watch` in terminals of a known size, on this machine's AWS, as pictures.
+"""Records `make rollout` and `make watch` in terminals of a known size, on this machine's AWS, as
+pictures.
 
-`make record` renews rollout.svg (a good and a bad version, animated), watch-good.svg and watch-bad.svg (how they
-ended). They show what the commands wrote to their terminals; only time is shortened. Makes up no screen itself.
+`make record` renews rollout.svg (a good and a bad version, animated), watch-good.svg and
+watch-bad.svg (how they ended). They show what the commands wrote to their terminals; only time is
+shortened. Makes up no screen itself.
 """
 
 import re
@@ -28,7 +30,10 @@ FRAMES, HOLD = 20, 5.0
 #: The local AWS: seconds after its end at which a minute is published, and users' calls a second.
 DELAY, RATE = 5.0, 8.0
 
-RUNS = {"good": f"VERSION={HEALTHY} STEPS=5 INTERVAL=20", "bad": f"VERSION={FAILING} STEPS=10 INTERVAL=20"}
+RUNS = {
+    "good": f"VERSION={HEALTHY} STEPS=5 INTERVAL=20",
+    "bad": f"VERSION={FAILING} STEPS=10 INTERVAL=20",
+}
 
 #: A terminal's colours by number, to names in STYLE.
 _COLOURS = {1: "red", 2: "green", 3: "yellow", 6: "cyan", 237: "track"}
@@ -50,13 +55,18 @@ text, tspan { white-space: pre }
 
 
 def thinned(frames: Sequence[Frame]) -> list[Frame]:
-    """The frames that differ, at most FRAMES of them, evenly; the first and the last are among them."""
+    """The frames that differ, at most FRAMES of them, evenly; the first and the last are among
+    them."""
     different = [
-        frame for number, frame in enumerate(frames) if number + 1 == len(frames) or frame[1] != frames[number + 1][1]
+        frame
+        for number, frame in enumerate(frames)
+        if number + 1 == len(frames) or frame[1] != frames[number + 1][1]
     ]
     if len(different) <= FRAMES:
         return different
-    return [different[round(number * (len(different) - 1) / (FRAMES - 1))] for number in range(FRAMES)]
+    return [
+        different[round(number * (len(different) - 1) / (FRAMES - 1))] for number in range(FRAMES)
+    ]
 
 
 def svg(runs: Sequence[Sequence[Frame]], title: str) -> str:
@@ -105,7 +115,8 @@ def _moves(runs: Sequence[Sequence[Frame]], high: int) -> Iterator[str]:
     if len(starts) > 1:
         yield f".reel {{ animation: reel {now:.1f}s step-end infinite }}"
         keys = (
-            f"{100 * start / now:.2f}% {{ transform: translateY({-high * n}px) }}" for n, start in enumerate(starts)
+            f"{100 * start / now:.2f}% {{ transform: translateY({-high * n}px) }}"
+            for n, start in enumerate(starts)
         )
         yield f"@keyframes reel {{ {' '.join(keys)} }}"
 
@@ -127,7 +138,11 @@ def drawn(line: str) -> str:
 def _kind(style: Style) -> str:
     number = style.color.number if style.color else None
     colour = _COLOURS.get(number % 8 if number < 16 else number) if number is not None else None
-    kinds = [kind for kind, is_so in (("b", style.bold), ("d", style.dim), (colour, colour)) if kind and is_so]
+    kinds = [
+        kind
+        for kind, is_so in (("b", style.bold), ("d", style.dim), (colour, colour))
+        if kind and is_so
+    ]
     return f' class="{" ".join(kinds)}"' if kinds else ""
 
 
@@ -157,7 +172,9 @@ def main() -> None:
                 reels.append(thinned(started))
                 still = svg([watched[-1:]], f"make watch: the {which} version, at its end")
                 (DOCS / f"watch-{which}.svg").write_text(still, encoding="utf-8")
-    title = f"make rollout, {SPEED:g} times as fast: a good version goes live, a bad one is rolled back"
+    title = (
+        f"make rollout, {SPEED:g} times as fast: a good version goes live, a bad one is rolled back"
+    )
     (DOCS / "rollout.svg").write_text(svg(reels, title), encoding="utf-8")
     print("Written: docs/rollout.svg, docs/watch-good.svg, docs/watch-bad.svg")
 

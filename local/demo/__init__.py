@@ -1,1 +1,2 @@
-"""The demo on the local AWS: users who call an alias, and rollouts to watch. `make demo`, `make workflow`."""
+"""The demo on the local AWS: users who call an alias, and rollouts to watch. `make demo`, `make
+workflow`."""

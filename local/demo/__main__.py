@@ -1,9 +1,11 @@
-"""`make demo`: a rollout of a healthy version, then one of a failing version, on this machine alone.
+"""`make demo`: a rollout of a healthy version, then one of a failing version, on this machine
+alone.
 
 `make workflow` does the same through DeployStateMachine.
 
-Everything is what it would be on AWS: install.sh, the artifact in Lambda's runtime, `aws lambda invoke`.
-The exit status is 0 only if the first ends on the new version and the second is rolled back.
+Everything is what it would be on AWS: install.sh, the artifact in Lambda's runtime, `aws lambda
+invoke`. The exit status is 0 only if the first ends on the new version and the second is rolled
+back.
 """
 
 import signal
@@ -38,7 +40,11 @@ def main() -> int:
     except RuntimeError as error:
         console.print(str(error))
         return 1
-    acts = (good_execution, bad_execution) if sys.argv[1:] == ["workflow"] else (good_version, bad_version)
+    acts = (
+        (good_execution, bad_execution)
+        if sys.argv[1:] == ["workflow"]
+        else (good_version, bad_version)
+    )
     console.print("[bold]Starting AWS on this machine[/] and installing the deployer into it …")
     with running(DELAY) as cloud, TemporaryDirectory() as scratch:
         said(f"AWS_ENDPOINT_URL={cloud.endpoint} BUCKET_NAME=artifacts ./install.sh")
@@ -71,7 +77,9 @@ def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
         f"--payload fileb://events/failing.json {out}"
     )
     end = follow(cloud, users, command)
-    console.print(f"[dim]$[/] cat out.json\n{out.read_text()[:600] if out.exists() else 'nothing'} …")
+    console.print(
+        f"[dim]$[/] cat out.json\n{out.read_text()[:600] if out.exists() else 'nothing'} …"
+    )
     ended_well = end.get("message") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
 
@@ -79,7 +87,9 @@ def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
 def good_execution(cloud: Cloud, users: Users, _: Path) -> bool:
     console.rule(f"[bold]DeployStateMachine: version {HEALTHY}, which works")
     follow(cloud, users, start_execution(cloud, "healthy"), "WorkflowLogGroupName")
-    ended_well = ended_execution(cloud, "healthy")["status"] == "SUCCEEDED" and on_version(cloud, HEALTHY)
+    ended_well = ended_execution(cloud, "healthy")["status"] == "SUCCEEDED" and on_version(
+        cloud, HEALTHY
+    )
     return verdict(ended_well, f"the execution has succeeded, the alias is on version {HEALTHY}")
 
 
@@ -87,7 +97,9 @@ def bad_execution(cloud: Cloud, users: Users, _: Path) -> bool:
     console.rule(f"[bold]DeployStateMachine: version {FAILING}, which fails 30 % of its calls")
     follow(cloud, users, start_execution(cloud, "failing"), "WorkflowLogGroupName")
     execution = ended_execution(cloud, "failing")
-    console.print(f"the execution: {execution['status']}, {execution.get('error')}: {execution.get('cause')}")
+    console.print(
+        f"the execution: {execution['status']}, {execution.get('error')}: {execution.get('cause')}"
+    )
     ended_well = execution.get("error") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
 
@@ -104,7 +116,9 @@ def ended_execution(cloud: Cloud, event: str) -> dict[str, Any]:
     """What `describe-execution` tells of it, when it has ended."""
     arn = cloud.output("StateMachineArn").replace(":stateMachine:", ":execution:")
     for _ in range(100):
-        told: dict[str, Any] = cloud.client("stepfunctions").describe_execution(executionArn=f"{arn}:demo-{event}")
+        told: dict[str, Any] = cloud.client("stepfunctions").describe_execution(
+            executionArn=f"{arn}:demo-{event}"
+        )
         if told["status"] != "RUNNING":
             break
         time.sleep(0.1)
@@ -115,7 +129,9 @@ def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
     """Run the command; tell what happens until the rollout has ended; its last log line."""
     said(command)
     before = len(cloud.deployer_log(group=group))
-    invoked = subprocess.Popen(["bash", "-c", command], cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL)
+    invoked = subprocess.Popen(
+        ["bash", "-c", command], cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL
+    )
     start, told, last_count = time.monotonic(), before, 0.0
     while time.monotonic() - start < LONGEST:
         time.sleep(0.5)
@@ -127,7 +143,12 @@ def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
             last_count = elapsed
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
         told = len(lines)
-        if told > before and lines[-1]["message"] not in (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD"):
+        if told > before and lines[-1]["message"] not in (
+            *NO_ENDINGS,
+            "LOOKED",
+            "NOT_SEEN",
+            "NOT_TOLD",
+        ):
             invoked.wait(30)
             return lines[-1]
     invoked.kill()
@@ -167,7 +188,9 @@ def said(command: str) -> None:
 
 def verdict(as_it_should: bool, what: str) -> bool:
     console.print(
-        f"[bold green]As it should: {what}.[/]" if as_it_should else f"[bold red]NOT as it should: {what}?[/]"
+        f"[bold green]As it should: {what}.[/]"
+        if as_it_should
+        else f"[bold red]NOT as it should: {what}?[/]"
     )
     return as_it_should
 

@@ -19,7 +19,9 @@ class Users:
         self.errors: Counter[str] = Counter()
         self._lambda, self._pause = cloud.client("lambda"), _THREADS / a_second
         self._stopped, self._lock = threading.Event(), threading.Lock()
-        self._threads = [threading.Thread(target=self._call_on, daemon=True) for _ in range(_THREADS)]
+        self._threads = [
+            threading.Thread(target=self._call_on, daemon=True) for _ in range(_THREADS)
+        ]
 
     def __enter__(self) -> "Users":
         for thread in self._threads:
@@ -35,7 +37,9 @@ class Users:
     def _call_on(self) -> None:
         due = time.monotonic()
         while not self._stopped.is_set():
-            answer = self._lambda.invoke(FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}")
+            answer = self._lambda.invoke(
+                FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}"
+            )
             with self._lock:
                 self.calls[answer["ExecutedVersion"]] += 1
                 self.errors[answer["ExecutedVersion"]] += "FunctionError" in answer
