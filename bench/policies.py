@@ -12,8 +12,8 @@ from typing import Any
 
 from bench.cells import Plan
 from bench.world import NEW, TrialWorld
-from deployer.decisions.checks import HealthCheck
 from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive
+from deployer.decisions.health import HealthCheck
 from tests.sample import errors_of_the_last_minute
 
 Policy = Callable[[TrialWorld, Plan], None]

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from itertools import count
 
 from deployer import aws
@@ -19,6 +18,7 @@ from deployer.decisions import errors, ownership, stamp
 from deployer.decisions.ending import PromotedByHand
 from deployer.decisions.ownership import Finding, Hold, Snapshot, Want, Whose
 from deployer.decisions.rollout import Rollout
+from deployer.decisions.stamp import Stamp
 
 #: Seconds for which a shift or a finalize is tried again before the rollout turns back.
 PATIENCE = 30.0
@@ -39,12 +39,10 @@ class Alias:
         """Reads the alias, unless it was `seen`; raises the API's own error."""
         self._client = means.lambda_
         self._clock = means.clock
-        self._name = {"FunctionName": rollout.function_name, "Name": rollout.alias_name}
-        self._who = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
-        self._weights = rollout.weights
-        self._stamp: stamp.Stamp | None = None  # of the last shift
+        self._target = rollout.target
+        self._stamp: Stamp | None = None  # of the last shift
         self.seen = seen or self._read()
-        self.seen_at = self._clock.time()
+        self._seen_at = self._clock.time()
         self._unsure = False  # the fate of the last write is not known
         self._answered = True  # AWS answered the last write, and did as it was asked
         self._shift_may_have_landed = False
@@ -81,16 +79,18 @@ class Alias:
     @property
     def told(self) -> str:
         """One sentence: where the alias is, as it was last told."""
-        return f"{self._who} {self.seen.state}."
+        return f"{self._target} {self.seen.state}."
 
     def where(self) -> str:
         """The same, read again unless it has just been told; or that it could not be read."""
-        if self._unsure or self._clock.time() - self.seen_at > FRESH:
+        if self._unsure or self._clock.time() - self._seen_at > FRESH:
             try:
                 self.read_again()
             except aws.CallFailed as error:
-                last = f"when last seen it {self.seen.state}."
-                return f"{self._who} could not be read ({aws.code(error)}); {last}"
+                return (
+                    f"{self._target} could not be read ({aws.code(error)}); "
+                    f"when last seen it {self.seen.state}."
+                )
         return self.told
 
     def judged(self, want: Want) -> Finding:
@@ -118,19 +118,15 @@ class Alias:
         self._take(self.seen)
         self._unsure = True
 
-    def shift(self, step: int, until: datetime, spare: float) -> None:
-        """UpdateWeight, to the weight of that step, from 1, within `spare` seconds.
+    def shift(self, mark: Stamp, spare: float) -> None:
+        """UpdateWeight, to the weight that the stamp tells, within `spare` seconds.
 
         Raises `InvalidRollout` when AWS refuses the first one.
         """
         before = self.hold
-        weight = self._weights[step - 1]
-        mark = stamp.Stamp(
-            before.rollout_id, before.new_version, weight, step, len(self._weights), until
-        )
         self._stamp = mark
-        self.hold = before.sending(weight)
-        want = Want({before.new_version: weight}, stamp=mark)
+        self.hold = before.sending(mark.weight)
+        want = Want({before.new_version: mark.weight}, stamp=mark)
         try:
             self._bring(want, min(PATIENCE, spare))
         except _Refused as refused:
@@ -143,7 +139,7 @@ class Alias:
                     f"AWS refuses to split the alias: {refused.why}"
                 ) from refused
             raise errors.RolloutInterrupted(
-                f"The alias could not be shifted to {weight:g}: {refused.why}"
+                f"The alias could not be shifted to {mark.weight:g}: {refused.why}"
             ) from refused
         self._may_have_landed = False
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
@@ -178,9 +174,11 @@ class Alias:
             ) from refused
         return True
 
-    def confirm(self) -> None:
-        """See that the alias is still ours. Raises `PromotedByHand`, `AliasChanged`, or the API's
-        own error."""
+    def confirm(self, older_than: float = 0.0) -> None:
+        """See that the alias is still ours, if it was last seen so many seconds ago. Raises
+        `PromotedByHand`, `AliasChanged`, or the API's own error."""
+        if self._clock.time() - self._seen_at < older_than:
+            return
         want = Want(self.seen.routing, stamp=self._stamp)
         self._check(want, self._is_untouched)
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
@@ -262,10 +260,12 @@ class Alias:
             if aws.code(error) != "ResourceNotFoundException":
                 raise
             self._unsure = True
-            raise errors.AliasChanged(_DELETED) from error
+            found = None
         finding = self._judge(want, found)
         if finding.whose is Whose.STALE:
             return finding
+        if found is None:
+            raise errors.AliasChanged(_DELETED)
         ours = finding.whose in (Whose.AS_WANTED, Whose.OURS)
         if not ours and is_untouched is not None and is_untouched(want):
             return Finding(Whose.STALE)
@@ -285,17 +285,18 @@ class Alias:
             raise PromotedByHand
         raise errors.AliasChanged(_CHANGED)
 
-    def _judge(self, want: Want, found: Snapshot) -> Finding:
+    def _judge(self, want: Want, found: Snapshot | None) -> Finding:
         provisioned = False
-        if found.version == self.hold.new_version and found.routing.keys() == {self.hold.original}:
+        if found is not None and ownership.may_be_provisioned(self.hold, found):
             provisioned = self._provisioned()
         return ownership.judge(self.hold, want, found, self._clock.now(), provisioned)
 
     def _provisioned(self) -> bool:
         """Whether the alias has provisioned concurrency: it moves with it, and takes its time."""
-        request = {"FunctionName": self._name["FunctionName"], "Qualifier": self._name["Name"]}
         try:
-            self._client.get_provisioned_concurrency_config(**request)
+            self._client.get_provisioned_concurrency_config(
+                FunctionName=self._target.function, Qualifier=self._target.alias
+            )
         except aws.CallFailed as error:
             if aws.code(error) == "ProvisionedConcurrencyConfigNotFoundException":
                 return False
@@ -304,7 +305,8 @@ class Alias:
 
     def _update(self, want: Want) -> None:
         request = {
-            **self._name,
+            "FunctionName": self._target.function,
+            "Name": self._target.alias,
             "RevisionId": self.seen.revision,
             "Description": stamp.write(self.words, want.stamp),
             "RoutingConfig": {"AdditionalVersionWeights": want.routing},
@@ -319,12 +321,14 @@ class Alias:
         self._take(Snapshot(answer))
 
     def _read(self) -> Snapshot:
-        return Snapshot(self._client.get_alias(**self._name))
+        return Snapshot(
+            self._client.get_alias(FunctionName=self._target.function, Name=self._target.alias)
+        )
 
     def _take(self, found: Snapshot) -> None:
         """Take what was answered for what is."""
         self.seen = found
-        self.seen_at = self._clock.time()
+        self._seen_at = self._clock.time()
         self._unsure = False
         self.hold = self.hold.saw(found.revision)
         if found.words != stamp.read(stamp.write(self.words, found.stamp))[0]:
@@ -332,10 +336,11 @@ class Alias:
 
     def _command(self) -> str:
         """What a human runs to do what we could not."""
-        target = f"--function-name {self._name['FunctionName']} --name {self._name['Name']}"
-        words = f"--description {shlex.quote(self.words)}"
-        routing = "--routing-config AdditionalVersionWeights={}"
-        return f"aws lambda update-alias {target} {routing} {words}"
+        return (
+            f"aws lambda update-alias --function-name {self._target.function} "
+            f"--name {self._target.alias} --routing-config AdditionalVersionWeights={{}} "
+            f"--description {shlex.quote(self.words)}"
+        )
 
 
 class _Refused(Exception):

@@ -15,9 +15,11 @@ from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
 
 from deployer.clock import Clock
-from deployer.decisions.checks import SMOKE_SECONDS
+from deployer.decisions.checks.smoke_test import SECONDS as SMOKE_SECONDS
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2, 4, 2
+CONNECT_SECONDS = 2
+READ_SECONDS = 4
+ATTEMPTS = 2
 
 #: The longest that one call may take, in seconds: every attempt times out, about 1 s between them.
 CALL_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1
@@ -113,6 +115,16 @@ def code(error: Exception) -> str:
     return type(error).__name__
 
 
+#: In the codes of errors that pass, though their status says otherwise.
+_PASSING = (
+    "Throttl",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+    "ServiceException",
+    "InternalFailure",
+)
+
+
 def denied(error: Exception) -> bool:
     """Whether permissions are missing (the codes that Lambda and CloudWatch use)."""
     return code(error) in ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
@@ -128,18 +140,9 @@ def refused(error: Exception) -> bool:
     if not isinstance(error, exceptions.ClientError):
         return False
     status = _status(error)
-    passing = (
-        "Throttl",
-        "TooManyRequests",
-        "RequestLimitExceeded",
-        "ServiceException",
-        "InternalFailure",
-    )
-    return (
-        400 <= status < 500
-        and status not in (408, 409, 412, 429)
-        and not any(p in code(error) for p in passing)
-    )
+    if not 400 <= status < 500 or status in (408, 409, 412, 429):
+        return False
+    return not any(passing in code(error) for passing in _PASSING)
 
 
 def may_have_been_done(error: Exception) -> bool:
@@ -159,10 +162,10 @@ def may_have_been_done(error: Exception) -> bool:
 def no_start(error: Exception) -> bool:
     """Whether Lambda could not start the function that was invoked, for a reason that is the
     function's own."""
-    own = code(error).startswith(
-        ("EFS", "SnapStart")
-    )  # 403, 408 and the like; the others are a 502
-    return isinstance(error, exceptions.ClientError) and (own or _status(error) == 502)
+    if not isinstance(error, exceptions.ClientError):
+        return False
+    # EFS's and SnapStart's are a 403, 408 and the like; the others a 502.
+    return code(error).startswith(("EFS", "SnapStart")) or _status(error) == 502
 
 
 def _status(error: exceptions.ClientError) -> int:
@@ -171,9 +174,7 @@ def _status(error: exceptions.ClientError) -> int:
 
 def words(error: Exception) -> str:
     """AWS's own words for the error, on one line, ending with a full stop."""
-    message = (
-        error.response.get("Error", {}).get("Message", "")
-        if isinstance(error, exceptions.ClientError)
-        else error
-    )
-    return f"{code(error)}: {str(message).strip().rstrip('.')}."
+    message = str(error)
+    if isinstance(error, exceptions.ClientError):
+        message = str(error.response.get("Error", {}).get("Message", ""))
+    return f"{code(error)}: {message.strip().rstrip('.')}."

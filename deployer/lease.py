@@ -16,8 +16,8 @@ from typing import Any
 from deployer import aws
 from deployer.decisions import errors
 from deployer.decisions.ending import Ending
-from deployer.run import Run
 from deployer.tell import logger
+from deployer.verbs import Run
 
 #: It runs out on the first whole minute at least so many seconds ahead: Scheduler knows no finer
 #: times.
@@ -104,7 +104,7 @@ class Lease:
     def give_up(self, ending: Ending) -> None:
         """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
         still to be done."""
-        if ending.silent:  # the watchdog has it
+        if ending.silent or not self.due:  # the watchdog has it, or it was never taken
             return
         try:
             if ending.left_over:
@@ -130,7 +130,7 @@ class Lease:
             "id": progress.id,
             "original": progress.original,
             "words": self._run.alias.words,
-            "step": progress.step,
+            "step": self._run.step,
         }
         message = {**self._message, "progress": told}
         call(

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer.decisions.checks.check import Query, Versions
 from deployer.decisions.evidence import MINUTE, Counts, Look
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.health import HealthCheck
+from deployer.decisions.target import Target
 
 #: A look follows `NextToken` this often; the few thousand data points of a look fit into one page.
 _MOST_PAGES = 5
@@ -28,31 +30,22 @@ class Hopeless(NotSeen):
 
 
 class Metrics:
-    """Calls and errors of the alias's two versions, and the metrics and alarms that the payload
-    names."""
+    """Calls and errors of the alias's two versions, and what the checks want to be read."""
 
-    def __init__(self, cloudwatch: Any, rollout: Rollout, original: str) -> None:
+    def __init__(
+        self, cloudwatch: Any, target: Target, versions: Versions, check: HealthCheck
+    ) -> None:
         """`cloudwatch` is boto3's client, or a fake."""
-        self._cloudwatch, function, check = cloudwatch, rollout.function_name, rollout.health_check
-        self._alias = {"FunctionName": function, "Resource": f"{function}:{rollout.alias_name}"}
-        self._queries = [
-            _query(
-                f"{metric.lower()}_{who}",
-                "AWS/Lambda",
-                metric,
-                {**self._alias, "ExecutedVersion": version},
-                "Sum",
-            )
-            for who, version in (("original", original), ("new", rollout.new_version))
-            for metric in ("Invocations", "Errors")
-        ]
-        self._counted = [str(query["Id"]) for query in self._queries]
-        self._limits = check.metrics if check else {}
-        for name, limit in self._limits.items():
-            self._queries.append(
-                _query(name, limit.namespace, limit.name, limit.dimensions, limit.stat)
-            )
-        self._alarms = list(check.alarms) if check else []
+        self._cloudwatch = cloudwatch
+        self._alias = {"FunctionName": target.function, "Resource": target.resource}
+        self._counted = {}
+        for who, version in versions._asdict().items():
+            dimensions = {**self._alias, "ExecutedVersion": version}
+            for metric in ("Invocations", "Errors"):
+                query = Query("AWS/Lambda", metric, dimensions, "Sum")
+                self._counted[f"{metric.lower()}_{who}"] = query
+        self._asked = check.queries
+        self._alarms = check.alarms
 
     def look(self, since: float, now: float) -> Look:
         """Everything published from the minute of `since` on, the current minute included; seconds
@@ -60,30 +53,35 @@ class Metrics:
 
         Raises `NotSeen`, or the API's own error.
         """
-        alarms, found = self._states(), self._found(self._queries, since, now)
-        highest = {name: max(found[name].values()) for name in self._limits if found[name]}
+        alarms = self._states()
+        found = self._found({**self._counted, **self._asked}, since, now)
+        highest = {name: max(found[name].values()) for name in self._asked if found[name]}
         newest = {name: max(found[name]) for name in self._counted if found[name]}
         return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms, newest)
 
     def calls(self, since: float, now: float) -> list[float]:
         """All calls of the alias, whichever version they were for, by the minute. Raises as
         `look` does."""
-        query = _query("calls", "AWS/Lambda", "Invocations", self._alias, "Sum")
-        return list(self._found([query], since, now)["calls"].values())
+        query = Query("AWS/Lambda", "Invocations", self._alias, "Sum")
+        return list(self._found({"calls": query}, since, now)["calls"].values())
 
-    def _found(self, queries: list[Any], since: float, now: float) -> dict[str, dict[int, float]]:
-        """By the query's id: values by the minute's start."""
-        request: dict[str, Any] = {"MetricDataQueries": queries}
-        request |= {"StartTime": _utc(since // MINUTE * MINUTE), "EndTime": _utc(now + MINUTE)}
-        status = {query["Id"]: "absent" for query in queries}
+    def _found(
+        self, queries: Mapping[str, Query], since: float, now: float
+    ) -> dict[str, dict[int, float]]:
+        """By the query's name: values by the minute's start."""
+        request: dict[str, Any] = {
+            "MetricDataQueries": [_asked(name, query) for name, query in queries.items()],
+            "StartTime": _utc(since // MINUTE * MINUTE),
+            "EndTime": _utc(now + MINUTE),
+        }
+        status = dict.fromkeys(queries, "absent")
         found: dict[str, dict[int, float]] = defaultdict(dict)
         for _ in range(_MOST_PAGES):
             page = self._cloudwatch.get_metric_data(**request)
             for result in page["MetricDataResults"]:
                 status[result["Id"]] = result["StatusCode"]
-                found[result["Id"]] |= dict(
-                    zip(map(_seconds, result["Timestamps"]), result["Values"], strict=True)
-                )
+                minutes = [round(each.timestamp()) for each in result["Timestamps"]]
+                found[result["Id"]] |= dict(zip(minutes, result["Values"], strict=True))
             if not page.get("NextToken"):
                 break
             request["NextToken"] = page["NextToken"]
@@ -107,11 +105,8 @@ class Metrics:
         told = self._cloudwatch.describe_alarms(
             AlarmNames=self._alarms, AlarmTypes=kinds, MaxRecords=100
         )
-        states = {
-            alarm["AlarmName"]: alarm["StateValue"]
-            for kind in kinds
-            for alarm in told.get(f"{kind}s", ())
-        }
+        alarms = [alarm for kind in kinds for alarm in told.get(f"{kind}s", ())]
+        states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
         absent = [name for name in self._alarms if name not in states]
         if absent:
             unknown = ", ".join(absent)
@@ -122,26 +117,20 @@ class Metrics:
         return {name: states[name] for name in self._alarms}
 
 
-def _query(
-    name: str, namespace: str, metric: str, dimensions: Mapping[str, str], stat: str
-) -> dict[str, Any]:
-    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    wanted = {"Namespace": namespace, "MetricName": metric, "Dimensions": pairs}
-    return {"Id": name, "MetricStat": {"Metric": wanted, "Period": MINUTE, "Stat": stat}}
+def _asked(name: str, query: Query) -> dict[str, Any]:
+    pairs = [{"Name": name, "Value": value} for name, value in query.dimensions.items()]
+    metric = {"Namespace": query.namespace, "MetricName": query.name, "Dimensions": pairs}
+    return {"Id": name, "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": query.stat}}
 
 
 def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _seconds(timestamp: datetime) -> int:
-    return round(timestamp.timestamp())
-
-
 def _counts(found: Mapping[str, Mapping[int, float]], who: str) -> dict[int, Counts]:
-    invocations, errors = found[f"invocations_{who}"], found[f"errors_{who}"]
-    minutes = invocations.keys() | errors.keys()
+    invocations = found[f"invocations_{who}"]
+    errors = found[f"errors_{who}"]
     return {
         minute: Counts(round(invocations.get(minute, 0)), round(errors.get(minute, 0)))
-        for minute in minutes
+        for minute in invocations.keys() | errors.keys()
     }

@@ -8,7 +8,7 @@ from deployer.decisions import ending
 from deployer.decisions.ending import Ending
 from deployer.decisions.evidence import MINUTE
 from deployer.metrics import NotSeen
-from deployer.run import Run
+from deployer.verbs import Run
 
 #: So many minutes back the alias's calls are counted.
 _MINUTES = 60
@@ -20,7 +20,7 @@ FEW = 100
 def plan(run: Run, driver: str) -> Ending:
     """The ending whose result has the `plan`: times in seconds from the first shift; `calls` of
     the new version."""
-    rollout, progress = run.rollout, run.progress
+    rollout = run.rollout
     calls = _calls_a_minute(run)
     steps = []
     for number, weight in enumerate(rollout.weights):
@@ -34,14 +34,15 @@ def plan(run: Run, driver: str) -> Ending:
             step["calls"] = round(calls * weight * rollout.interval / MINUTE)
         steps.append(step)
     if calls is not None:
-        progress.warnings += _too_few(run, calls)
+        run.progress.warnings += _too_few(run, calls)
+    checks = rollout.health_check.checks
     planned = {
         "driver": driver,
         "seconds": rollout.seconds,
-        "longest-gap": run.steps.looks.longest,
+        "longest-gap": run.timeline.gaps.longest,
         "steps": steps,
         "calls-a-minute": calls,
-        "fails-on": list(_fails_on(run)),
+        "fails-on": [reason for check in checks for reason in check.fails_on(run.versions)],
     }
     return Ending(ending.PLANNED, more={"plan": planned})
 
@@ -63,8 +64,8 @@ def _calls_a_minute(run: Run) -> float | None:
 
 def _too_few(run: Run, calls: float) -> Iterator[str]:
     """Steps in which there is too little to judge by, as one sentence."""
-    rollout = run.rollout
-    few = [weight for weight in rollout.weights if calls * weight * rollout.interval / MINUTE < FEW]
+    interval = run.rollout.interval
+    few = [weight for weight in run.rollout.weights if calls * weight * interval / MINUTE < FEW]
     if not calls:
         yield (
             "Nobody called this alias in the last hour: "
@@ -72,28 +73,8 @@ def _too_few(run: Run, calls: float) -> Iterator[str]:
         )
     elif few:
         a_minute = calls * few[0]
-        at = f"{few[0] * 100:g} % of {calls:.3g} calls a minute: {a_minute:.2g} a minute"
-        lasts = f"a step lasts {rollout.interval:g} s"
-        yield f"{at}; {FEW} calls, to judge by, need {FEW / a_minute:.0f} minutes, and {lasts}."
-
-
-def _fails_on(run: Run) -> Iterator[str]:
-    """What would roll it back, in words."""
-    check, new = run.check, run.rollout.new_version
-    if not run.checked:
-        return
-    if check.errors == "any":
-        yield f"any error of version {new}"
-    elif check.errors == "baseline":
-        yield f"version {new} failing more often than version {run.progress.original}"
-    elif check.errors:
-        yield f"version {new} failing more than {check.errors * 100:g} % of its calls"
-    for limit in check.metrics.values():
-        yield f"{limit} above {limit.above:g}"
-    for alarm in check.alarms:
-        yield f"alarm {alarm} going into ALARM"
-    if check.smoke_test is not None:
-        yield f"the smoke test of version {new} (not run in a dry run)"
-    if check.min_invocations:
-        few = f"fewer than {check.min_invocations} calls in a step"
-        yield f"{few}, {check.hold:g} s beyond its interval"
+        yield (
+            f"{few[0] * 100:g} % of {calls:.3g} calls a minute: {a_minute:.2g} a minute; "
+            f"{FEW} calls, to judge by, need {FEW / a_minute:.0f} minutes, "
+            f"and a step lasts {interval:g} s."
+        )

@@ -1,27 +1,24 @@
-"""What is checked before the alias is touched. Writes nothing.
+"""Everything before the first shift: the payload is read, the alias opened, and whatever cannot go
+well is refused, while nothing has happened yet. A new check before the start goes here.
 
-`find` reads the alias, so that from then on every error can say where it is; `check` does the rest.
-Whatever cannot go well is refused here, while nothing has happened yet. A new check before the
-start goes here.
+Writes nothing but what a dead rollout left: its split is rolled back first.
 """
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
 from deployer import aws
 from deployer.alias import PATIENCE, Alias
-from deployer.clock import Clock
 from deployer.decisions import ending
-from deployer.decisions.checks import SMOKE_SECONDS
+from deployer.decisions.checks import smoke_test
+from deployer.decisions.checks.smoke_test import SmokeTest
 from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.errors import (
     AliasBusy,
     AliasChanged,
+    DeployError,
     HealthCheckFailed,
     InvalidRollout,
     RollbackFailed,
@@ -30,25 +27,62 @@ from deployer.decisions.errors import (
 from deployer.decisions.ownership import Want, Whose, left_by
 from deployer.decisions.payload import as_json
 from deployer.decisions.rollout import Rollout
-from deployer.decisions.stamp import shortened
-from deployer.decisions.steps import Progress
+from deployer.decisions.timeline import Progress
 from deployer.metrics import Hopeless, NotSeen
-from deployer.run import Run
-from deployer.tell import logger
+from deployer.tell import logger, tell
+from deployer.verbs import Run
 
 #: Seconds between two questions whether a Pending version has become Active.
 _POLL = 5.0
 
+#: How often a question is asked, while AWS does not answer.
+_ASKED = 10
+
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
 
+_MOVED_BEFORE = "Somebody else moved the alias before the first shift."
+_LATEST = "The alias is on $LATEST, which cannot be split: put it on a published version first."
 
-def find(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int = 0) -> Run:
-    """A run that has not begun, of the alias as it is now."""
-    name = f"Alias '{rollout.alias_name}' of '{rollout.function_name}'"
-    remedy = "check 'function-name' and 'alias-name'"
+
+def begin(
+    payload: Any,
+    means: aws.Means,
+    rollout_id: str,
+    without_shift: Callable[[Run], Ending | None],
+    most_looks: Callable[[int], int] = lambda steps: 0,
+) -> tuple[Run | None, Ending | None]:
+    """The run that the payload asks for, and how it ended where no shift is to be made: refused,
+    or as the driver's `without_shift` says, which checks the rest. That ending is told here.
+
+    `most_looks` limits the looks of a step, by the number of steps.
+    """
+    run = None
+    who = {"rollout": rollout_id}
+    try:
+        rollout = Rollout.from_event(payload, means.here)
+        who |= rollout.target._asdict()
+        run = _opened(rollout, means, rollout_id, most_looks(len(rollout.weights)))
+        ended = without_shift(run)
+    except DeployError as error:
+        where = run.alias.where() if run else ending.UNTOUCHED
+        ended = ending.refused(error).at(where)
+    if ended and run:
+        run.tell_ending(ended)
+    elif ended:
+        tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
+    return run, ended
+
+
+def _opened(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int) -> Run:
+    """A run that has not begun, of the alias as it is now: from here on every error can say where
+    that is."""
     alias: Alias = _ask(
-        means.clock, lambda: Alias(means, rollout, rollout_id), name, remedy, _FOR_LAMBDA
+        means,
+        lambda: Alias(means, rollout, rollout_id),
+        str(rollout.target),
+        "check 'function-name' and 'alias-name'",
+        _FOR_LAMBDA,
     )
     progress = Progress(rollout_id, alias.seen.version, alias.words, means.clock.time())
     return Run(rollout, means, alias, progress, most_looks)
@@ -61,89 +95,85 @@ def check(run: Run, needed: float) -> None:
     """
     found = run.alias.seen
     if found.version == "$LATEST":
-        raise InvalidRollout(
-            "The alias is on $LATEST, which cannot be split: put it on a published version first."
-        )
+        raise InvalidRollout(_LATEST)
     whose = run.alias.judged(Want({})).whose
     if whose is Whose.BUSY or (found.routing and whose is not Whose.ABANDONED):
         raise AliasBusy(found.busy)
     if not run.deployed:
         check_version(run, needed)
         check_metrics(run)
-
-
-def check_version(run: Run, needed: float) -> None:
-    """Wait until the new version is Active, while `needed` seconds would be left after it."""
-    function, number, clock = run.rollout.function_name, run.rollout.new_version, run.clock
-    name, remedy = f"Version {number} of '{function}'", "publish it first, or check 'new-version'"
-    get = run.means.lambda_.get_function_configuration
-    while True:
-        told = _ask(
-            clock, lambda: get(FunctionName=function, Qualifier=number), name, remedy, _FOR_LAMBDA
-        )
-        state, why = (
-            told.get("State", "Active"),
-            told.get("StateReason", "no reason given").rstrip("."),
-        )
-        if state == "Active":
-            return
-        if state == "Inactive":
-            wake = f"aws lambda invoke --function-name {function}:{number} out.json"
-            raise InvalidRollout(
-                f"{name} is Inactive ({why}): run '{wake}', wait for Active, and start again."
-            )
-        if state != "Pending":
-            raise InvalidRollout(
-                f"{name} is {state} ({why}): publish a version that becomes Active."
-            )
-        if clock.spare() - _POLL < needed:
-            target = f"--function-name {function} --qualifier {number}"
-            wait = f"aws lambda wait published-version-active {target}"
-            raise RolloutInterrupted(
-                f"{name} is still Pending ({why}): run '{wait}', and start again."
-            )
-        clock.sleep(_POLL)
-
-
-def check_metrics(run: Run) -> None:
-    """One look before the first shift, so that a missing permission or an absent alarm refuses
-    the rollout."""
-    now, evidence = run.clock.time(), run.progress.evidence
-    if run.checked:
-        remedy = (
-            "check 'health-check.metrics'"
-            if run.check.metrics
-            else "it is needed unless 'health-check' is false"
-        )
-        look = _ask(
-            run.clock, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH
-        )
-        evidence.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
-        muted = (
-            "was in ALARM before the start: it cannot judge the new version until it has left ALARM"
-        )
-        run.progress.warnings += [f"Alarm {name} {muted}." for name in evidence.muted]
-
-
-def warn_of_abandoned(run: Run) -> None:
-    if run.alias.seen.routing:
+    if found.routing and run.rollout.dry_run:
         run.progress.warnings.append(
             "A rollout that had died has left the alias split: it would be rolled back first."
         )
 
 
+def check_version(run: Run, needed: float) -> None:
+    """Wait until the new version is Active, while `needed` seconds would be left after it."""
+    function = run.rollout.target.function
+    number = run.versions.new
+    name = _version(run)
+    while True:
+        told = _ask(
+            run.means,
+            lambda: run.means.lambda_.get_function_configuration(
+                FunctionName=function, Qualifier=number
+            ),
+            name,
+            "publish it first, or check 'new-version'",
+            _FOR_LAMBDA,
+        )
+        state = told.get("State", "Active")
+        why = told.get("StateReason", "no reason given").rstrip(".")
+        if state == "Active":
+            return
+        if state == "Inactive":
+            raise InvalidRollout(
+                f"{name} is Inactive ({why}): run "
+                f"'aws lambda invoke --function-name {function}:{number} out.json', "
+                "wait for Active, and start again."
+            )
+        if state != "Pending":
+            raise InvalidRollout(
+                f"{name} is {state} ({why}): publish a version that becomes Active."
+            )
+        if run.clock.spare() - _POLL < needed:
+            raise RolloutInterrupted(
+                f"{name} is still Pending ({why}): run 'aws lambda wait published-version-active "
+                f"--function-name {function} --qualifier {number}', and start again."
+            )
+        run.clock.sleep(_POLL)
+
+
+def check_metrics(run: Run) -> None:
+    """One look before the first shift, so that a missing permission or an absent alarm refuses
+    the rollout."""
+    if not run.check.checks:
+        return
+    remedy = "it is needed unless 'health-check' is false"
+    if run.check.queries:
+        remedy = "check 'health-check.metrics'"
+    now = run.clock.time()
+    look = _ask(
+        run.means, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH
+    )
+    seen = run.progress.evidence
+    seen.begin(look)
+    for each in run.check.checks:
+        run.progress.warnings += each.warns(seen)
+
+
 def settled(run: Run) -> Ending | None:
     """Undo what a dead rollout left; how it ends where the alias stands on the new version."""
-    split = bool(run.alias.seen.routing)
-    if split and not run.rollout.dry_run:
+    if run.alias.seen.routing and not run.rollout.dry_run:
         undo_abandoned(run)
         found = run.alias.seen
         if found.routing:
             raise AliasBusy(found.busy)
-        if found.version == run.rollout.new_version and not run.deployed:
+        if found.version == run.versions.new and not run.deployed:
             return Ending(ending.ALREADY_DEPLOYED, warning=ending.PROMOTED)
-        if found.version != run.progress.original:
-            raise AliasChanged("Somebody else moved the alias before the first shift.")
+        if found.version != run.versions.original:
+            raise AliasChanged(_MOVED_BEFORE)
     if run.deployed:
         return Ending(ending.ALREADY_DEPLOYED)
     return None
@@ -151,7 +181,11 @@ def settled(run: Run) -> Ending | None:
 
 def undo_abandoned(run: Run) -> None:
     """Roll back the split that a dead rollout left, and tell that rollout's ending."""
-    dead = _run_of_the_dead(run)
+    found = run.alias.seen
+    mark = found.stamp
+    assert mark is not None, "only a stamped split is abandoned"
+    left = Rollout(run.rollout.target, mark.new_version, (mark.weight,) * mark.steps)
+    dead = Run.of_the_dead(run.means, left, left_by(found), found.words, mark.step, found)
     cause = RolloutInterrupted(
         f"The deployer died. Rollout {run.progress.id} found what it had left."
     )
@@ -173,80 +207,65 @@ def undo_abandoned(run: Run) -> None:
     run.log_as_own()
 
 
-def _run_of_the_dead(run: Run) -> Run:
-    """Of the rollout whose stamp is on the alias, as far as that tells it."""
-    found = run.alias.seen
-    hold = left_by(found)
-    mark = found.stamp
-    assert mark is not None
-    weights = (mark.weight,) * mark.steps
-    rollout = replace(run.rollout, new_version=mark.new_version, weights=weights, health_check=None)
-    alias = Alias(run.means, rollout, mark.rollout_id, found)
-    alias.resume(hold, found.words)
-    progress = Progress(mark.rollout_id, found.version, found.words, started=0.0, step=mark.step)
-    return Run(rollout, run.means, alias, progress)
-
-
-def smoke_test(run: Run) -> None:
+def invoke_smoke_test(run: Run) -> None:
     """Invoke the new version once, before any user is moved to it. Raises `HealthCheckFailed`
     when it fails."""
-    if run.check.smoke_test is None or run.deployed:
+    asked = run.check.of(SmokeTest)
+    if asked is None or run.deployed:
         return
-    function, number = run.rollout.function_name, run.rollout.new_version
-    name, failed = f"Version {number} of '{function}'", "The smoke test failed"
-    request = {
-        "FunctionName": function,
-        "Qualifier": number,
-        "Payload": as_json(run.check.smoke_test),
-    }
+    name = _version(run)
     try:
-        answer = run.means.once.invoke(**request)
+        answer = run.means.once.invoke(
+            FunctionName=run.rollout.target.function,
+            Qualifier=run.versions.new,
+            Payload=as_json(asked.payload),
+        )
         told = answer["Payload"].read().decode("utf-8", "replace")
     except ReadTimeoutError as error:
         raise HealthCheckFailed(
-            f"{failed}: {name} gave no answer within {SMOKE_SECONDS:g} s."
+            f"The smoke test failed: {name} gave no answer within {smoke_test.SECONDS:g} s."
         ) from error
     except aws.CallFailed as error:
         if aws.no_start(error):
             raise HealthCheckFailed(
-                f"{failed}: {name} could not be started. AWS says {aws.words(error)}"
+                f"The smoke test failed: {name} could not be started. AWS says {aws.words(error)}"
             ) from error
-        untested = f"{name} could not be invoked for the smoke test"
+        remedy = ""
         if aws.denied(error):
-            untested += (
-                ": allow it to the deployer with the template's parameter SmokeTestFunctions"
-            )
-        if aws.refused(error):
-            raise InvalidRollout(f"{untested}. AWS says {aws.words(error)}") from error
-        raise RolloutInterrupted(f"{untested}. AWS says {aws.words(error)}") from error
+            remedy = ": allow it to the deployer with the template's parameter SmokeTestFunctions"
+        kind = InvalidRollout if aws.refused(error) else RolloutInterrupted
+        raise kind(
+            f"{name} could not be invoked for the smoke test{remedy}. AWS says {aws.words(error)}"
+        ) from error
     if "FunctionError" in answer:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            own = json.loads(told)
-            told = f"{own.get('errorType', 'error')}: {own['errorMessage']}"
         raise HealthCheckFailed(
-            f"{failed}: {name} answered with {shortened(told, 500).rstrip('.')}."
+            f"The smoke test failed: {name} answered with {smoke_test.error_in(told)}."
         )
     logger.info("SMOKE_TESTED")
 
 
-def _ask(clock: Clock, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
-    """Ask up to ten times, unless AWS says no for good. Raises `InvalidRollout`,
+def _version(run: Run) -> str:
+    return f"Version {run.versions.new} of '{run.rollout.target.function}'"
+
+
+def _ask(means: aws.Means, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
+    """Ask again while AWS does not answer, unless it says no for good. Raises `InvalidRollout`,
     `RolloutInterrupted`."""
-    attempt, unread = 0, f"{what} could not be read"
-    while True:
+    for attempt in range(_ASKED):
         try:
             return call()
         except Hopeless as error:
             raise InvalidRollout(str(error)) from error
         except (NotSeen, *aws.CallFailed) as error:
-            denied = aws.denied(error)
-            if denied:
+            if aws.denied(error):
                 remedy = f"allow it to the deployer {permission}"
-            if denied or aws.refused(error):
-                raise InvalidRollout(f"{unread}: {remedy}. AWS says {aws.words(error)}") from error
-            if attempt == 9:
-                raise RolloutInterrupted(
-                    f"{unread} before the start. AWS says {aws.words(error)}"
+            if aws.denied(error) or aws.refused(error):
+                raise InvalidRollout(
+                    f"{what} could not be read: {remedy}. AWS says {aws.words(error)}"
                 ) from error
-        clock.pause(attempt)
-        attempt += 1
+            unanswered = error
+        if attempt < _ASKED - 1:
+            means.clock.pause(attempt)
+    raise RolloutInterrupted(
+        f"{what} could not be read before the start. AWS says {aws.words(unanswered)}"
+    ) from unanswered

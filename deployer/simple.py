@@ -1,7 +1,7 @@
 """SimpleDeployFunction: the whole rollout in one invocation, sleeping between weights.
 
 `roll_out` is the loop. `with_shifts` sees to it that after the first shift every way out ends in
-finalize or in a rollback; `deploy` that every ending is told, and says where the alias is.
+finalize or in a rollback; every ending is told, and says where the alias is.
 """
 
 import json
@@ -17,11 +17,10 @@ from deployer.clock import RESERVE
 from deployer.decisions import ending, errors
 from deployer.decisions.ending import Ending
 from deployer.decisions.health import Status
-from deployer.decisions.rollout import Rollout
 from deployer.lease import BEFORE_SHIFT, Lease
 from deployer.plan import plan
-from deployer.run import Run
-from deployer.tell import logger, tell
+from deployer.tell import logger
+from deployer.verbs import Run
 
 #: How often it is asked to start the state machine, while AWS does not answer.
 _STARTS = 4
@@ -36,66 +35,23 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
 def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> dict[str, Any]:
     """Check, roll out, then finalize or roll back; or hand over what does not fit into this
     invocation."""
-    run = None
-    who = {"rollout": rollout_id}
-    try:
-        rollout = Rollout.from_event(event, means.here)
-        who |= {"function": rollout.function_name, "alias": rollout.alias_name}
-        run = preflight.find(rollout, means, rollout_id)
-        ended = without_shift(run, event, request_id)
-        if ended is None:
-            ended = with_shifts(run)
-        else:
-            run.tell_ending(ended)
-    except errors.DeployError as error:
-        raise told_refusal(error, run, means, who).error() from error
-    if ended.well:
-        return run.result(ended)
+    run, ended = preflight.begin(
+        event, means, rollout_id, lambda run: without_shift(run, event, request_id)
+    )
+    if run is not None:
+        ended = ended or with_shifts(run)
+        if ended.well:
+            return run.result(ended)
+    assert ended is not None, "without a run it has ended"
     raise ended.error()
-
-
-def told_refusal(
-    error: errors.DeployError, run: Run | None, means: aws.Means, who: dict[str, str]
-) -> Ending:
-    """It ended before the first shift; `who` it is told of where the alias could not be read."""
-    ended = ending.refused(error)
-    if run:
-        ended = ended.at(run.alias.where())
-        run.tell_ending(ended)
-    else:
-        ended = ended.at(ending.UNTOUCHED)
-        tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
-    return ended
-
-
-def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
-    """Check everything; how it ends where no shift is to be made here: already deployed,
-    planned, or handed over."""
-    rollout = run.rollout
-    machine = run.means.settings.state_machine if rollout.hand_over else ""
-    preflight.check(run, 0 if machine else rollout.seconds)
-    if rollout.dry_run:
-        preflight.warn_of_abandoned(run)
-    if not run.deployed:
-        here = not machine or rollout.longest <= run.clock.spare()
-        if here:
-            rollout.must_fit(run.clock.spare(), RESERVE, bool(run.means.settings.state_machine))
-        else:
-            rollout.must_fit_a_year()
-        if rollout.dry_run:
-            return plan(run, "SimpleDeployFunction" if here else "DeployStateMachine")
-        if not here:
-            return hand_over(event, run, machine, request_id)
-        preflight.smoke_test(run)
-    return preflight.settled(run)
 
 
 def with_shifts(run: Run) -> Ending:
     """Roll out. After the first shift every way out ends in finalize or in a rollback: write,
     tell, end the lease."""
     lease = Lease(run)
-    lease.take()
     try:
+        lease.take()
         roll_out(run, lease)
         ended = finalize(run, lease)
     except BaseException as cause:
@@ -110,8 +66,8 @@ def with_shifts(run: Run) -> Ending:
 def roll_out(run: Run, lease: Lease) -> None:
     """The loop: update the weight, then wait and look while the step lasts; to the last one."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())
-    run.steps.deadline = run.clock.time() + run.clock.spare()
-    while not run.steps.fully_weighted:
+    run.timeline.deadline = run.clock.time() + run.clock.spare()
+    while not run.fully_weighted:
         update_weight(run, lease, until)
         status = Status.PENDING
         while status is Status.PENDING:
@@ -125,7 +81,7 @@ def roll_out(run: Run, lease: Lease) -> None:
 def update_weight(run: Run, lease: Lease, until: datetime) -> None:
     lease.renew(BEFORE_SHIFT)
     run.update_weight(until, spare(run, lease))
-    if run.progress.step == 1:  # from now on a split may be ours
+    if run.step == 1:  # from now on a split may be ours
         lease.renew(older_than=0.0)
 
 
@@ -153,6 +109,26 @@ def wait(run: Run, lease: Lease) -> None:
         run.glance()
 
 
+def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
+    """Check everything; how it ends where no shift is to be made here: already deployed,
+    planned, or handed over."""
+    rollout = run.rollout
+    machine = run.means.settings.state_machine if rollout.hand_over else ""
+    preflight.check(run, 0 if machine else rollout.seconds)
+    if not run.deployed:
+        here = not machine or rollout.longest <= run.clock.spare()
+        if here:
+            rollout.must_fit(run.clock.spare(), RESERVE, bool(run.means.settings.state_machine))
+        else:
+            rollout.must_fit_a_year()
+        if rollout.dry_run:
+            return plan(run, "SimpleDeployFunction" if here else "DeployStateMachine")
+        if not here:
+            return hand_over(event, run, machine, request_id)
+        preflight.invoke_smoke_test(run)
+    return preflight.settled(run)
+
+
 def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
     """Start the state machine; a duplicate of this invocation finds its execution started."""
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{request_id}"
@@ -170,10 +146,10 @@ def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
                 ) from error
             # Its name makes it the same execution, however often it is asked for.
             if attempt == _STARTS - 1:
-                look = f"aws stepfunctions describe-execution --execution-arn {execution}"
                 raise errors.RolloutInterrupted(
                     "AWS did not answer whether it was handed over to the state machine: "
-                    f"{aws.words(error)} Look whether it runs: {look}"
+                    f"{aws.words(error)} Look whether it runs: "
+                    f"aws stepfunctions describe-execution --execution-arn {execution}"
                 ) from error
         run.clock.pause(attempt)
     run.progress.id = aws.id_of(execution)

@@ -14,7 +14,8 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from deployer import aws
 
 #: By these an EventBridge rule finds our events.
-SOURCE, DETAIL_TYPE = "aws-lambda-deploy", "Rollout State Change"
+SOURCE = "aws-lambda-deploy"
+DETAIL_TYPE = "Rollout State Change"
 
 #: After these a rollout goes on, or goes on elsewhere.
 NO_ENDINGS = ("STARTED", "SHIFTED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
@@ -47,10 +48,9 @@ def _send(means: aws.Means, entry: dict[str, str]) -> str:
         answer = means.events.put_events(Entries=[entry])
     except aws.CallFailed as error:
         return aws.words(error)
-    unsaid = "EventBridge did not say why."
-    return (
-        str(answer["Entries"][0].get("ErrorMessage", unsaid)) if answer["FailedEntryCount"] else ""
-    )
+    if not answer["FailedEntryCount"]:
+        return ""
+    return str(answer["Entries"][0].get("ErrorMessage", "EventBridge did not say why."))
 
 
 def measure(status: str, detail: dict[str, Any]) -> None:

@@ -15,17 +15,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deployer import aws, lease
-from deployer.alias import Alias
 from deployer.decisions import ending, errors
 from deployer.decisions.ownership import Hold, Want, Whose
 from deployer.decisions.rollout import Rollout
-from deployer.decisions.steps import Progress
-from deployer.run import Run
+from deployer.decisions.target import Target
 from deployer.tell import logger
+from deployer.verbs import Run
 
 #: Executions that ended so many seconds ago are looked for: their tasks have ended, and four
 #: schedules find each.
-SAFE, OLDEST = 180, 3600 + 180
+SAFE = 180
+OLDEST = 3600 + SAFE
 
 #: Seconds after which a split without a stamp is looked at again: a deployer that lives has stamped
 #: it by then.
@@ -61,9 +61,14 @@ class Dead:
     once: bool = True
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it was told how, and nothing but a stamp can be left of it."""
+        return self.told not in ("", "RollbackFailed")
+
+    @property
     def stamped_only(self) -> bool:
-        """Whether a split without a stamp is none of its own: it had ended, and may be long ago."""
-        return not self.once or self.told not in ("", "RollbackFailed")
+        """Whether a split without a stamp is none of its own: it may have ended long ago."""
+        return not self.once or self.has_ended
 
     @property
     def never_shifted(self) -> bool:
@@ -73,7 +78,8 @@ class Dead:
     @property
     def step(self) -> int:
         """How far it had got at least."""
-        return int(self.state["progress"].get("step", 0))
+        told = self.state["progress"]
+        return int(told["at"]["number"] if "at" in told else told.get("step", 0))
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -85,14 +91,16 @@ class Dead:
 
     @property
     def message(self) -> str:
-        known = {key: self.state[key] for key in lease.TARGET}
-        names = ("id", "original", "words", "step")
+        """For the queue: what an earlier one said, and what is remembered."""
         told = self.state["progress"]
-        progress = {name: told[name] for name in names if name in told}
-        memory = {"told": self.told, "unstamped": self.unstamped}
-        if "hold" in self.state:
-            memory["hold"] = self.state["hold"]
-        return json.dumps({**known, "progress": progress, **memory})
+        progress = {name: told[name] for name in ("id", "original", "words")}
+        memory = {
+            "progress": {**progress, "step": self.step},
+            "told": self.told,
+            "unstamped": self.unstamped,
+        }
+        known = {key: self.state[key] for key in (*lease.TARGET, "hold") if key in self.state}
+        return json.dumps({**known, **memory})
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -193,20 +201,10 @@ def rescue_execution(execution: str, means: aws.Means, once: bool = True) -> Non
 def rescue(dead: Dead, means: aws.Means) -> None:
     """Roll back the split of that rollout, if it is there, and tell; or see to it that it is
     tried again."""
-    try:
-        rollout, progress, hold = _known(dead)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        logger.warning("NOT_OURS", extra={"reason": str(error)})
+    run = _run_of(dead, means)
+    if run is None:
         return
-    try:
-        alias = Alias(means, rollout, progress.id)
-    except aws.CallFailed as error:
-        if aws.code(error) != "ResourceNotFoundException":
-            raise
-        logger.warning("NOT_OURS", extra={"reason": str(error)})
-        return
-    alias.resume(hold, progress.words)
-    run = Run(rollout, means, alias, progress)
+    alias = run.alias
     finding = alias.judged(Want({}, rolling_back=True))
     if not finding.something_of_ours:
         logger.info("NOTHING_TO_DO")
@@ -215,52 +213,62 @@ def rescue(dead: Dead, means: aws.Means) -> None:
         # Another rollout with the same weights may live, and stamp it again within a look.
         _try_again(replace(dead, unstamped=alias.seen.revision), means, STAMPED_AGAIN)
         return
-    if dead.told not in ("", "RollbackFailed"):  # it has ended: only its stamp is left
-        alias.take_out(stamped_only=True)
-        if alias.stamped:
-            raise errors.RollbackFailed(f"Our stamp still stands on the alias. {alias.told}")
-        logger.info("TAKEN_OUT")
+    if dead.has_ended:
+        _take_out_stamp(run)
         return
     unknown = dead.never_shifted or finding.whose is not Whose.OURS
     if not finding.our_stamp and unknown:
         run.tell_ending(ending.refused(errors.AliasChanged(_WHOSE)).at(alias.where()))
         return
-    mark = alias.seen.stamp
+    _roll_back(dead, run)
+
+
+def _take_out_stamp(run: Run) -> None:
+    """All that is left of a rollout that has ended."""
+    run.alias.take_out(stamped_only=True)
+    if run.alias.stamped:
+        raise errors.RollbackFailed(f"Our stamp still stands on the alias. {run.alias.told}")
+    logger.info("TAKEN_OUT")
+
+
+def _roll_back(dead: Dead, run: Run) -> None:
+    """Roll its split back, and tell."""
+    mark = run.alias.seen.stamp
     if mark is not None:
-        run.progress.step = mark.step
+        run.progress.at = replace(run.progress.at, number=mark.step)
     cause = errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED)
     ended = run.roll_back(cause, watchdog=True)
     if ended.status == "RollbackFailed" and dead.told:
         raise ended.error()
     run.tell_ending(ended)
     if ended.left_over:
-        _try_again(replace(dead, told=ended.status), means, AGAIN)
+        _try_again(replace(dead, told=ended.status), run.means, AGAIN)
 
 
-def _known(dead: Dead) -> tuple[Rollout, Progress, Hold]:
-    """What is known of the dead rollout. Raises what a message that is not ours leads to."""
-    state = dead.state
-    told = state["progress"]
-    rollout = Rollout(
-        function_name=state["function-name"],
-        alias_name=state["alias-name"],
-        new_version=state["new-version"],
-        weights=tuple(float(weight) for weight in state["weights"]),
-        interval=0.0,
-        health_check=None,
-        hand_over=False,
-        dry_run=False,
-        event={},
-    )
-    progress = Progress(told["id"], told["original"], told["words"], started=0.0, step=dead.step)
-    hold = Hold(
-        progress.id,
-        progress.original,
-        rollout.new_version,
-        weights=tuple(float(weight) for weight in dead.weights),
-        shifted=not dead.stamped_only,
-    )
-    return rollout, progress, hold
+def _run_of(dead: Dead, means: aws.Means) -> Run | None:
+    """The dead rollout, of its alias as it is now; None where the message is not ours, or the alias
+    is no more."""
+    try:
+        state = dead.state
+        told = state["progress"]
+        target = Target(state["function-name"], state["alias-name"])
+        rollout = Rollout(target, state["new-version"], tuple(map(float, state["weights"])))
+        weights = tuple(map(float, dead.weights))
+        hold = Hold(
+            told["id"], told["original"], rollout.new_version, weights, not dead.stamped_only
+        )
+        words = told["words"]
+        step = dead.step
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        logger.warning("NOT_OURS", extra={"reason": str(error)})
+        return None
+    try:
+        return Run.of_the_dead(means, rollout, hold, words, step)
+    except aws.CallFailed as error:
+        if aws.code(error) != "ResourceNotFoundException":
+            raise
+        logger.warning("NOT_OURS", extra={"reason": str(error)})
+    return None
 
 
 def _try_again(dead: Dead, means: aws.Means, seconds: int) -> None:

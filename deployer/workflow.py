@@ -24,10 +24,10 @@ from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import KEYS, Rollout
-from deployer.decisions.steps import Progress
+from deployer.decisions.timeline import Progress, Step
 from deployer.plan import plan
-from deployer.run import Run
 from deployer.tell import logger, tell
+from deployer.verbs import Run
 
 #: Step Functions ends an execution at 25,000 events of history; retries and a rollback must still
 #: fit.
@@ -35,12 +35,17 @@ MOST_EVENTS = 20_000
 #: Events of a step (UpdateWeight, IsFullyWeighted), of a look (Wait, HealthCheck,
 #: VerifyHealthCheck), and of everything that comes once (start, CalculateWeights, settling,
 #: Finalize or Rollback, end).
-STEP_EVENTS, LOOK_EVENTS, OTHER_EVENTS = 7, 9, 300
+STEP_EVENTS = 7
+LOOK_EVENTS = 9
+OTHER_EVENTS = 300
 #: Seconds past its planned end after which a step's split counts as abandoned: the tasks' retries
 #: fit into it.
 LATE = 1800
 #: A rollback that failed is tried again so often, after pauses of at most so many seconds.
-MOST_ROLLBACKS, LONGEST_PAUSE = 40, 300
+MOST_ROLLBACKS = 40
+LONGEST_PAUSE = 300
+
+_OTHER_RELEASE = "The deployer was updated, and cannot go on with what its last release had begun."
 
 State = dict[str, Any]
 
@@ -71,19 +76,11 @@ def task(event: Any, means: aws.Means) -> State:
 
 def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
     """Everything that can be refused, before the alias is touched; the rollout may end here."""
-    run = None
-    who = {"rollout": rollout_id}
-    try:
-        rollout = Rollout.from_event(payload, means.here)
-        who |= {"function": rollout.function_name, "alias": rollout.alias_name}
-        run = preflight.find(rollout, means, rollout_id, most_looks(len(rollout.weights)))
-        ended = without_shift(run)
-    except errors.DeployError as error:
-        where = run.alias.where() if run else ending.UNTOUCHED
-        return told(ending.refused(error).at(where), run, means, who)
-    if ended is not None:
-        return told(ended, run, means, who)
-    longest = run.steps.looks.longest
+    run, ended = preflight.begin(payload, means, rollout_id, without_shift, most_looks)
+    if run is None or ended is not None:
+        assert ended is not None, "without a run it has ended"
+        return output(ended, run)
+    longest = run.timeline.gaps.longest
     if longest > run.check.every:
         run.progress.warnings.append(
             f"In the course of a step looks come up to {longest:.0f} s apart."
@@ -93,20 +90,17 @@ def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
 
 def without_shift(run: Run) -> Ending | None:
     """Check everything; how it ends where no shift is to be made: already deployed, or planned."""
-    rollout = run.rollout
     preflight.check(run, 0)
-    rollout.must_fit_a_year()
-    if rollout.dry_run:
-        preflight.warn_of_abandoned(run)
-        if not run.deployed:
-            return plan(run, "DeployStateMachine")
-    preflight.smoke_test(run)
+    run.rollout.must_fit_a_year()
+    if run.rollout.dry_run and not run.deployed:
+        return plan(run, "DeployStateMachine")
+    preflight.invoke_smoke_test(run)
     return preflight.settled(run)
 
 
 def update_weight(run: Run) -> State:
-    rollout = run.rollout
-    lasts = rollout.interval + rollout.hold + rollout.settle + LATE
+    check = run.check
+    lasts = run.rollout.interval + check.hold + check.settle + LATE
     run.update_weight(run.clock.now() + timedelta(seconds=lasts), run.clock.spare())
     return saved(run, "PENDING")
 
@@ -130,9 +124,9 @@ def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
     cause = caught(state)
     if "progress" not in state:  # CalculateWeights did not come to its end: nothing was moved
         ended = ending.rolled_back(cause, was_split=False).at("The alias was not moved.")
-        return told(ended, None, means, {"rollout": rollout_id})
-    maybe_sent = not isinstance(cause, errors.InvalidRollout)
-    run = resumed(state, means, maybe_sent)
+        tell(means, ended.status, rollout=rollout_id, reason=ended.reason, where=ended.where)
+        return output(ended, None)
+    run = resumed(state, means, cause)
     ended = run.roll_back(cause)
     before = state.get("told", "")
     if before == "" or (before == "RollbackFailed" and ended.status != before):
@@ -146,16 +140,6 @@ def rollback(state: Any, means: aws.Means, rollout_id: str) -> State:
     return {**state, "told": ended.status, "rollbacks": attempt, "wait-seconds": wait}
 
 
-def told(ended: Ending, run: Run | None, means: aws.Means, who: dict[str, str]) -> State:
-    """Tell the ending; the execution's output, or what `Fail` takes. `who` it is told of where
-    there is no run."""
-    if run is None:
-        tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
-        return output(ended, run)
-    run.tell_ending(ended)
-    return output(ended, run)
-
-
 def output(ended: Ending, run: Run | None) -> State:
     """The execution's output, or what `Fail` takes."""
     if run and ended.well:
@@ -163,15 +147,18 @@ def output(ended: Ending, run: Run | None) -> State:
     return {"Error": ended.status, "Cause": str(ended.error())}
 
 
-def resumed(state: State, means: aws.Means, maybe_sent: bool = False) -> Run:
-    """The rollout as an earlier task left it; `maybe_sent` says that the next shift may have
-    been sent, too."""
+def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> Run:
+    """The rollout as an earlier task left it; where it is to be rolled back, the `cause`."""
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
-    progress = _known(Progress, state["progress"])
-    progress.evidence = _known(Evidence, state["progress"]["evidence"])
-    step = progress.step
+    told = state["progress"]
+    if "at" not in told and cause is None:
+        raise errors.RolloutInterrupted(_OTHER_RELEASE)
+    progress = _known(Progress, told)
+    progress.at = _known(Step, told.get("at", {}))
+    progress.evidence = _known(Evidence, told["evidence"])
+    step = progress.at.number
     weights = tuple(state["hold"]["weights"])
-    if maybe_sent:
+    if cause and not isinstance(cause, errors.InvalidRollout):  # the next shift may have been sent
         weights += rollout.weights[step : step + 1]
     hold = Hold(
         progress.id,

@@ -180,21 +180,11 @@ def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State
     except (OSError, ValueError) as error:
         raise InvalidRollout(f"The payload cannot be read: {error}.") from error
     rollout = request.check(request.payload(vars(typed), file), clients.region)
-    eyes = Eyes(clients, rollout.function_name, rollout.alias_name, typed.stack)
+    eyes = Eyes(clients, *rollout.target, typed.stack)
     return start(clients, eyes, rollout, now), eyes
 
 
 def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
-    rollout = request.check(
-        {
-            "function-name": typed.function,
-            "alias-name": typed.alias,
-            "new-version": 1,
-            "weights": [1],
-            "interval": 0,
-        },
-        clients.region,
-    )
-    function, alias = rollout.function_name, rollout.alias_name
-    state = State(function, alias, since=now - UNKNOWN_START, give_up=now + typed.wait)
-    return state, Eyes(clients, function, alias, typed.stack)
+    target = request.target(typed.function, typed.alias, clients.region)
+    state = State(*target, since=now - UNKNOWN_START, give_up=now + typed.wait)
+    return state, Eyes(clients, *target, typed.stack)

@@ -9,8 +9,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from deployer import aws
+from deployer.decisions.checks.check import Versions
+from deployer.decisions.health import OFF
 from deployer.decisions.ownership import Snapshot
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
 from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
@@ -143,17 +145,14 @@ class Eyes:
 
     def _count(self, known: State, now: float) -> State:
         self._counted = now
-        event = {
-            "function-name": self._function,
-            "alias-name": self._alias,
-            "new-version": known.new,
-        }
-        here = f"arn:aws:lambda:{self._clients.region}:{'0' * 12}:function:SimpleDeployFunction"
-        rollout = Rollout.from_event(
-            {**event, "weights": [1], "interval": 0, "health-check": False}, here
+        metrics = Metrics(
+            self._clients.cloudwatch,
+            Target(self._function, self._alias),
+            Versions(known.original, known.new),
+            OFF,
         )
         try:
-            look = Metrics(self._clients.cloudwatch, rollout, known.original).look(known.since, now)
+            look = metrics.look(known.since, now)
         except NotSeen as unseen:
             return replace(known, blind=str(unseen))
         except aws.CallFailed as error:

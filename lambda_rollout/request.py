@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.payload import read
 from deployer.decisions.rollout import KEYS, Rollout
+from deployer.decisions.target import KEYS as TARGET_KEYS
+from deployer.decisions.target import Target
 
 #: By option: the payload's key. Those in _TEXTS are taken as they are, the others as JSON.
 OPTIONS = {
@@ -49,6 +52,12 @@ def check(event: Any, region: str) -> Rollout:
     rollout = Rollout.from_event(event, here(event, region))
     rollout.must_fit_a_year()
     return rollout
+
+
+def target(function: str | None, alias: str | None, region: str) -> Target:
+    """Raises `InvalidRollout`, which names the key and the remedy."""
+    event = {"function-name": function, "alias-name": alias}
+    return Target.read(read(event, TARGET_KEYS, *TARGET_KEYS), here(event, region))
 
 
 def here(event: Any, region: str) -> str:

@@ -21,7 +21,7 @@ _BEFORE = 600.0
 
 def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     """Send it. Raises `NotSent`, `AliasBusy`, or `CannotSee` when it may have been sent."""
-    function, alias = rollout.function_name, rollout.alias_name
+    function, alias = rollout.target
     try:
         found = eyes.alias()
     except aws.CallFailed as error:
@@ -34,7 +34,8 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     with suppress(*aws.CallFailed):  # whether the log can be read is told later
         before |= {line.rollout for line in eyes.lines(now - _BEFORE)}
     request = _invoke(clients, rollout)
-    plan = Plan(rollout.new_version, rollout.interval, rollout.settle, request, frozenset(before))
+    settle = rollout.health_check.settle
+    plan = Plan(rollout.new_version, rollout.interval, settle, request, frozenset(before))
     return State(function, alias, since=now, give_up=now + LONGEST_START, plan=plan)
 
 

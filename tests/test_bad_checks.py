@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
+from deployer.decisions.checks.metrics import LIMIT_KEYS
 from deployer.decisions.errors import InvalidRollout
+from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
 from tests.world import HERE, World
@@ -160,7 +161,7 @@ def test_a_wrong_metric_names_its_place_and_what_it_must_be(key: str, value: Any
     assert f"'health-check.metrics[1].{key}' must be {WRONG_METRICS[key][0]}" in message
 
 
-@pytest.mark.parametrize("key", METRIC_KEYS)
+@pytest.mark.parametrize("key", LIMIT_KEYS)
 def test_every_key_of_a_metric_is_required_and_shown_by_an_example(key: str) -> None:
     left = {name: value for name, value in METRIC.items() if name != key}
     message = refused(with_checks({"metrics": [left]}))

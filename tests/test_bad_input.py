@@ -381,7 +381,7 @@ def of_place(partition: str, region: str) -> set[str]:
     here = f"arn:{partition}:lambda:{place}SimpleDeployFunction"
     forms = (f"arn:{partition}:lambda:{place}checkout", f"{place}checkout")
     events = [{**GOOD, "function-name": form} for form in forms]
-    return {Rollout.from_event(event, here).function_name for event in events}
+    return {Rollout.from_event(event, here).target.function for event in events}
 
 
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
@@ -432,7 +432,7 @@ def assert_a_rollout_or_refused(event: Any) -> None:
     except InvalidRollout as error:
         assert len(error.reason) < 600
         return
-    assert rollout.function_name and rollout.alias_name and int(rollout.new_version) > 0
+    assert all(rollout.target) and int(rollout.new_version) > 0
     assert all(
         0 < before < after <= 1
         for before, after in zip(rollout.weights, rollout.weights[1:], strict=False)

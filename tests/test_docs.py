@@ -19,7 +19,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from deployer import tell
 from deployer.decisions import errors
-from deployer.decisions.checks import HEALTH_KEYS
+from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.world import HERE

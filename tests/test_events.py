@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
+from deployer.decisions.checks.metrics import LIMIT_KEYS
 from deployer.decisions.errors import InvalidRollout, RolloutTooLong
+from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.test_parity import DEFINITION
@@ -75,7 +76,8 @@ def test_the_schema_is_a_schema_and_knows_the_same_keys() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["properties"]) == set(KEYS)
     assert set(SCHEMA["$defs"]["health-check"]["properties"]) == set(HEALTH_KEYS)
-    assert set(SCHEMA["$defs"]["metric"]["properties"]) == set(METRIC_KEYS)
+    limit = SCHEMA["$defs"]["health-check"]["properties"]["metrics"]["items"]
+    assert set(limit["properties"]) == set(LIMIT_KEYS)
 
 
 def test_every_check_has_an_example() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import deployer
 from deployer import decisions
-from deployer.decisions import rollout
+from deployer.decisions import checks, rollout
 
 HOUSE = Path(str(deployer.__file__)).parent
 
@@ -29,7 +29,10 @@ PAYLOAD_TABLE = {
 }
 
 #: In all; and on average.
-MOST_TOKENS, MOST_A_LINE = 22_000, 8.3
+MOST_TOKENS = 23_600
+MOST_A_LINE = 8.2
+
+MOST_CONDITIONALS = 46
 
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NO_CODE = {
@@ -160,10 +163,37 @@ def test_decisions_reach_neither_aws_nor_the_clock_nor_whoever_acts() -> None:
 
 
 def test_the_maps_name_every_module() -> None:
-    for name in MODULES:
-        *package, module = name.split(".")
-        told = str((decisions if "decisions" in package else deployer).__doc__)
-        assert module == "__init__" or re.search(rf"\b{module}\b", told), name
+    for package in (deployer, decisions):
+        folder = Path(str(package.__file__)).parent
+        beside = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+        for name in {path.stem for path in beside} - {"__init__"}:
+            assert re.search(rf"\b{name}\b", str(package.__doc__)), f"{package.__name__}: {name}"
+
+
+def test_every_check_is_a_file_and_every_file_is_in_the_list() -> None:
+    listed = {kind.__module__.rpartition(".")[2] for kind in checks.CHECKS}
+    there = {path.stem for path in Path(str(checks.__file__)).parent.glob("*.py")}
+    assert listed == there - {"__init__", "check"}
+
+
+def test_one_thing_is_assigned_at_a_time() -> None:
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign):
+                packed = isinstance(node.targets[0], ast.Tuple) and isinstance(
+                    node.value, ast.Tuple
+                )
+                assert not packed and len(node.targets) == 1, f"{name}: {ast.unparse(node)}"
+
+
+def test_conditional_expressions_are_few_and_never_one_in_another() -> None:
+    found = [
+        node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.IfExp)
+    ]
+    for node in found:
+        inner = [each for each in ast.walk(node) if isinstance(each, ast.IfExp)]
+        assert inner == [node], ast.unparse(node)
+    assert len(found) <= MOST_CONDITIONALS
 
 
 def test_only_the_smoke_test_invokes_a_function() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.decisions import likelihood
-from deployer.decisions.checks import HealthCheck
+from deployer.decisions.checks import errors
+from deployer.decisions.checks.errors import ENOUGH
 from deployer.decisions.errors import HealthCheckFailed
 from deployer.decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
-from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
 from tests.world import World
 
@@ -57,7 +57,7 @@ def minutes(source: random.Random, calls: int, original: float, new: float) -> I
 
 
 class Baseline:
-    """`baseline` as `health.evidence` has it, quick: a minute's numbers are reckoned only when it
+    """`baseline` as `checks/errors.py` has it, quick: a minute's numbers are reckoned only when it
     comes."""
 
     def __init__(self) -> None:
@@ -158,13 +158,13 @@ def test_a_rate_rolls_back_at_most_one_of_a_hundred_versions_that_are_exactly_at
 @pytest.mark.parametrize("seed", range(30))
 def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
     source, test, seen = random.Random(seed), Baseline(), Evidence()
-    check = HealthCheck(errors="baseline")
+    check = errors.Baseline()
     for number, (original, new) in enumerate(minutes(source, 300, 0.02, 0.05)):
         minute = number * MINUTE
         weight = test.weighed(original, new)
         # So late that the minute is carried along, and looked at once only.
         seen.add(Look({minute: original}, {minute: new}), minute + MINUTE + LATEST, 0)
-        assert evidence(check, seen) == pytest.approx(weight)
+        assert check.strength(seen) == pytest.approx(weight)
 
 
 # Failing versions.

@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.decisions import likelihood
-from deployer.decisions.checks import HealthCheck
+from deployer.decisions.checks.errors import ENOUGH, Baseline
 from deployer.decisions.errors import DeployError, HealthCheckFailed
 from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
-from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
 from tests.test_likelihood import drawn, interval
 from tests.world import WORDS, World
@@ -30,7 +29,7 @@ DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 MINUTES: dict[str, Any] = {"steps": 10, "interval": 60}
 QUICK: dict[str, Any] = {"steps": 5, "interval": 10}
-BASELINE = HealthCheck(errors="baseline")
+BASELINE = Baseline()
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOON = round(AT_NOON.timestamp())
 
@@ -263,7 +262,7 @@ def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
     for second in range(15, 735, 15):
         now, step = starts + second, min(second // 60, 9)
         seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
-        if evidence(BASELINE, seen) >= ENOUGH:
+        if BASELINE.strength(seen) >= ENOUGH:
             return True
     return False
 
@@ -394,7 +393,7 @@ def test_stray_calls_to_the_original_at_full_weight_change_no_evidence_whenever_
             True,
         )
         assert seen.of("alone") == at_full and seen.of("reference") == at_half
-        weights.append(evidence(BASELINE, seen))
+        weights.append(BASELINE.strength(seen))
     assert weights[0] == weights[1] > ENOUGH
 
 

@@ -9,24 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.decisions.checks import HealthCheck
+from deployer.decisions.checks.check import Versions
+from deployer.decisions.checks.errors import AnyError, Baseline, Rate, Unchecked
 from deployer.decisions.evidence import Counts, Evidence, Look, covers
-from deployer.decisions.health import Status, Verdict, judge
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.health import OFF, HealthCheck, Status, Verdict
+from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
-from tests.world import HERE, MINUTE
+from tests.world import MINUTE
 
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOON = round(AT_NOON.timestamp())
 #: When every minute of these tests is so old that nothing is waited for any more.
 LATER = NOON + 1000 * 60
 
+TARGET = Target("checkout", "live")
+VERSIONS = Versions("7", "8")
+
 CHECKS = {
-    "any": HealthCheck(),
-    "a rate": HealthCheck(errors=0.01),
-    "a tiny rate": HealthCheck(errors=1e-6),
-    "baseline": HealthCheck(errors="baseline"),
-    "errors do not matter": HealthCheck(errors=False),
+    "any": HealthCheck((AnyError(),)),
+    "a rate": HealthCheck((Rate(0.01),)),
+    "a tiny rate": HealthCheck((Rate(1e-6),)),
+    "baseline": HealthCheck((Baseline(),)),
+    "errors do not matter": HealthCheck((Unchecked(),)),
 }
 
 
@@ -54,7 +58,7 @@ def judged(
     """The verdict on one look; by the minute from noon on."""
     evidence = Evidence(NOON)
     evidence.add(looked(original or {}, new), now, NOON)
-    return judge(check, evidence, "7", "8")
+    return check.judge(evidence, VERSIONS)
 
 
 def test_any_error_of_the_new_version_fails_and_none_does_not() -> None:
@@ -139,7 +143,7 @@ SIZES = st.integers(0, 3) | st.integers(0, 10**12)
 COUNTS = st.builds(Counts, SIZES, st.just(0) | SIZES)
 MINUTES = st.dictionaries(st.integers(0, 400), COUNTS, max_size=6)
 RATES = st.sampled_from([*CHECKS.values()]) | st.floats(1e-6, 0.999).map(
-    lambda rate: HealthCheck(errors=rate)
+    lambda rate: HealthCheck((Rate(rate),))
 )
 ANY_COUNTS = settings(derandomize=True, deadline=None, database=None, max_examples=1000)
 
@@ -160,13 +164,13 @@ def test_no_version_fails_without_an_error_in_what_was_published(
     verdict = judged(new, original, check)
     errors = sum(counts.errors for counts in new.values())
     assert verdict.status in (Status.PENDING, Status.FAILED)
-    if check.errors is False:
+    if check == CHECKS["errors do not matter"]:
         assert verdict.status is Status.PENDING
-    elif check.errors == "any":
+    elif check == CHECKS["any"]:
         assert (verdict.status is Status.FAILED) == (errors > 0)
     elif verdict.status is Status.FAILED:
         # A rate does not ask for the original version.
-        assert whole(new, original if check.errors == "baseline" else {}) > 0
+        assert whole(new, original if check == CHECKS["baseline"] else {}) > 0
     assert "nan" not in verdict.reason and "inf" not in str(verdict.numbers)
 
 
@@ -186,7 +190,7 @@ def test_looks_one_after_another_say_what_one_look_at_all_says(
         )
         evidence.add(Look(theirs, ours), now, NOON)
     assert now < LATER
-    at_once, one_by_one = judged(new, original, check), judge(check, evidence, "7", "8")
+    at_once, one_by_one = judged(new, original, check), check.judge(evidence, VERSIONS)
     assert (one_by_one.status, one_by_one.numbers["new"]) == (
         at_once.status,
         at_once.numbers["new"],
@@ -213,14 +217,7 @@ POINTS = st.lists(st.tuples(st.integers(0, 30), SIZES), max_size=6)
 
 
 def metrics(*answers: Any) -> Metrics:
-    event = {
-        "function-name": "checkout",
-        "alias-name": "live",
-        "new-version": "8",
-        "steps": 2,
-        "interval": 60,
-    }
-    return Metrics(Answering(*answers), Rollout.from_event(event, HERE), "7")
+    return Metrics(Answering(*answers), TARGET, VERSIONS, OFF)
 
 
 def result(name: str, status: str, points: list[tuple[int, int]]) -> dict[str, Any]:
@@ -278,7 +275,7 @@ def test_order_duplicates_and_pages_change_no_verdict(
         ]
     evidence = Evidence(NOON)
     evidence.add(metrics(*answers).look(NOON, NOON), NOON, NOON)
-    assert judge(check, evidence, "7", "8") == judged(new, original, check, NOON)
+    assert check.judge(evidence, VERSIONS) == judged(new, original, check, NOON)
 
 
 def test_a_look_begins_with_the_minute_of_the_first_shift_and_ends_with_this_one() -> None:
@@ -289,14 +286,7 @@ def test_a_look_begins_with_the_minute_of_the_first_shift_and_ends_with_this_one
             asked.append(request)
             return super().get_metric_data(**request)
 
-    event = {
-        "function-name": "checkout",
-        "alias-name": "live",
-        "new-version": "8",
-        "steps": 2,
-        "interval": 60,
-    }
     answer = {"MetricDataResults": [result(name, "Complete", []) for name in QUERIES]}
-    Metrics(Asked(answer), Rollout.from_event(event, HERE), "7").look(NOON + 7.5, NOON + 95.25)
+    Metrics(Asked(answer), TARGET, VERSIONS, OFF).look(NOON + 7.5, NOON + 95.25)
     assert asked[0]["StartTime"] == AT_NOON
     assert AT_NOON + 2 * MINUTE <= asked[0]["EndTime"] == AT_NOON + timedelta(seconds=155.25)

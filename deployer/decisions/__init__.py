@@ -1,9 +1,12 @@
-"""What is decided, from values to values: no I/O, no clock, nothing of AWS. Whoever acts imports
-from here.
+"""What is decided, from values to values: no I/O, no clock, nothing of AWS.
 
-the request       rollout   the payload becomes a Rollout; its keys, with payload, weights and
-checks the steps         steps     how long each lasts, when to look; with looks the judgement
-health    evidence becomes a verdict; with evidence and likelihood the alias         ownership whose
-it is, as a table; with stamp the end           ending    how it can end, in words; errors is the
-tree of what goes wrong
+the request     rollout     the payload becomes a Rollout: its keys, its weights, its time
+                payload     from a key's value to what it means, or an error with the remedy
+                target      function and alias; weights: how the weight rises
+the steps       timeline    how long each lasts, when to look, and which phase it is in
+the judgement   health      the checks' verdict together
+                checks      one file each; a new one goes there
+                evidence    what was seen, minute by minute; likelihood: the tests on it
+the alias       ownership   whose it is, as a table; stamp: what a rollout leaves on it
+the end         ending      how it can end, in words; errors: the tree of what goes wrong
 """

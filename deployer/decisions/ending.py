@@ -11,12 +11,10 @@ from typing import Any
 from deployer.decisions import errors
 
 #: What a rollout that went well ends with. Everything else is the name of an error.
-SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED = (
-    "SUCCEEDED",
-    "ALREADY_DEPLOYED",
-    "HANDED_OVER",
-    "PLANNED",
-)
+SUCCEEDED = "SUCCEEDED"
+ALREADY_DEPLOYED = "ALREADY_DEPLOYED"
+HANDED_OVER = "HANDED_OVER"
+PLANNED = "PLANNED"
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
 UNTOUCHED = "The alias was neither read nor changed."

@@ -33,12 +33,9 @@ class Counts(NamedTuple):
     def __str__(self) -> str:
         if not self.errors and not self.invocations:
             return "no published calls"
-        # No rate can be told of a minute that is half-published.
-        rate = (
-            f" ({self.errors / self.invocations:.2%})"
-            if 0 < self.errors <= self.invocations
-            else ""
-        )
+        rate = ""
+        if 0 < self.errors <= self.invocations:  # else the minute is half-published
+            rate = f" ({self.errors / self.invocations:.2%})"
         return f"{_count(self.errors, 'error')} in {_count(self.invocations, 'invocation')}{rate}"
 
 
@@ -80,7 +77,8 @@ class Evidence:
     """What all looks say together; times are seconds since 1970.
 
     The next look reads from `since` on; what minutes before that said is carried in `older`.
-    `muted` alarms were in ALARM before the first shift, and have not left it.
+    `muted` alarms were in ALARM before the first shift, and have not left it. `judged` says that
+    calls of a whole minute at the last weight were published.
     """
 
     since: float = 0.0
@@ -89,6 +87,11 @@ class Evidence:
     highest: dict[str, float] = field(default_factory=dict)
     alarms: dict[str, str] = field(default_factory=dict)
     muted: list[str] = field(default_factory=list)
+    judged: bool = False
+
+    def begin(self, look: Look) -> None:
+        """The look before the first shift."""
+        self.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
 
     def add(self, look: Look, now: float, shifted: float, full: bool = False) -> None:
         """Take in a look. The last weight took effect at `shifted`; `full` says that it was 1.0."""
@@ -101,11 +104,13 @@ class Evidence:
             for sums in (self.total, self.older) if minute < final else (self.total,):
                 for name, number in said.items():
                     sums[name] = sums.get(name, 0) + number
-        self.since, self.alarms = final, dict(look.alarms)
+        self.since = final
+        self.alarms = dict(look.alarms)
         self.highest |= {
             name: max(value, self.highest.get(name, value)) for name, value in look.metrics.items()
         }
         self.muted = [name for name in self.muted if look.alarms.get(name) == "ALARM"]
+        self.judged = self.judged or covers(look, shifted, now)
 
     def of(self, who: str) -> Counts:
         """Calls of the `original` or the `new` version.
@@ -122,6 +127,7 @@ class Evidence:
         return round(self.total.get("of_step", 0))
 
     def next_step(self) -> None:
+        self.judged = False
         for sums in (self.older, self.total):
             sums.pop("of_step", None)
 
@@ -138,7 +144,8 @@ class Evidence:
 
 def _said(look: Look, minute: int, now: float, alone: bool) -> Sums:
     """One minute's numbers; `alone` says that the new version had the whole weight in all of it."""
-    original, new = look.original.get(minute, Counts()), look.new.get(minute, Counts())
+    original = look.original.get(minute, Counts())
+    new = look.new.get(minute, Counts())
     sums = _named("original", original) | _named("new", new)
     if not look.complete("new", minute, now):
         return sums

@@ -1,24 +1,32 @@
-"""From evidence to a verdict. Does no I/O, reads no clock. A new check is judged here, beside
-the others."""
+"""The payload's `health-check`: the checks of the new version, and their verdict together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, log
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from deployer.decisions import likelihood
-from deployer.decisions.checks import HealthCheck
+from deployer.decisions import payload
+from deployer.decisions.checks import CHECKS
+from deployer.decisions.checks.check import Check, Query, Subject, Versions
+from deployer.decisions.checks.errors import Unchecked
+from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.stamp import shortened
 
-#: How much evidence makes a verdict FAILED, as a logarithm.
-ENOUGH = log(1 / likelihood.ALPHA)
+#: The most bytes of the object, as JSON: the state machine's state must hold it.
+LARGEST = 32 * 1024
 
 #: The most characters of a reason.
 LONGEST_REASON = 4000
 
-#: Whether a check has failed, and what it saw, in words.
-Said = tuple[bool, str]
+#: Every key of the object: what its value must be, what reads it, and an example.
+KEYS: payload.Keys = {
+    **{key: meaning for check in CHECKS for key, meaning in check.KEYS.items()},
+    "settle": ("a number of seconds from 0 to 3600", payload.number(0, 3600, float), "120"),
+    "every": ("a number of seconds from 1 to 3600", payload.number(1, 3600, float), "15"),
+}
+
+Kind = TypeVar("Kind", bound=Check)
 
 
 class Status(StrEnum):
@@ -40,88 +48,88 @@ class Verdict(NamedTuple):
     numbers: Mapping[str, Any] = {}
 
 
-def judge(check: HealthCheck, seen: Evidence, original: str, new: str) -> Verdict:
-    """FAILED when any of the checks has failed, otherwise PENDING; no data is healthy, as in the
-    sample."""
-    said = [_errors(check, seen, original, new), *_metrics(check, seen), *_alarms(seen)]
-    failed = [reason for wrong, reason in said if wrong]
-    status = Status.FAILED if failed else Status.PENDING
-    numbers: dict[str, Any] = {who: seen.of(who)._asdict() for who in ("original", "new")}
-    if check.errors not in ("any", False):
-        numbers |= {"evidence": _plain(evidence(check, seen)), "threshold": _plain(ENOUGH)}
-    if check.metrics:
-        numbers["metrics"] = {
-            str(limit): seen.highest.get(name) for name, limit in check.metrics.items()
-        }
-    if seen.alarms:
-        numbers["alarms"] = seen.alarms
-    # What failed comes first.
-    told = " ".join([*failed, *(reason for wrong, reason in said if not wrong)])
-    return Verdict(status, shortened(told, LONGEST_REASON), numbers)
+@dataclass(frozen=True)
+class HealthCheck:
+    """How the new version is judged; by no checks where it is switched off.
 
+    Times are in seconds: between two looks, and for how long at most to look on after the last
+    weight.
+    """
 
-def evidence(check: HealthCheck, seen: Evidence) -> float:
-    """The logarithm of the evidence against the new version, for `baseline` or a rate."""
-    if check.errors != "baseline":
-        return likelihood.rate(check.errors, *seen.of("tested"))
-    # Minutes without the original are judged by what it did before: a guard against gross failure,
-    # which takes for granted that the original would have gone on like that. Hence twice its
-    # highest possible rate.
-    limit, alone = 2 * likelihood.highest_rate(*seen.of("reference")), seen.of("alone")
-    guard = likelihood.rate(limit, *alone) if limit < 0.999 and alone.invocations else 0.0
-    return max(guard, likelihood.baseline(seen.baseline))
+    checks: tuple[Check, ...] = ()
+    every: float = 15.0
+    settle: float = 120.0
 
-
-def undecided(check: HealthCheck, seen: Evidence) -> bool:
-    """Whether published calls of the new version wait for the rest of their minute to be judged."""
-    if check.errors is False:
-        return False
-    return seen.of("weighed" if check.errors == "baseline" else "tested") != seen.of("new")
-
-
-def _errors(check: HealthCheck, seen: Evidence, original: str, new: str) -> Said:
-    ours, theirs = seen.of("new"), seen.of("original")
-    reason = f"Version {new} had {ours}; version {original} had {theirs} in the same time."
-    if check.errors is False:
-        return False, f"{reason} Errors are not checked."
-    if check.errors == "any":
-        if ours.errors and theirs.errors:
-            remedy = 'with "errors": "baseline" only what fails more often is rolled back.'
-            reason += f" Version {original} errs, too: {remedy}"
-        return ours.errors > 0, reason
-    against = f"fails more often than version {original}"
-    if check.errors != "baseline":
-        against = f"fails more than {check.errors * 100:g} % of its calls"
-    strong = evidence(check, seen)
-    number = f"{_plain(strong):,.0f}" if strong > 0 else f"{_plain(strong):.2g}"
-    return (
-        strong >= ENOUGH,
-        f"{reason} Evidence that it {against}: {number} of the {_plain(ENOUGH):.0f} it takes.",
-    )
-
-
-def _metrics(check: HealthCheck, seen: Evidence) -> Iterator[Said]:
-    for name, limit in check.metrics.items():
-        highest = seen.highest.get(name)
-        if highest is None:
-            yield False, f"{limit} has no data yet."
-        elif highest > limit.above:
-            yield True, f"{limit} rose to {highest:g}, above its limit of {limit.above:g}."
-        else:
-            yield False, f"{limit} rose to {highest:g} at most; its limit is {limit.above:g}."
-
-
-def _alarms(seen: Evidence) -> Iterator[Said]:
-    for name, state in seen.alarms.items():
-        if name in seen.muted:
-            yield (
-                False,
-                f"Alarm {name} has been in ALARM since before the start, so it does not count.",
+    @classmethod
+    def read(cls, value: Any, subject: Subject) -> "HealthCheck":
+        """From `true`, `false` or the object. Raises `InvalidRollout`."""
+        if value is False:
+            return OFF
+        given = payload.read({} if value is True else value, KEYS, at="health-check.")
+        if len(payload.as_json(value)) > LARGEST:
+            raise InvalidRollout(
+                f"'health-check' is longer than {LARGEST // 1024} KiB as JSON: make it shorter."
             )
-        elif state == "ALARM":
-            yield True, f"Alarm {name} went into ALARM."
+        asked = [kind.read(given, subject) for kind in CHECKS]
+        checks = tuple(check for check in asked if check is not None)
+        if all(isinstance(check, Unchecked) for check in checks):
+            raise InvalidRollout(
+                "'health-check' checks nothing: "
+                "leave out '\"errors\": false', or set it to false itself."
+            )
+        return cls(checks, given.get("every", cls.every), given.get("settle", cls.settle))
+
+    def of(self, kind: type[Kind]) -> Kind | None:
+        """The check of that kind, where it is asked for."""
+        for check in self.checks:
+            if isinstance(check, kind):
+                return check
+        return None
+
+    @property
+    def queries(self) -> dict[str, Query]:
+        return {name: query for check in self.checks for name, query in check.queries.items()}
+
+    @property
+    def alarms(self) -> list[str]:
+        return [name for check in self.checks for name in check.alarms]
+
+    @property
+    def before(self) -> float:
+        """The longest that it may take before the first shift, in seconds."""
+        return sum(check.before for check in self.checks)
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a step may have to wait beyond its interval."""
+        return any(check.hold is not None for check in self.checks)
+
+    @property
+    def hold(self) -> float:
+        """For how many seconds at most."""
+        return max((check.hold or 0.0 for check in self.checks), default=0.0)
+
+    def judge(self, seen: Evidence, versions: Versions) -> Verdict:
+        """FAILED when any of the checks has failed, otherwise PENDING; no data is healthy, as in
+        the sample."""
+        failed: list[str] = []
+        healthy: list[str] = []
+        numbers: dict[str, Any] = {who: seen.of(who)._asdict() for who in versions._fields}
+        for check in self.checks:
+            for wrong, reason in check.judge(seen, versions):
+                (failed if wrong else healthy).append(reason)
+            numbers |= check.numbers(seen)
+        status = Status.FAILED if failed else Status.PENDING
+        # What failed comes first.
+        return Verdict(status, shortened(" ".join(failed + healthy), LONGEST_REASON), numbers)
+
+    def undecided(self, seen: Evidence) -> bool:
+        """Whether published calls of the new version wait for the rest of their minute."""
+        return any(check.undecided(seen) for check in self.checks)
+
+    def lacks(self, seen: Evidence) -> str:
+        """Why a step must be held; empty where it need not."""
+        return next(filter(None, (check.lacks(seen) for check in self.checks)), "")
 
 
-def _plain(logarithm: float) -> float:
-    """The number of a logarithm, to three digits; a million stands for all that is more."""
-    return min(1e6, float(f"{exp(min(logarithm, 20)):.3g}"))
+OFF = HealthCheck(settle=0.0)

@@ -56,11 +56,15 @@ def highest_rate(invocations: float, errors: float) -> float:
     if not invocations:
         return 1.0
     seen = errors / invocations
-    low, high = seen, 1.0
+    low = seen
+    high = 1.0
     for _ in range(50):
         middle = (low + high) / 2
         apart = _times_log(seen, middle) + _times_log(1 - seen, 1 - middle)
-        low, high = (middle, high) if invocations * apart < log(1 / ALPHA) else (low, middle)
+        if invocations * apart < log(1 / ALPHA):
+            low = middle
+        else:
+            high = middle
     return high
 
 

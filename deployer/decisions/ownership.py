@@ -21,7 +21,8 @@ GRACE = timedelta(seconds=60)
 REMEMBERED = 10
 
 #: AWS does not say how many digits of a weight it keeps. Fewer than two would make 1 % impossible.
-_FEWEST_DIGITS, _MOST_DIGITS = 2, 6
+_FEWEST_DIGITS = 2
+_MOST_DIGITS = 6
 
 Routing = dict[str, float]
 
@@ -156,6 +157,11 @@ class Finding(NamedTuple):
         return self.our_weight or self.our_stamp
 
 
+def may_be_provisioned(hold: Hold, found: Snapshot) -> bool:
+    """Whether `judge` must be told if the alias has provisioned concurrency."""
+    return found.version == hold.new_version and found.routing.keys() == {hold.original}
+
+
 def judge(
     hold: Hold, want: Want, found: Snapshot | None, now: datetime, provisioned: bool = False
 ) -> Finding:
@@ -170,41 +176,29 @@ def judge(
         return Finding(Whose.STALE)
     our_stamp = found.stamp is not None and found.stamp.rollout_id == hold.rollout_id
     our_weight = _has_our_weight(hold, found, our_stamp)
-    whose = _whose(hold, want, found, now, provisioned, our_stamp, our_weight)
-    return Finding(whose, our_weight, our_stamp)
-
-
-def _whose(
-    hold: Hold,
-    want: Want,
-    found: Snapshot,
-    now: datetime,
-    provisioned: bool,
-    our_stamp: bool,
-    our_weight: bool,
-) -> Whose:
-    """The table; the first line that fits counts."""
     on_original = found.version == hold.original
     alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
     promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
-    ours_from_now_on = hold.shifted or our_stamp
+    has_shifted = hold.shifted or our_stamp
 
+    # The table; the first line that fits counts.
+    whose = Whose.THEIRS
     if _as_wanted(hold, want, found, promoted):
-        return Whose.AS_WANTED
-    if promoted and hold.new_version != hold.original:
-        return Whose.PROMOTED
-    if on_original and found.routing and our_weight:
-        return Whose.OURS
-    if on_original and not found.routing:
-        if not ours_from_now_on:
-            # A dead rollout's watchdog puts the whole words back; to start would lose them.
-            return Whose.BUSY if found.shortened else Whose.OURS
+        whose = Whose.AS_WANTED
+    elif promoted and hold.new_version != hold.original:
+        whose = Whose.PROMOTED
+    elif on_original and found.routing and our_weight:
+        whose = Whose.OURS
+    elif on_original and not found.routing and not has_shifted:
+        # A dead rollout's watchdog puts the whole words back; to start would lose them.
+        whose = Whose.BUSY if found.shortened else Whose.OURS
+    elif on_original and not found.routing:
         # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
         # on its way.
-        return Whose.OURS if want.rolling_back else Whose.TAKEN_BACK
-    if found.routing and not ours_from_now_on:
-        return Whose.ABANDONED if abandoned(found, now) else Whose.BUSY
-    return Whose.THEIRS
+        whose = Whose.OURS if want.rolling_back else Whose.TAKEN_BACK
+    elif found.routing and not has_shifted:
+        whose = Whose.ABANDONED if abandoned(found, now) else Whose.BUSY
+    return Finding(whose, our_weight, our_stamp)
 
 
 def _gone_on(hold: Hold, found: Snapshot) -> bool:

@@ -16,30 +16,32 @@ Reader = Callable[[Any], Any]
 Keys = Mapping[str, tuple[str, Reader, str]]
 
 
-def read(event: Any, keys: Keys, *required: str, at: str = "", secret: str = "") -> dict[str, Any]:
+def read(event: Any, keys: Keys, *required: str, at: str = "") -> dict[str, Any]:
     """What the event holds, read: it must be a JSON object of known keys, the required ones among
     them, none null.
 
-    `at` is its own place in the payload, such as "health-check."; the value of the key `secret` is
-    never shown.
+    `at` is its own place in the payload, such as "health-check.".
     """
     whole = f"'{at.rstrip('.')}'" if at else "the payload"
     if not isinstance(event, Mapping):
-        told = f"{whole[0].upper()}{whole[1:]} must be a JSON object, but it is {shown(event)}"
-        raise InvalidRollout(f"{told}: send an object of keys.")
+        raise InvalidRollout(
+            f"{whole[0].upper()}{whole[1:]} must be a JSON object, but it is {shown(event)}: "
+            "send an object of keys."
+        )
     given = {}
     for key, value in event.items():
         if key not in keys:
             near = get_close_matches(str(key), keys, n=1, cutoff=0.5)
-            remedy = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(keys)}."
+            remedy = f"the keys are {', '.join(keys)}."
+            if near:
+                remedy = f"did you mean '{near[0]}'?"
             raise InvalidRollout(f"{shown(key)} is not a key of {whole}: {remedy}")
         if value is None:
             raise InvalidRollout(f"'{at}{key}' is null: give it a value, or leave the key out.")
         rule, reader, _ = keys[key]
         given[key] = reader(value)
         if given[key] is None:
-            what = "not" if key == secret else shown(value)
-            raise InvalidRollout(f"'{at}{key}' must be {rule}, but it is {what}.")
+            raise InvalidRollout(f"'{at}{key}' must be {rule}, but it is {shown(value)}.")
     require(given, keys, *required, at=at)
     return given
 
@@ -54,14 +56,22 @@ def require(given: Mapping[str, Any], keys: Keys, *required: str, at: str = "") 
 
 def text(pattern: str, kinds: Any = str) -> Reader:
     """To the match of a string, or of another value of these kinds, with the whole pattern."""
-    return lambda value: re.fullmatch(pattern, str(value)) if isinstance(value, kinds) else None
+
+    def reader(value: Any) -> re.Match[str] | None:
+        return re.fullmatch(pattern, str(value)) if isinstance(value, kinds) else None
+
+    return reader
 
 
 def number(low: float, high: float, kind: type[float]) -> Reader:
     """To a number of that kind; for `int`, 10.0 is a whole number, as in JSON Schema."""
-    return lambda value: (
-        kind(value) if is_number(value) and low <= value <= high and value == kind(value) else None
-    )
+
+    def reader(value: Any) -> Any:
+        if is_number(value) and low <= value <= high and value == kind(value):
+            return kind(value)
+        return None
+
+    return reader
 
 
 def flag(value: Any) -> bool | None:

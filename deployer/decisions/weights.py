@@ -64,15 +64,16 @@ def progression(kind: str, steps: int | None) -> tuple[tuple[float, ...], float 
             raise InvalidRollout(
                 f"'steps' must be from 1 to {_MOST[kind]} for the type '{kind}', but it is {steps}."
             )
-        return linear(steps) if kind == "linear" else tuple(
-            0.5**left for left in reversed(range(steps))
-        ), None
+        if kind == "linear":
+            return linear(steps), None
+        return tuple(0.5**left for left in reversed(range(steps))), None
     name = _CODEDEPLOY.fullmatch(kind)
     if name is None:
         near = get_close_matches(kind, (*_MOST, *_FIXED, "AllAtOnce"), n=1)
         remedy = f": did you mean '{near[0]}'?" if near else "."
         raise InvalidRollout(f"'type' must be {TYPES}, but it is {shown(kind)}{remedy}")
-    percent, minutes = int(name["percent"] or 100), int(name["minutes"] or 1)
+    percent = int(name["percent"] or 100)
+    minutes = int(name["minutes"] or 1)
     rise = percent if name["linear"] else 100
     return tuple(share / 100 for share in (*range(percent, 100, rise), 100)), 60.0 * minutes
 

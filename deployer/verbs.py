@@ -5,16 +5,20 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from deployer import aws
 from deployer.alias import Alias
 from deployer.decisions import ending, errors
+from deployer.decisions.checks.check import Versions
 from deployer.decisions.ending import Ending, PromotedByHand
-from deployer.decisions.evidence import covers
-from deployer.decisions.health import Status, Verdict, judge
+from deployer.decisions.evidence import MINUTE
+from deployer.decisions.health import Status, Verdict
+from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import Rollout
-from deployer.decisions.steps import Progress, Steps
+from deployer.decisions.stamp import Stamp
+from deployer.decisions.timeline import Phase, Progress, Step, Timeline
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
@@ -38,38 +42,63 @@ class Run:
         means: aws.Means,
         alias: Alias,
         progress: Progress,
-        most: int = 0,
+        most_looks: int = 0,
     ) -> None:
-        """`most` limits the looks of a step; 0 does not."""
+        """`most_looks` limits the looks of a step; 0 does not."""
         self.rollout = rollout
         self.means = means
         self.clock = means.clock
         self.alias = alias
         self.progress = progress
-        self.steps = Steps(rollout, progress, most)
-        self.check = self.steps.check
-        self.checked = self.steps.checked
-        self.metrics = Metrics(means.cloudwatch, rollout, progress.original)
+        self.versions = Versions(progress.original, rollout.new_version)
+        self.check = rollout.health_check
+        self.timeline = Timeline(rollout, most_looks)
         self.log_as_own()
+
+    @classmethod
+    def of_the_dead(
+        cls,
+        means: aws.Means,
+        rollout: Rollout,
+        hold: Hold,
+        words: str,
+        step: int,
+        seen: Snapshot | None = None,
+    ) -> "Run":
+        """One whose deployer died, as far as that is known: it can only be rolled back.
+
+        Reads the alias, unless it was `seen`; raises the API's own error.
+        """
+        alias = Alias(means, rollout, hold.rollout_id, seen)
+        alias.resume(hold, words)
+        progress = Progress(hold.rollout_id, hold.original, words, started=0.0, at=Step(step))
+        return cls(rollout, means, alias, progress)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(self.means.cloudwatch, self.rollout.target, self.versions, self.check)
 
     @property
     def deployed(self) -> bool:
         """Whether there was nothing to do: the alias stood on the new version before the start."""
-        return self.progress.original == self.rollout.new_version
+        return self.versions.original == self.versions.new
+
+    @property
+    def step(self) -> int:
+        """From 1; 0 before the first shift."""
+        return self.progress.at.number
 
     @property
     def weight(self) -> float:
-        if not self.progress.step:
-            return 0.0
-        return self.rollout.weights[self.progress.step - 1]
+        return self.rollout.weights[self.step - 1] if self.step else 0.0
+
+    @property
+    def fully_weighted(self) -> bool:
+        return self.timeline.fully_weighted(self.progress.at)
 
     def log_as_own(self) -> None:
         """From now on log lines name this rollout."""
-        logger.append_keys(
-            rollout=self.progress.id,
-            function=self.rollout.function_name,
-            alias=self.rollout.alias_name,
-        )
+        logger.append_keys(rollout=self.progress.id, **self.rollout.target._asdict())
 
     # The verbs.
 
@@ -77,38 +106,47 @@ class Run:
         """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on
         or ended."""
         progress = self.progress
-        if not progress.step:
+        weights = self.rollout.weights
+        if self.step == 0:
             progress.started = self.clock.time()
-            progress.evidence.since = progress.started // 60 * 60
+            progress.evidence.since = progress.started // MINUTE * MINUTE
             self.tell("STARTED")
-        self.alias.shift(progress.step + 1, until, spare)
-        self.steps.begin(self.clock.time())
+        number = self.step + 1
+        weight = weights[number - 1]
+        mark = Stamp(progress.id, self.versions.new, weight, number, len(weights), until)
+        self.alias.shift(mark, spare)
+        progress.at = self.timeline.begin(progress.at, progress.started, self.clock.time())
+        progress.evidence.next_step()
         self.tell("SHIFTED")
 
     @property
     def pause(self) -> float:
         """Wait: the seconds until the next look."""
-        return max(0.0, self.progress.next_look - self.clock.time())
+        return max(0.0, self.progress.at.next_look - self.clock.time())
 
     def health_check(self) -> Verdict:
         """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it
         without a verdict."""
-        ended = self.clock.time() >= self.progress.step_end
-        seen = self._look()
-        status = self.steps.looked(seen.status, seen.reason, ended, self.clock.time())
-        verdict = Verdict(status, seen.reason)
-        if seen.numbers:
+        progress = self.progress
+        began = self.clock.time()
+        verdict = self._look()
+        if verdict.status is not Status.FAILED:
+            progress.at = self.timeline.looked(
+                progress.at, verdict, progress.evidence, began, self.clock.time()
+            )
+            over = progress.at.phase == Phase.OVER
+            verdict = verdict._replace(status=Status.SUCCEEDED if over else Status.PENDING)
+        if verdict.numbers:
             told = {"verdict": verdict.status, "reason": verdict.reason}
-            step = {"step": self.progress.step, "weight": self.weight}
-            logger.info("LOOKED", extra={**told, **step, **seen.numbers})
+            step = {"step": self.step, "weight": self.weight}
+            logger.info("LOOKED", extra={**told, **step, **verdict.numbers})
         return verdict
 
     def glance(self) -> None:
         """Between looks that are far apart: see that the alias is still ours. Raises what ends
         the rollout."""
-        if self.clock.time() - self.alias.seen_at >= GLANCE:
-            with suppress(*aws.CallFailed):
-                self.alias.confirm()
+        with suppress(*aws.CallFailed):
+            self.alias.confirm(older_than=GLANCE)
 
     def _look(self) -> Verdict:
         """One look; UNSEEN when it could not be made."""
@@ -116,17 +154,16 @@ class Run:
         now = self.clock.time()
         try:
             self.alias.confirm()
-            if not self.checked:
+            if not self.check.checks:
                 return Verdict(Status.PENDING, "The health check is switched off.")
             look = self.metrics.look(progress.evidence.since, now)
         except (NotSeen, *aws.CallFailed) as unseen:
             progress.unseen += 1
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
-        progress.evidence.add(look, now, progress.shifted, self.steps.fully_weighted)
+        progress.evidence.add(look, now, progress.at.shifted, self.fully_weighted)
         progress.looks += 1
-        progress.judged = progress.judged or covers(look, progress.shifted, now)
-        verdict = judge(self.check, progress.evidence, progress.original, self.rollout.new_version)
+        verdict = self.check.judge(progress.evidence, self.versions)
         progress.reason = verdict.reason
         return verdict
 
@@ -148,10 +185,7 @@ class Run:
         ended = self._rolled_back(cause, lease_until, watchdog)
         where = self.alias.where()
         if ended.rolled_back:
-            took = {}
-            if self.progress.started:
-                took["seconds"] = round(self.clock.time() - self.progress.started)
-            self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **took)
+            self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **self._took())
         left_over = ended.status == "RollbackFailed" or self.alias.stamped
         return ended.at(where, left_over)
 
@@ -173,7 +207,7 @@ class Run:
         if isinstance(moved, MOVED):
             alias.take_out(stamped_only=True)
             ours = alias.took_out or alias.stamped
-            gone = alias.seen.version == self.progress.original and not alias.seen.routing
+            gone = alias.seen.version == self.versions.original and not alias.seen.routing
             if others_tell and not ours and (watchdog or gone):
                 return ending.lost(cause)
             return ending.moved(cause, moved)
@@ -181,41 +215,39 @@ class Run:
             return ending.lost(cause)
         return ending.rolled_back(cause, was_split)
 
+    def _took(self) -> dict[str, int]:
+        """For how many seconds it went on since the first shift, where that is known."""
+        started = self.progress.started
+        return {"seconds": round(self.clock.time() - started)} if started else {}
+
     def _unjudged(self) -> Iterator[str]:
         """What could not be judged, though it is finalized."""
-        progress = self.progress
-        seen = progress.evidence
-        version = self.rollout.new_version
-        if not self.checked:
+        seen = self.progress.evidence
+        if not self.check.checks:
             yield "The health check was switched off."
             return
-        if self.steps.fully_weighted and not progress.judged:
-            calls = f"calls of version {version} since {_utc(progress.shifted):%H:%M:%S} UTC"
-            told = f"Not judged at full weight: CloudWatch published no {calls}."
-            yield f"{told} Does anything call this alias?"
-        if self.check.errors == "baseline" and not seen.compared:
-            yield "Not compared: CloudWatch published no minute in which both versions had calls."
-        for name, limit in self.check.metrics.items():
-            if name not in seen.highest:
-                told = f"Not judged by {limit}: CloudWatch published no data of it."
-                yield f"{told} Is it named correctly?"
+        if self.fully_weighted and not seen.judged:
+            shifted = _utc(self.progress.at.shifted)
+            yield (
+                "Not judged at full weight: CloudWatch published no calls of version "
+                f"{self.versions.new} since {shifted:%H:%M:%S} UTC. Does anything call this alias?"
+            )
+        for check in self.check.checks:
+            yield from check.unjudged(seen)
 
     # Telling.
 
     def tell(self, status: str, **more: Any) -> None:
         """Tell a change of state, with who and what it is about and where the alias is, as far
         as is known."""
-        rollout = self.rollout
-        progress = self.progress
         detail = {
-            "rollout": progress.id,
-            "function": rollout.function_name,
-            "alias": rollout.alias_name,
-            "original-version": progress.original,
-            "new-version": rollout.new_version,
+            "rollout": self.progress.id,
+            **self.rollout.target._asdict(),
+            "original-version": self.versions.original,
+            "new-version": self.versions.new,
             "weight": self.weight,
-            "step": progress.step,
-            "steps": len(rollout.weights),
+            "step": self.step,
+            "steps": len(self.rollout.weights),
             "where": self.alias.told,
         }
         tell(self.means, status, **{**detail, **more})
@@ -241,8 +273,8 @@ class Run:
         rollout: dict[str, Any] = {
             "status": ended.status,
             "id": progress.id,
-            "original-version": progress.original,
-            "new-version": self.rollout.new_version,
+            "original-version": self.versions.original,
+            "new-version": self.versions.new,
             "weights": list(self.rollout.weights),
             "started": _iso(progress.started),
         }
@@ -259,15 +291,15 @@ class Run:
 
     def _checks(self) -> dict[str, Any]:
         progress = self.progress
-        versions = {"original": progress.original, "new": self.rollout.new_version}
+        seen = progress.evidence
         counts = {
-            who: {"version": version, **progress.evidence.of(who)._asdict()}
-            for who, version in versions.items()
+            who: {"version": version, **seen.of(who)._asdict()}
+            for who, version in self.versions._asdict().items()
         }
         return {
             "looks": progress.looks,
             "unseen": progress.unseen,
-            "judged": progress.judged,
+            "judged": seen.judged,
             **counts,
             "reason": progress.reason,
         }
