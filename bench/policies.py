@@ -11,10 +11,10 @@ from math import ceil
 from typing import Any
 
 from bench.cells import Plan
-from bench.world import NEW, TrialWorld
+from bench.trial import NEW, TrialWorld
 from deployer.decisions.checks import HealthCheck
 from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive
-from tests.sample import errors_of_the_last_minute
+from world.sample import errors_of_the_last_minute
 
 Policy = Callable[[TrialWorld, Plan], None]
 

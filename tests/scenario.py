@@ -30,8 +30,8 @@ from deployer import watchdog
 from deployer.aws import CallFailed, id_of
 from deployer.decisions import errors
 from local.rules import Refused, StoredAlias
-from tests.machine import STATE_MACHINE, TRANSIENT, Failed, FakeStepFunctions, Machine, arn
-from tests.world import FUNCTION, FakeClients, Killed, World
+from world.machine import STATE_MACHINE, TRANSIENT, Failed, FakeStepFunctions, Machine, arn
+from world.world import FUNCTION, FakeClients, Killed, World
 
 # -- the plan ------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
 from local.rules import STALE_REVISION
-from tests.world import FakeLambda, World
+from world.world import FakeLambda, World
 
 
 @pytest.fixture(params=["the fake", "the local AWS"])

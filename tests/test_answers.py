@@ -13,10 +13,10 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.rules import StoredAlias
-from tests.machine import Machine, deliver_all
 from tests.test_faults import LaggingLambda
 from tests.test_takeover import left_split
-from tests.world import FUNCTION, WORDS, FakeClients, Killed, World
+from world.machine import Machine, deliver_all
+from world.world import FUNCTION, WORDS, FakeClients, Killed, World
 
 EVENT = {
     "function-name": "checkout",

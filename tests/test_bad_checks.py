@@ -11,7 +11,7 @@ from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
-from tests.world import HERE, World
+from world.world import HERE, World
 
 METRIC = {
     "namespace": "Shop",

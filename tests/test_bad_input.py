@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deployer.decisions.errors import DeployError, InvalidRollout, RolloutInterrupted
 from deployer.decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
-from tests.world import FUNCTION, HERE, WORDS, World
+from world.world import FUNCTION, HERE, WORDS, World
 
 GOOD = {
     "function-name": "checkout",

@@ -11,11 +11,11 @@ import pytest
 from bench import figures, plot, policies, tables, trials
 from bench.__main__ import DOCS, main
 from bench.cells import BAD, CELLS, HEALTHY, MAIN, MINUTES, QUICK, Cell
+from bench.trial import NEW, ORIGINAL, TrialWorld, draw
 from bench.trials import Outcome
-from bench.world import NEW, ORIGINAL, TrialWorld, draw
 from deployer.decisions.errors import HealthCheckFailed
-from tests import sample
-from tests.world import World
+from world import sample
+from world.world import World
 
 SOME = (Cell(0, 1, plan=QUICK), Cell(0.01, 0.05))
 

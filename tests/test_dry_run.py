@@ -7,7 +7,7 @@ import pytest
 
 from deployer.decisions.errors import AliasBusy, DeployError, InvalidRollout, RolloutTooLong
 from tests.test_parity import DEFINITION
-from tests.world import World
+from world.world import World
 
 EVENT: dict[str, Any] = {
     "function-name": "checkout",

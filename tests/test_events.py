@@ -15,7 +15,7 @@ from deployer.decisions.errors import InvalidRollout, RolloutTooLong
 from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
 from tests.test_parity import DEFINITION
-from tests.world import HERE, World
+from world.world import HERE, World
 
 SCHEMA = json.loads((ROOT / "events" / "payload.schema.json").read_text())
 EVENTS = sorted(

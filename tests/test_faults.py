@@ -19,7 +19,7 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.world import WORDS, FakeClients, FakeCloudWatch, FakeLambda, World
+from world.world import WORDS, FakeClients, FakeCloudWatch, FakeLambda, World
 
 FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}

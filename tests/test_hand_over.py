@@ -11,7 +11,7 @@ from deployer.aws import id_of
 from deployer.decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
 from deployer.decisions.rollout import Rollout
 from tests.test_parity import DEFINITION
-from tests.world import HERE, FakeClients, World
+from world.world import HERE, FakeClients, World
 
 MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:request-1"

@@ -14,8 +14,8 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.cloud import ROOT
-from tests import sample
-from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
+from world import sample
+from world.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
 
 #: A look comes every 15 s, and it and a rollback take a few calls of 0.05 s.
 ONE_LOOK = 15 + 0.3

@@ -18,8 +18,8 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.machine import REDELIVERY, arrival, deliver, deliver_all, watch
-from tests.world import WORDS, Killed, World
+from world.machine import REDELIVERY, arrival, deliver, deliver_all, watch
+from world.world import WORDS, Killed, World
 
 SEED = 20261125
 #: Ten steps of a minute: the last weight is reached after nine.

@@ -22,9 +22,9 @@ from deployer import workflow
 from deployer.decisions import errors
 from deployer.decisions.ownership import Snapshot
 from tests.asl import LambdaFails, interpret
-from tests.machine import Machine, deliver_all
 from tests.test_parity import DEFINITION
-from tests.world import OF_THE_LEASE, WORDS, FakeClients, Killed, World
+from world.machine import Machine, deliver_all
+from world.world import OF_THE_LEASE, WORDS, FakeClients, Killed, World
 
 EVENT = {
     "function-name": "checkout",

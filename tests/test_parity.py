@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
-from tests.world import MINUTE, WORDS, World
+from world.world import MINUTE, WORDS, World
 
 DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 STEPS: dict[str, Any] = {"steps": 4, "interval": 60}

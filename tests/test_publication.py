@@ -24,7 +24,7 @@ from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
 from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
 from tests.test_likelihood import drawn, interval
-from tests.world import WORDS, World
+from world.world import WORDS, World
 
 DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -8,9 +8,9 @@ import pytest
 
 from deployer import watchdog
 from deployer.aws import CallFailed
-from tests.machine import STATE_MACHINE, Machine, deliver_all, watch
 from tests.test_watchdog import EVENT, killed
-from tests.world import WORDS, World
+from world.machine import STATE_MACHINE, Machine, deliver_all, watch
+from world.world import WORDS, World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
 

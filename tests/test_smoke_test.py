@@ -16,7 +16,7 @@ from deployer.decisions.errors import (
 )
 from deployer.tell import logger
 from tests.test_hand_over import MACHINE, SAMPLE, FakeStepFunctions
-from tests.world import FakeClients, World
+from world.world import FakeClients, World
 
 PING = {"path": "/ping", "deep": [1, 2.5, None, True, {"ü🚀": "\ud800"}], "": ""}
 ON_7 = "Alias 'live' of 'checkout' is on version 7."

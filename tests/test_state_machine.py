@@ -11,7 +11,7 @@ from local.cloud import ROOT
 from tests.asl import LambdaFails, interpret
 from tests.test_health import AlteredCloudWatch
 from tests.test_parity import DEFINITION
-from tests.world import WORDS, FakeClients, World
+from world.world import WORDS, FakeClients, World
 
 DAY = 86_400
 GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}

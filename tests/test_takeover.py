@@ -15,8 +15,8 @@ from deployer.decisions.errors import (
     InvalidRollout,
 )
 from deployer.decisions.stamp import Stamp
-from tests.turns import SharedWorld
-from tests.world import WORDS, World
+from world.turns import SharedWorld
+from world.world import WORDS, World
 
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 ONE_LOOK = 15 + 0.3

@@ -17,8 +17,8 @@ from deployer.decisions import errors
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
 from local.strict import _NoManagedPolicies
-from tests.machine import deliver_all
-from tests.world import FakeClients, Killed, World
+from world.machine import deliver_all
+from world.world import FakeClients, Killed, World
 
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 

@@ -19,9 +19,9 @@ from deployer.decisions import ending, errors
 from deployer.decisions.errors import DeployError, RolloutInterrupted
 from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
-from tests.machine import STATE_MACHINE, Machine, arn, deliver_all
 from tests.test_hand_over import FakeStepFunctions
-from tests.world import FakeClients, Killed, World
+from world.machine import STATE_MACHINE, Machine, arn, deliver_all
+from world.world import FakeClients, Killed, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
 TARGET = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}

@@ -18,8 +18,8 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.machine import arrival, deliver, deliver_all, watch
-from tests.world import WORDS, Killed, World
+from world.machine import arrival, deliver, deliver_all, watch
+from world.world import WORDS, Killed, World
 
 STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
 EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}

@@ -16,7 +16,7 @@ from deployer import watchdog, workflow
 from deployer.aws import CallFailed
 from deployer.decisions.errors import DeployError
 from local.rules import Refused
-from tests.world import FakeClients, Killed, World
+from world.world import FakeClients, Killed, World
 
 STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
 NEXT = {

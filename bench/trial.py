@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.cells import Cell, Plan
 from deployer import simple
-from tests.world import MINUTE, FakeClients, World
+from world.world import MINUTE, FakeClients, World
 
 ORIGINAL, NEW = "7", "8"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

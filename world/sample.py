@@ -7,7 +7,7 @@ and has no retries.
 
 from datetime import timedelta
 
-from tests.world import World
+from world.world import World
 
 
 class SampleHealthCheckFailed(Exception):
