@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bench.cells import Cell, Plan
 from deployer import simple
-from world.world import MINUTE, FakeClients, World
+from world.aws import MINUTE
+from world.world import FakeClients, World
 
 ORIGINAL, NEW = "7", "8"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

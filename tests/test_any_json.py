@@ -14,8 +14,9 @@ from deployer.decisions import errors
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import KEYS
 from tests.test_watchdog import EVENT, killed
+from world.aws import FUNCTION
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
-from world.world import FUNCTION, FakeClients, World
+from world.world import FakeClients, World
 
 WORDS = [
     "checkout",

@@ -11,7 +11,8 @@ from deployer.decisions.checks import HEALTH_KEYS, METRIC_KEYS
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
-from world.world import HERE, World
+from world.aws import HERE
+from world.world import World
 
 METRIC = {
     "namespace": "Shop",

@@ -19,7 +19,10 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from world.world import WORDS, FakeClients, FakeCloudWatch, FakeLambda, World
+from world.aws import WORDS
+from world.cloudwatch import FakeCloudWatch
+from world.lambda_ import FakeLambda
+from world.world import FakeClients, World
 
 FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}

@@ -9,8 +9,9 @@ import pytest
 from deployer.decisions import ending
 from deployer.decisions.errors import AliasChanged
 from tests.test_takeover import left_split
+from world.aws import WORDS
 from world.machine import Machine
-from world.world import WORDS, World
+from world.world import World
 
 EVENT = {
     "function-name": "checkout",

@@ -9,10 +9,16 @@ import pytest
 from deployer import watchdog
 from deployer.aws import CallFailed
 from tests.test_watchdog import EVENT, killed
-from world.machine import STATE_MACHINE, Machine, deliver_all, watch
-from world.world import WORDS, World
+from world.aws import WORDS
+from world.delivery import deliver_all, watch
+from world.execution import Event
+from world.machine import STATE_MACHINE, Machine
+from world.world import World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
+
+
+ENDS = {status: kind for kind, status in Machine.STATUSES.items()}
 
 
 class AbortedIn(Machine):
@@ -22,13 +28,15 @@ class AbortedIn(Machine):
         self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
     ) -> None:
         super().__init__(world, event)
-        self._in, self._left, self._ends = state, times, status
+        self._in = state
+        self._times = times
+        self._ends = ENDS[status]
 
-    def _enter(self, name: str, state: Any) -> tuple[str, Any]:
-        self._left -= name == self._in
-        if not self._left and self.status == "RUNNING":
-            self.status, self.stopped = self._ends, self.world.now()
-        return super()._enter(name, state)
+    def note(self, event: Event) -> None:
+        super().note(event)
+        begun = event["type"] in ("WaitStateEntered", "ChoiceStateEntered", "LambdaFunctionStarted")
+        if begun and self.entered[-1] == self._in and self.entered.count(self._in) == self._times:
+            super().note({"type": self._ends})
 
 
 STATES = ["UpdateWeight", "Wait", "HealthCheck", "VerifyHealthCheck", "IsFullyWeighted"]

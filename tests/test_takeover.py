@@ -15,8 +15,9 @@ from deployer.decisions.errors import (
     InvalidRollout,
 )
 from deployer.decisions.stamp import Stamp
+from world.aws import WORDS
 from world.turns import SharedWorld
-from world.world import WORDS, World
+from world.world import World
 
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 ONE_LOOK = 15 + 0.3

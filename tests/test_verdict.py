@@ -14,7 +14,7 @@ from deployer.decisions.evidence import Counts, Evidence, Look, covers
 from deployer.decisions.health import Status, Verdict, judge
 from deployer.decisions.rollout import Rollout
 from deployer.metrics import Metrics, NotSeen
-from world.world import HERE, MINUTE
+from world.aws import HERE, MINUTE
 
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOON = round(AT_NOON.timestamp())
