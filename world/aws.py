@@ -222,12 +222,13 @@ class Aws:
 
     def _fault_of(self, name: str) -> str:
         """Of the call that is next."""
-        places: list[int | str] = [len(self.numbered)]
-        if name in OF_THE_LEASE:
-            places = [name, f"{name} {self.calls.count(name)}"]
-        for place in places:
-            if place in self.faults:
-                return self.faults[place]
+        if self.faults:
+            places: list[int | str] = [len(self.numbered)]
+            if name in OF_THE_LEASE:
+                places = [name, f"{name} {self.calls.count(name)}"]
+            for place in places:
+                if place in self.faults:
+                    return self.faults[place]
         fault, since, until = self.down
         return fault if since <= self.time < until else ""
 

@@ -15,8 +15,8 @@ from world.definition import Definition
 #: An event of an execution's history, as `GetExecutionHistory` tells it.
 Event = dict[str, Any]
 
-#: Events, and in the end the next state's name, "" where there is none, and its input.
-Steps = Generator[Event, None, tuple[str, Any]]
+#: The next state's name, "" where there is none; its input, as a value and as a text.
+Entered = tuple[str, Any, str]
 
 #: What AWS takes as an error, as a cause, and as a task's answer.
 LONGEST_ERROR = 256
@@ -138,26 +138,30 @@ class Execution:
         yield self._event("ExecutionStarted", input=json.dumps(payload))
         name = self._definition.starts_at
         state = payload
+        text = _compact(state)
         try:
             while name:
-                name, state = yield from self._enter(name, state)
+                name, state, text = yield from self._enter(name, state, text)
         except Failed as failed:
             assert len(failed.error) <= LONGEST_ERROR, failed.error
             assert len(failed.cause) <= LONGEST_CAUSE, failed.cause
             yield self._event("ExecutionFailed", error=failed.error, cause=failed.cause)
         else:
-            yield self._event("ExecutionSucceeded", output=_compact(state))
+            yield self._event("ExecutionSucceeded", output=text)
 
-    def _enter(self, name: str, state: Any) -> Steps:
+    def _enter(self, name: str, state: Any, text: str) -> Generator[Event, None, Entered]:
+        """Its events; what is entered next. `text` is the state's, which is long and often the
+        same."""
         this = self._definition.states[name]
         kind = this["Type"]
-        yield self._event(f"{kind}StateEntered", name=name, input=_compact(state))
+        yield self._event(f"{kind}StateEntered", name=name, input=text)
         entered = self._told
         following = ""
         try:
             match kind:
                 case "Task":
                     following, state = yield from self._task(this, state)
+                    text = _compact(state)
                 case "Wait":
                     self._sleep(_seconds(this["SecondsPath"], state))
                     following = this["Next"]
@@ -169,10 +173,10 @@ class Execution:
             where = f"the state '{name}' (entered at the event id #{entered})"
             cause = f"An error occurred while executing {where}. {broken}"
             raise Failed("States.Runtime", cause) from None
-        yield self._event(f"{kind}StateExited", name=name, output=_compact(state))
-        return following, state
+        yield self._event(f"{kind}StateExited", name=name, output=text)
+        return following, state, text
 
-    def _task(self, this: dict[str, Any], state: Any) -> Steps:
+    def _task(self, this: dict[str, Any], state: Any) -> Generator[Event, None, tuple[str, Any]]:
         """Tried until it has an answer, as its Retry says; then what its Catch says."""
         payload = json.dumps(self._parameters(this["Parameters"], state))
         tries = [0] * len(this.get("Retry", ()))
