@@ -420,12 +420,3 @@ def test_a_task_that_takes_longer_than_its_time_out_has_timed_out() -> None:
         history.note(event)
     assert history.types[4] == "LambdaFunctionTimedOut"
     assert history.entered == ["CalculateWeights", "Rollback", "VerifyRollback", "Fail"]
-
-
-def test_with_a_limit_a_task_is_tried_no_oftener() -> None:
-    function = Function(CalculateWeights=[raising(Failed(THROTTLED))] * 9)
-    small = Execution(
-        DEFINITION, arn("run"), function, function.waits.append, lambda: 0.0, most_attempts=2
-    )
-    assert [*small.run({})][-1]["type"] == "ExecutionFailed"
-    assert function.tasks == ["CalculateWeights", "CalculateWeights", "Rollback"]

@@ -36,9 +36,6 @@ EVENT = {
 }
 SEED = 1  # of the users' calls
 ENDLESS = math.inf
-#: Of each task, in the state machine: a Rollback may be tried 41 times, and the watchdog's turn comes
-#: after that.
-MOST_ATTEMPTS = 6
 #: How long an API that denies goes on to do so after the message is due, so that it must come
 #: again.
 AFTERWARDS = 700.0
@@ -167,7 +164,7 @@ def executed(machine: Machine) -> Ended:
 def struck(case: Case) -> tuple[WatchedWorld, Machine]:
     """A world in which that happens there."""
     world = WatchedWorld(case.story)
-    machine = Machine(world, world.event, most_attempts=MOST_ATTEMPTS)
+    machine = Machine(world, world.event)
     what, calls, seconds = case.fault
     if what == "aborted":
         world.at(case.time, machine.abort)

@@ -110,8 +110,7 @@ class Execution:
 
     `invoke` is the function: it is given a task's payload, and what it raises is a function error,
     but for `Failed`, and for an assertion, which ends the test. Waits, and the pauses before
-    retries, call `sleep`; the pauses are drawn from a seed. `time` tells seconds. A task is tried
-    `most_attempts` times at most, where its Retry would have more.
+    retries, call `sleep`; the pauses are drawn from a seed. `time` tells seconds.
     """
 
     def __init__(
@@ -121,15 +120,12 @@ class Execution:
         invoke: Callable[[Any], Any],
         sleep: Callable[[float], None],
         time: Callable[[], float],
-        *,
-        most_attempts: int | None = None,
     ) -> None:
         self._definition = definition
         self._arn = arn
         self._invoke = invoke
         self._sleep = sleep
         self._time = time
-        self._most_attempts = most_attempts
         self._random = random.Random(1)
         self._told = 0
 
@@ -238,10 +234,7 @@ class Execution:
             if not _matches(retrier, error):
                 continue
             done = tries[number]
-            most = retrier["MaxAttempts"]
-            if self._most_attempts is not None:
-                most = min(most, self._most_attempts - 1)
-            if done >= most:
+            if done >= retrier["MaxAttempts"]:
                 return None
             tries[number] += 1
             longest = retrier["IntervalSeconds"] * retrier["BackoffRate"] ** done

@@ -30,29 +30,18 @@ def arn(name: str) -> str:
 
 
 class Machine(History):
-    """One execution. A task is tried `most_attempts` times at most, where the definition would try
-    it more often."""
+    """One execution."""
 
-    def __init__(
-        self, world: World, event: Any, name: str = "run", most_attempts: int | None = None
-    ) -> None:
+    def __init__(self, world: World, event: Any, name: str = "run") -> None:
         super().__init__()
         self.arn = arn(name)
         self.world = world
         self.stopped = world.now()
         self._input = event
-        self._most_attempts = most_attempts
 
     def run(self) -> "Machine":
         world = self.world
-        execution = Execution(
-            DEFINITION,
-            self.arn,
-            self._invoke,
-            world.advance,
-            lambda: world.time,
-            most_attempts=self._most_attempts,
-        )
+        execution = Execution(DEFINITION, self.arn, self._invoke, world.advance, lambda: world.time)
         for event in execution.run(self._input):
             if self.status != "RUNNING":  # a task that runs has gone on to its end
                 break
