@@ -99,7 +99,7 @@ def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
 # The models are what they say.
 
 
-def test_the_deployer_does_in_a_trial_what_it_does_in_the_tests_world() -> None:
+def test_the_deployer_does_in_a_trial_what_it_does_in_the_stories() -> None:
     here = world(SOME[0])
     there = World(errors={"8": 1.0}, starts=here.starts)
     policies.POLICIES["any"](here, QUICK)

@@ -320,8 +320,8 @@ class LaggingLambda(FakeLambda):
     def __init__(self, world: World, lag: float) -> None:
         super().__init__(world)
         self._was = [(-lag, world.alias.answer())]
-        self._lag, self._note = lag, world._note
-        world._note = self._remember  # type: ignore[method-assign]
+        self._lag, self._note = lag, world.moved
+        world.moved = self._remember  # type: ignore[method-assign]
 
     def _remember(self) -> None:
         self._note()

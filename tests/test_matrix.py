@@ -126,8 +126,8 @@ class WatchedWorld(World):
             self.seen.append(self.time)
         return answer
 
-    def _note(self) -> None:
-        super()._note()
+    def moved(self) -> None:
+        super().moved()
         self.states_of_alias.add(self.state)
 
 

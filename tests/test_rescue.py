@@ -101,12 +101,26 @@ def test_a_refused_payload_that_names_a_running_rollout_does_not_end_it() -> Non
     assert world.alias.answer() == before
 
 
-def test_an_execution_whose_rollback_failed_is_rolled_back_by_a_history_of_many_pages() -> None:
+def test_an_execution_whose_rollback_failed_is_rolled_back_later() -> None:
     world = World(rate=0)
     world.down = ("denied", 40, 20_000)
     machine = Machine(world, EVENT).run()
     assert (machine.error, world.alias.routing) == ("RollbackFailed", {"8": 0.67})
     assert deliver_all(world, [machine]) > 1
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+def test_an_execution_whose_rollback_died_at_every_try_is_rolled_back_by_a_history_of_many_pages() -> (
+    None
+):
+    world = World(rate=0)
+    world.down = ("killed", 40, 1e9)
+    machine = Machine(world, EVENT).run()
+    world.down = ("", 0, 0)
+    assert (machine.error, world.alias.routing) == ("Runtime.ExitError", {"8": 0.67})
+    assert machine.entered[-2:] == ["Rollback", "Fail"]
+    assert machine.types[-125:].count("LambdaFunctionFailed") == 41
+    assert deliver_all(world, [machine]) == 1
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 

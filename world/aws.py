@@ -182,9 +182,10 @@ class Aws:
     def update_alias(self, **request: Any) -> None:
         """An operator's `aws lambda update-alias`, without a revision."""
         self.alias.update(request, self.states, self.roles)
-        self._note()
+        self.moved()
 
-    def _note(self) -> None:
+    def moved(self) -> None:
+        """The alias has been written."""
         self.moves.append((self.time, self.alias.version, dict(self.alias.routing)))
 
     # -- the API -----------------------------------------------------------------------------------

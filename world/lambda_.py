@@ -28,7 +28,7 @@ class FakeLambda:
         def apply() -> dict[str, Any]:
             self._check_names(request["FunctionName"], request["Name"], "Alias not found")
             world.alias.update(request, world.states, world.roles)
-            world._note()
+            world.moved()
             return world.alias.answer()
 
         return dict(world.call("UpdateAlias", apply))
