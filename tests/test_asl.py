@@ -218,8 +218,13 @@ def test_the_largest_state_is_measured() -> None:
 
 
 def test_an_assertion_within_the_function_ends_the_test() -> None:
+    def function(payload: Any) -> Any:
+        raise AssertionError("every write carries the revision")
+
     with pytest.raises(AssertionError, match="every write carries the revision"):
-        Function(UpdateWeight=[raising(AssertionError("every write carries the revision"))]).run()
+        interpret(SOURCE, {}, function, lambda seconds: None)
+    with pytest.raises(AssertionError, match="every write carries the revision"):
+        list(Execution(DEFINITION, arn("run"), function, lambda seconds: None, lambda: 0.0).run({}))
 
 
 def test_a_thousand_steps() -> None:
@@ -237,26 +242,27 @@ def test_nothing_of_it_stays_in_moto() -> None:
 
 
 @pytest.mark.parametrize(
-    "look",
+    ("look", "following"),
     [
-        {"status": ["SUCCEEDED"], "current-weight": 1},
-        {"status": None, "current-weight": 1},
-        {"status": "SUCCEEDED", "current-weight": 1.0},
-        {"status": "SUCCEEDED", "current-weight": "1"},
-        {"status": "SUCCEEDED", "current-weight": None},
-        [],
+        ({"status": ["SUCCEEDED"]}, "Rollback"),
+        ({"status": None}, "Rollback"),
+        ({"status": "SUCCEEDED", "current-weight": 1.0}, "Finalize"),
+        ({"status": "SUCCEEDED", "current-weight": "1"}, "UpdateWeight"),
+        ({"status": "SUCCEEDED", "current-weight": None}, "UpdateWeight"),
+        ({"status": "SUCCEEDED", "current-weight": True}, "UpdateWeight"),
+        ([], ""),
     ],
 )
-def test_a_choice_compares_values_of_any_kind(look: Any) -> None:
-    """What is not fully weighted goes on to a second step."""
-    second = {"status": "SUCCEEDED", "current-weight": 1, "wait-seconds": 1}
+def test_a_choice_compares_values_of_any_kind(look: Any, following: str) -> None:
+    last = {"status": "SUCCEEDED", "current-weight": 1}
     function = Function(
-        HealthCheck=[lambda: look, lambda: second],
+        HealthCheck=[lambda: look, lambda: last],
         UpdateWeight=[lambda: {"wait-seconds": 1}] * 2,
         Finalize=[dict],
         Rollback=[lambda: {"rollout": None}],
     )
-    assert function.run().status in ("SUCCEEDED", "FAILED")
+    ended = function.run()
+    assert function.tasks[3:4] == [following] if following else ended.error == "States.Runtime"
 
 
 def test_a_rollback_that_has_to_be_repeated_is_repeated() -> None:

@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+#: Whether a value is known.
+Check = Callable[[Any], bool]
+
 
 def _is_path(value: Any) -> bool:
     """`$`, `$.Error`, `$['wait-seconds']`, `$.a.b`."""
@@ -38,35 +41,27 @@ def _are_parameters(value: Any) -> bool:
     return True
 
 
-def _is_the_function(value: Any) -> bool:
-    return bool(value == "${DeployWorkflowFunctionArn}")
-
-
-def _is_full(value: Any) -> bool:
-    return bool(value == "FULL")
-
-
-def _is_true(value: Any) -> bool:
-    return value is True
+def _is(wanted: str | bool) -> Check:
+    return lambda value: type(value) is type(wanted) and value == wanted
 
 
 def _anything(value: Any) -> bool:
     return True
 
 
-#: What a field may be.
-Known = dict[str, Callable[[Any], bool]]
+#: What each field may be.
+Known = dict[str, Check]
 
 DEFINITION: Known = {"Comment": _anything, "StartAt": _anything, "States": _anything}
 STATES: dict[str, Known] = {
     "Task": {
-        "Resource": _is_the_function,
+        "Resource": _is("${DeployWorkflowFunctionArn}"),
         "Parameters": _are_parameters,
         "TimeoutSeconds": _is_number,
         "Retry": _anything,
         "Catch": _anything,
         "Next": _anything,  # either this
-        "End": _is_true,  # or that
+        "End": _is(True),  # or that
     },
     "Wait": {"SecondsPath": _is_path, "Next": _anything},
     "Choice": {"Choices": _anything, "Default": _anything},
@@ -81,7 +76,7 @@ ITEMS: dict[str, Known] = {
         "MaxAttempts": _is_number,
         "BackoffRate": _is_number,
         "MaxDelaySeconds": _is_number,
-        "JitterStrategy": _is_full,
+        "JitterStrategy": _is("FULL"),
     },
     "Catch": {"ErrorEquals": _are_errors, "ResultPath": _is_a_place, "Next": _anything},
     "Choices": {
