@@ -2,7 +2,7 @@
 runs it.
 
 cells.py      the worlds: users' traffic, error rates, CloudWatch's delay, the rollout
-world.py      one trial of a cell: users' calls, drawn once and met by every policy alike
+trial.py      one trial of a cell: users' calls, drawn once and met by every policy alike
 policies.py   who moves the alias: the deployer itself, models of the peers, and an oracle
 trials.py     all trials, on several processes
 figures.py    PURE. shares and means with their intervals

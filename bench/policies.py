@@ -11,10 +11,10 @@ from math import ceil
 from typing import Any
 
 from bench.cells import Plan
-from bench.world import NEW, TrialWorld
+from bench.trial import TrialWorld
 from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive
 from deployer.decisions.health import HealthCheck
-from tests.sample import errors_of_the_last_minute
+from world.sample import SampleHealthCheckFailed, deploy
 
 Policy = Callable[[TrialWorld, Plan], None]
 
@@ -37,12 +37,8 @@ def ours(health_check: Any) -> Policy:
 
 def sample(world: TrialWorld, plan: Plan) -> None:
     """The original sample: at each step's end, any error of the last 60 s."""
-    for weight in plan.weights:
-        world.shift(weight)
-        world.advance(plan.interval)
-        if errors_of_the_last_minute(world, NEW):
-            return world.roll_back()
-    return world.promote()
+    with suppress(SampleHealthCheckFailed):
+        deploy(world, plan.weights, plan.interval)
 
 
 def codedeploy(at_once: bool) -> Policy:

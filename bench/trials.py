@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench.cells import Cell
 from bench.policies import POLICIES
-from bench.world import NEW, TrialWorld, draw
+from bench.trial import NEW, TrialWorld, draw
 
 #: The deployer's.
 LOG = logging.getLogger("aws-lambda-deploy")

@@ -5,8 +5,8 @@ import contextlib
 import functools
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -32,36 +32,22 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.eval import evaluation_details as details
-from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution_worker import SyncExecutionWorker
 
 from local import stepfunctions
+from world.execution import Event, Failed, History, function_error
 
 _ACCOUNT, _REGION, _NAME = "123456789012", "eu-west-1", "DeployStateMachine"
 _FUNCTION = f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:function:DeployWorkflowFunction"
 _MACHINE = f"arn:aws:states:{_REGION}:{_ACCOUNT}:stateMachine:{_NAME}"
 _ROLE = f"arn:aws:iam::{_ACCOUNT}:role/{_NAME}"
-#: What AWS takes as a Fail state's error and cause.
-_LONGEST_ERROR, _LONGEST_CAUSE = 256, 32_768
-
-
-class LambdaFails(Exception):
-    """The Lambda service refuses or loses the call: "Lambda.TooManyRequestsException", or
-    "States.Timeout"."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How an execution ended; `largest` is the largest input or output in its history, in bytes."""
-
-    status: str
-    output: Any
-    error: str | None
-    cause: str | None
-    events: list[str]
-    largest: int
+_REVISION = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+#: As the definition names the function.
+_PLACEHOLDER = "${DeployWorkflowFunctionArn}"
+#: What is compared of an event's details.
+_TOLD = ("name", "input", "output", "error", "cause")
 
 
 class _Through(BaseException):
@@ -74,13 +60,9 @@ def interpret(
     invoke: Callable[[Any], Any],
     sleep: Callable[[float], None],
     execution: str = "run",
-) -> Execution:
-    """Starts the state machine with that payload and runs it to its end.
-
-    `invoke` is the Lambda function; what it raises is a function error, except `LambdaFails` and
-    `AssertionError`, which ends the test. Waits and the pauses before retries call `sleep`; their
-    jitter is seeded.
-    """
+) -> History:
+    """The history of an execution with that payload; `invoke` and `sleep` are those of
+    `world/execution.py`."""
     source = stepfunctions.PLACEHOLDER.sub(_FUNCTION, json.dumps(definition))
     arn = _MACHINE.replace("stateMachine", "execution") + f":{execution}"
     worker = _Worker(
@@ -100,30 +82,37 @@ def interpret(
             worker.start()
         except _Through as through:
             raise through.args[0] from None
-    return _ended(worker.env)
+    history = History()
+    for event in worker.env.event_manager.get_event_history():
+        history.note(_comparable(event))
+    return history
 
 
-def _ended(env: Any) -> Execution:
-    state, events = env.program_state(), env.event_manager.get_event_history()
-    texts = [
-        part[key]
-        for event in events
-        for part in event.values()
-        if isinstance(part, dict)
-        for key in ("input", "output")
-        if key in part
-    ]
-    types, largest = (
-        [event["type"].value for event in events],
-        max(len(text.encode()) for text in texts),
-    )
-    if isinstance(state, ProgramEnded):
-        return Execution("SUCCEEDED", env.states.get_input(), None, None, types, largest)
-    error, cause = state.error.get("error"), state.error.get("cause")
-    # moto passes on whatever a Fail state's ErrorPath and CausePath lead to.
-    assert isinstance(error, str | None) and len(error or "") <= _LONGEST_ERROR, error
-    assert isinstance(cause, str | None) and len(cause or "") <= _LONGEST_CAUSE, cause
-    return Execution("FAILED", None, error, cause, types, largest)
+def alike(ours: History, theirs: History) -> bool:
+    """Whether these are the same histories, but for the alias's revisions, which every world draws
+    anew."""
+    return _numbered(ours) == _numbered(theirs)
+
+
+def _numbered(history: History) -> str:
+    """Revisions by their order."""
+    found: dict[str, str] = {}
+    text = json.dumps(history.events)
+    return _REVISION.sub(lambda each: found.setdefault(each[0], f"revision {len(found)}"), text)
+
+
+def _comparable(event: Any) -> Event:
+    """The event as `world/execution.py` writes it."""
+    kept = {
+        key: {
+            name: value.replace(_FUNCTION, _PLACEHOLDER)
+            for name, value in details.items()
+            if name in _TOLD
+        }
+        for key, details in event.items()
+        if isinstance(details, dict)
+    }
+    return {"type": event["type"].value, **kept}
 
 
 @functools.cache
@@ -196,19 +185,10 @@ def _call(env: Any, payload: bytes, invoke: Callable[[Any], Any]) -> Any:
         return json.loads(json.dumps(invoke(json.loads(payload))))
     except AssertionError as failed:
         raise _Through(failed) from None
-    except LambdaFails as fails:
-        if str(fails) == "States.Timeout":
-            raise EvalTimeoutError from None
-        raise FailureEventException(
-            stepfunctions.refused(env, str(fails), "The call failed.")
-        ) from None
+    except Failed as failed:
+        failure = failed
     except Exception as error:
-        told = {
-            "errorMessage": str(error),
-            "errorType": type(error).__name__,
-            "requestId": "",
-            "stackTrace": [],
-        }
-        raise lambda_eval_utils.LambdaFunctionErrorException(
-            "Unhandled", json.dumps(told)
-        ) from None
+        failure = function_error(error)
+    if failure.error == "States.Timeout":
+        raise EvalTimeoutError
+    raise FailureEventException(stepfunctions.refused(env, failure.error, failure.cause))

@@ -30,8 +30,11 @@ from deployer import watchdog
 from deployer.aws import CallFailed, id_of
 from deployer.decisions import errors
 from local.rules import Refused, StoredAlias
-from tests.machine import STATE_MACHINE, TRANSIENT, Failed, FakeStepFunctions, Machine, arn
-from tests.world import FUNCTION, FakeClients, Killed, World
+from world.aws import FUNCTION
+from world.execution import Failed
+from world.faults import Killed
+from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
+from world.world import FakeClients, World
 
 # -- the plan ------------------------------------------------------------------------------------
 
@@ -474,19 +477,17 @@ class Execution(Machine):
     expected."""
 
     world: "Stage"
-    rollbacks = 0
 
     def _invoke(self, task: Any) -> Any:
         actor = self.world.acting
-        if task["task"] == "Rollback":
-            task["attempt"] = self.rollbacks  # `$$.State.RetryCount`
-            self.rollbacks += 1
         actor.sandbox, actor.skew = True, -actor.skew
         try:
             return super()._invoke(task)
-        except Failed as failed:
-            name = failed.caught["Error"]
-            if not hasattr(errors, name) and name not in (*TRANSIENT, "Runtime.ExitError"):
+        except Failed:  # its sandbox died
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            if not hasattr(errors, name):
                 self.world.unexpected.append((name, f"the state machine's {task['task']}"))
             raise
         finally:

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 
 from local.cloud import Cloud
 from local.rules import STALE_REVISION
-from tests.world import FakeLambda, World
+from world.lambda_ import FakeLambda
+from world.world import World
 
 
 @pytest.fixture(params=["the fake", "the local AWS"])

@@ -13,10 +13,13 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.rules import StoredAlias
-from tests.machine import Machine, deliver_all
 from tests.test_faults import LaggingLambda
 from tests.test_takeover import left_split
-from tests.world import FUNCTION, WORDS, FakeClients, Killed, World
+from world.aws import FUNCTION, WORDS
+from world.delivery import deliver_all
+from world.faults import Killed
+from world.machine import Machine
+from world.world import FakeClients, World
 
 EVENT = {
     "function-name": "checkout",
@@ -201,7 +204,7 @@ def test_the_state_machine_tells_a_rollback_that_fails_once_however_often_it_is_
     assert told.count("RollbackFailed") == 1 and told[-2:] == ["ROLLED_BACK", machine.error]
     assert machine.error in ("HealthCheckInconclusive", "RolloutInterrupted")
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
-    tries = [name for name, _ in machine.entered].count("Rollback")
+    tries = machine.entered.count("Rollback")
     assert 10 < tries <= workflow.MOST_ROLLBACKS
 
 

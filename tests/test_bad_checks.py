@@ -12,7 +12,8 @@ from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import Rollout
 from tests.test_bad_input import GOOD, HUGE, JSON, refused, without
-from tests.world import HERE, World
+from world.aws import HERE
+from world.world import World
 
 METRIC = {
     "namespace": "Shop",

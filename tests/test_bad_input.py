@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from deployer.decisions.errors import DeployError, InvalidRollout, RolloutInterrupted
 from deployer.decisions.rollout import KEYS, LONGEST_INTERVAL, Rollout
-from tests.world import FUNCTION, HERE, WORDS, World
+from world.aws import FUNCTION, HERE, WORDS
+from world.world import World
 
 GOOD = {
     "function-name": "checkout",

@@ -11,11 +11,11 @@ import pytest
 from bench import figures, plot, policies, tables, trials
 from bench.__main__ import DOCS, main
 from bench.cells import BAD, CELLS, HEALTHY, MAIN, MINUTES, QUICK, Cell
+from bench.trial import NEW, ORIGINAL, TrialWorld, draw
 from bench.trials import Outcome
-from bench.world import NEW, ORIGINAL, TrialWorld, draw
 from deployer.decisions.errors import HealthCheckFailed
-from tests import sample
-from tests.world import World
+from world import sample
+from world.world import World
 
 SOME = (Cell(0, 1, plan=QUICK), Cell(0.01, 0.05))
 
@@ -99,7 +99,7 @@ def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
 # The models are what they say.
 
 
-def test_the_deployer_does_in_a_trial_what_it_does_in_the_tests_world() -> None:
+def test_the_deployer_does_in_a_trial_what_it_does_in_the_stories() -> None:
     here = world(SOME[0])
     there = World(errors={"8": 1.0}, starts=here.starts)
     policies.POLICIES["any"](here, QUICK)
@@ -109,14 +109,20 @@ def test_the_deployer_does_in_a_trial_what_it_does_in_the_tests_world() -> None:
 
 
 @pytest.mark.parametrize("cell", [MAIN, Cell(0, 0.05, delay=0)], ids=lambda cell: cell.name)
-def test_the_samples_rule_is_the_one_of_the_tests(cell: Cell) -> None:
-    here, there = world(cell), world(cell)
+def test_the_sample_looks_at_the_end_of_each_step_and_at_nothing_older_than_a_minute(
+    cell: Cell,
+) -> None:
+    """It moves by its own weights, which are the plan's; it finds what is published at once."""
+    assert sample.linear(10) == MINUTES.weights
+    here = world(cell)
     policies.sample(here, cell.plan)
-    try:
-        sample.deploy(there, steps=10, interval=60)
-    except sample.SampleHealthCheckFailed:
-        assert cell.delay == 0
-    assert here.moves == there.moves
+    shifts = [(60.0 * step, ORIGINAL, {NEW: weight}) for step, weight in enumerate(MINUTES.weights)]
+    *begun, last = here.moves
+    assert begun == shifts[: len(begun)]
+    if cell.delay:
+        assert last == (600, NEW, {})
+    else:
+        assert last == (60 * len(begun), ORIGINAL, {})
 
 
 def test_flaggers_rule_rolls_back_at_the_check_after_the_fifth_that_failed() -> None:

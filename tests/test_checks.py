@@ -19,7 +19,8 @@ from deployer.decisions.errors import (
 )
 from deployer.tell import logger
 from tests.test_health import AlteredCloudWatch, deploy
-from tests.world import MINUTE, WORDS, FakeClients, World
+from world.aws import MINUTE, WORDS
+from world.world import FakeClients, World
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 MINUTES: dict[str, Any] = {"steps": 10, "interval": 60}

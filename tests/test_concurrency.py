@@ -17,8 +17,9 @@ from deployer.decisions import stamp
 from deployer.decisions.errors import AliasBusy, AliasChanged, DeployError, InvalidRollout
 from deployer.decisions.stamp import Stamp
 from local.rules import Refused, StoredAlias
-from tests.turns import Outcome, SharedWorld
-from tests.world import FUNCTION, WORDS, FakeClients, WorldClock
+from world.aws import FUNCTION, WORDS
+from world.turns import Outcome, SharedWorld
+from world.world import FakeClients, WorldClock
 
 SEED = 20261123
 STEPS: dict[str, Any] = {"steps": 3, "interval": 20}

@@ -11,7 +11,7 @@ from samtranslator.yaml_helper import yaml_parse
 from deployer.decisions.errors import DeployError
 from deployer.tell import NO_ENDINGS, SOURCE
 from local.cloud import ROOT
-from tests.world import World
+from world.world import World
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
 LAMBDA = ("AWS/Lambda", frozenset({"FunctionName", "Resource", "ExecutedVersion"}))

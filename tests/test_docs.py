@@ -22,7 +22,7 @@ from deployer.decisions import errors
 from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
-from tests.world import HERE
+from world.aws import HERE
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BY_NAME = {path.name: path.read_text() for path in PAGES}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from deployer.decisions.errors import AliasBusy, DeployError, InvalidRollout, RolloutTooLong
-from tests.test_parity import DEFINITION
-from tests.world import World
+from world.machine import Machine
+from world.world import World
 
 EVENT: dict[str, Any] = {
     "function-name": "checkout",
@@ -19,7 +19,7 @@ EVENT: dict[str, Any] = {
 
 def planned(world: World, driver: str, **payload: Any) -> dict[str, Any]:
     event = {**EVENT, **payload}
-    told = world.invoke(event) if driver == "the loop" else world.execute(DEFINITION, event).output
+    told = world.invoke(event) if driver == "the loop" else Machine(world, event).run().output
     assert world.writes == 0 and world.messages == [] and world.smoked == []
     return dict(told["rollout"])
 

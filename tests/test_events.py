@@ -15,8 +15,9 @@ from deployer.decisions.errors import InvalidRollout, RolloutTooLong
 from deployer.decisions.health import KEYS as HEALTH_KEYS
 from deployer.decisions.rollout import KEYS, Rollout
 from local.cloud import ROOT
-from tests.test_parity import DEFINITION
-from tests.world import HERE, World
+from world.aws import HERE
+from world.machine import Machine
+from world.world import World
 
 SCHEMA = json.loads((ROOT / "events" / "payload.schema.json").read_text())
 EVENTS = sorted(
@@ -48,7 +49,7 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
     world.roles = dict.fromkeys(world.states, "role")
     world.alarms = dict.fromkeys(_checks_of(event).get("alarms", ()), "OK")
     if driver == "the state machine":
-        ended = world.execute(DEFINITION, event).output
+        ended = Machine(world, event).run().output
     elif path.stem in HANDED_OVER:
         with pytest.raises(RolloutTooLong):
             world.invoke(event)

@@ -19,7 +19,10 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.world import WORDS, FakeClients, FakeCloudWatch, FakeLambda, World
+from world.aws import WORDS
+from world.cloudwatch import FakeCloudWatch
+from world.lambda_ import FakeLambda
+from world.world import FakeClients, World
 
 FAULTS = ("throttled", "broken", "denied", "lost", "late", "unsent", "slow")
 HEALTHY: dict[str, float] = {}
@@ -317,8 +320,8 @@ class LaggingLambda(FakeLambda):
     def __init__(self, world: World, lag: float) -> None:
         super().__init__(world)
         self._was = [(-lag, world.alias.answer())]
-        self._lag, self._note = lag, world._note
-        world._note = self._remember  # type: ignore[method-assign]
+        self._lag, self._note = lag, world.moved
+        world.moved = self._remember  # type: ignore[method-assign]
 
     def _remember(self) -> None:
         self._note()

@@ -1,20 +1,20 @@
 """A rollout that does not fit into one invocation goes to the state machine: checked first, and
 only once."""
 
-import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from deployer.aws import id_of
 from deployer.decisions.errors import AliasBusy, InvalidRollout, RolloutInterrupted, RolloutTooLong
 from deployer.decisions.rollout import Rollout
-from tests.test_parity import DEFINITION
-from tests.world import HERE, FakeClients, World
+from world.aws import HERE
+from world.faults import client_error
+from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
+from world.world import FakeClients, World
 
-MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
-EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:request-1"
+EXECUTION = arn("request-1")
 #: The sample's own example, which takes 20 minutes.
 SAMPLE = {
     "function-name": "checkout",
@@ -26,34 +26,16 @@ SAMPLE = {
 }
 
 
-class FakeStepFunctions:
-    """`StartExecution`: a name is taken once."""
-
-    def __init__(self, code: str = "") -> None:
-        self.started: dict[str, Any] = {}
-        self._code = code
-
-    def start_execution(self, **request: Any) -> dict[str, Any]:
-        code = self._code or ("ExecutionAlreadyExists" if request["name"] in self.started else "")
-        if code:
-            answer: Any = {"Error": {"Code": code, "Message": "no"}}
-            answer["ResponseMetadata"] = {"HTTPStatusCode": 400}
-            raise ClientError(answer, "StartExecution")
-        assert request["stateMachineArn"] == MACHINE
-        self.started[request["name"]] = json.loads(request["input"])
-        return {"executionArn": EXECUTION}
-
-
 @pytest.fixture(autouse=True)
 def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
 
 
 def _invoked(
     world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
 ) -> tuple[Any, FakeStepFunctions]:
     clients = FakeClients(world)
-    clients.stepfunctions = stepfunctions or FakeStepFunctions()
+    clients.stepfunctions = stepfunctions or FakeStepFunctions(world)
     return world.invoke(event, clients=clients), clients.stepfunctions
 
 
@@ -67,7 +49,7 @@ def test_the_sample_s_own_example_is_handed_over_and_completes() -> None:
     assert told["FunctionVersion"] == "7"
     assert stepfunctions.started == {"request-1": SAMPLE}
     begun = world.time
-    execution = world.execute(DEFINITION, stepfunctions.started["request-1"], "request-1")
+    execution = Machine(world, stepfunctions.started["request-1"], "request-1").run()
     assert execution.output["rollout"]["status"] == "SUCCEEDED"
     assert world.history == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, "8"]
     assert 1200 <= world.time - begun <= 1200 * 1.01 + 120
@@ -156,8 +138,14 @@ def test_a_version_that_is_still_pending_is_waited_for() -> None:
 
 
 def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
+    world = World()
+
+    class Deleted(FakeStepFunctions):
+        def start_execution(self, **request: Any) -> Any:
+            raise client_error("StartExecution", 400, "StateMachineDoesNotExist", "no")
+
     with pytest.raises(RolloutInterrupted) as failed:
-        _invoked(World(), SAMPLE, FakeStepFunctions("StateMachineDoesNotExist"))
+        _invoked(world, SAMPLE, Deleted(world))
     assert "could not be handed over" in str(failed.value)
     assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
 
@@ -165,11 +153,12 @@ def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
 class Unanswering(FakeStepFunctions):
     """The first answers are lost; what was asked for is done."""
 
-    def __init__(self, lost: int) -> None:
-        super().__init__()
-        self.asked, self._lost = 0, lost
+    def __init__(self, world: World, lost: int) -> None:
+        super().__init__(world)
+        self.asked = 0
+        self._lost = lost
 
-    def start_execution(self, **request: Any) -> dict[str, Any]:
+    def start_execution(self, **request: Any) -> Any:
         self.asked += 1
         if request["name"] not in self.started:  # the same name and input: the same execution
             super().start_execution(**request)
@@ -182,17 +171,19 @@ class Unanswering(FakeStepFunctions):
 def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(
     lost: int,
 ) -> None:
-    told, stepfunctions = _invoked(World(), SAMPLE, Unanswering(lost))
+    world = World()
+    told, stepfunctions = _invoked(world, SAMPLE, Unanswering(world, lost))
     assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
 
 
 def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> (
     None
 ):
+    world = World()
     with pytest.raises(
         RolloutInterrupted, match="AWS did not answer whether it was handed over"
     ) as failed:
-        _invoked(World(), SAMPLE, Unanswering(99))
+        _invoked(world, SAMPLE, Unanswering(world, 99))
     assert f"aws stepfunctions describe-execution --execution-arn {EXECUTION}" in str(failed.value)
     assert "could not be handed over" not in str(failed.value)
 

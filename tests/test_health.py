@@ -14,8 +14,10 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.cloud import ROOT
-from tests import sample
-from tests.world import MINUTE, WORDS, FakeClients, FakeCloudWatch, World
+from world import sample
+from world.aws import MINUTE, WORDS
+from world.cloudwatch import FakeCloudWatch
+from world.world import FakeClients, World
 
 #: A look comes every 15 s, and it and a rollback take a few calls of 0.05 s.
 ONE_LOOK = 15 + 0.3
@@ -154,7 +156,7 @@ def ours(world: World, steps: int, interval: float) -> None:
 
 
 def theirs(world: World, steps: int, interval: float) -> None:
-    sample.deploy(world, steps=steps, interval=interval)
+    sample.deploy(world, sample.linear(steps), interval)
 
 
 PAGE = (ROOT / "docs" / "health-checks.md").read_text()
@@ -197,10 +199,10 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
 def test_the_model_of_the_sample_is_fair_where_metrics_are_published_at_once() -> None:
     world = World(errors={"8": 0.05}, delay=0)
     with pytest.raises(sample.SampleHealthCheckFailed):
-        sample.deploy(world, steps=10, interval=60)
+        sample.deploy(world, sample.linear(10), 60)
     assert world.history[-1] == "7"
     healthy = World(delay=0)
-    sample.deploy(healthy, steps=10, interval=60)
+    sample.deploy(healthy, sample.linear(10), 60)
     assert healthy.history == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, "8"]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from deployer.decisions.errors import HealthCheckInconclusive
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.world import World
 
 #: A shift or a look takes a few calls of 0.05 s.
 FAST = 0.5

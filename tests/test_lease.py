@@ -18,8 +18,10 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.machine import REDELIVERY, arrival, deliver, deliver_all, watch
-from tests.world import WORDS, Killed, World
+from world.aws import WORDS
+from world.delivery import REDELIVERY, arrival, deliver, deliver_all, watch
+from world.faults import Killed
+from world.world import World
 
 SEED = 20261125
 #: Ten steps of a minute: the last weight is reached after nine.

@@ -17,7 +17,7 @@ from deployer.decisions.checks.errors import ENOUGH
 from deployer.decisions.errors import HealthCheckFailed
 from deployer.decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
 from local.cloud import ROOT
-from tests.world import World
+from world.world import World
 
 TRIALS = 10_000
 #: Calls a minute on the alias: 0.5 to 500 a second. Each has a part of the trials.

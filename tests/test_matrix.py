@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deployer import workflow
 from deployer.decisions import errors
 from deployer.decisions.ownership import Snapshot
-from tests.asl import LambdaFails, interpret
-from tests.machine import Machine, deliver_all
-from tests.test_parity import DEFINITION
-from tests.world import OF_THE_LEASE, WORDS, FakeClients, Killed, World
+from tests.asl import alike, interpret
+from world.aws import WORDS
+from world.delivery import deliver_all
+from world.faults import OF_THE_LEASE, Killed
+from world.machine import SOURCE, Machine
+from world.world import World
 
 EVENT = {
     "function-name": "checkout",
@@ -125,8 +126,8 @@ class WatchedWorld(World):
             self.seen.append(self.time)
         return answer
 
-    def _note(self) -> None:
-        super()._note()
+    def moved(self) -> None:
+        super().moved()
         self.states_of_alias.add(self.state)
 
 
@@ -163,7 +164,8 @@ def executed(machine: Machine) -> Ended:
 def struck(case: Case) -> tuple[WatchedWorld, Machine]:
     """A world in which that happens there."""
     world = WatchedWorld(case.story)
-    machine, (what, calls, seconds) = Machine(world, world.event), case.fault
+    machine = Machine(world, world.event)
+    what, calls, seconds = case.fault
     if what == "aborted":
         world.at(case.time, machine.abort)
     elif what == "killed asleep":
@@ -324,7 +326,7 @@ def test_whatever_goes_wrong_the_alias_ends_on_one_version_and_is_told_truly(
     assert sum(outcome.split for _, outcome in played) > 20
 
 
-#: Of the state machine's cases, through the interpreter of the real ASL as well.
+#: Of the state machine's cases, through moto's interpreter as well.
 INTERPRETED = [
     "throttled, 4 calls",
     "throttled, 20 s",
@@ -336,8 +338,8 @@ INTERPRETED = [
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_the_interpreted_asl_goes_the_same_ways(number: int) -> None:
-    """Ten cases, spread over the matrix; the pauses before retries differ."""
+def test_motos_interpreter_goes_the_same_ways(number: int) -> None:
+    """Ten cases, spread over the matrix: moto's interpreter writes the same history."""
     chosen = [
         case
         for story in ("healthy", "failing, found in settling")
@@ -347,19 +349,9 @@ def test_the_interpreted_asl_goes_the_same_ways(number: int) -> None:
     case = chosen[number * len(chosen) // 10 + number]
     world, machine = struck(case)
     executed(machine)
-    interpreted, _ = struck(case)
-
-    def invoke(task: Any) -> Any:
-        try:
-            answer = workflow.task(task, FakeClients(interpreted, budget=120))
-        except Killed:
-            answer = None
-        if interpreted.dead:
-            interpreted.dead = False
-            raise LambdaFails("Runtime.ExitError")
-        return json.loads(json.dumps(answer))
-
-    execution = interpret(DEFINITION, interpreted.event, invoke, interpreted.advance)
-    assert (execution.status, execution.error or "") == (machine.status, machine.error), str(case)
+    interpreted, other = struck(case)
+    execution = interpret(SOURCE, interpreted.event, other._invoke, interpreted.advance)
+    assert (execution.status, execution.error) == (machine.status, machine.error), str(case)
+    assert alike(machine, execution), str(case)
     assert interpreted.history == world.history
     assert (interpreted.alias.routing, interpreted.alias.description) == ({}, WORDS)

@@ -1,7 +1,6 @@
-"""The same stories through the loop and through the real ASL: the alias goes the same ways, the
+"""The same stories through the loop and through the state machine: the alias goes the same ways, the
 errors are the same."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,10 +10,10 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from deployer.decisions.errors import DeployError
-from local.cloud import ROOT
-from tests.world import MINUTE, WORDS, World
+from world.aws import MINUTE, WORDS
+from world.machine import Machine
+from world.world import World
 
-DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 STEPS: dict[str, Any] = {"steps": 4, "interval": 60}
 
 
@@ -244,7 +243,7 @@ def test_the_loop_and_the_state_machine_end_alike(name: str) -> None:
         ended, told = "SUCCEEDED", ""
     except DeployError as error:
         ended, told, result = type(error).__name__, str(error), {}
-    execution = machine.execute(DEFINITION, event)
+    execution = Machine(machine, event).run()
     assert (ended, execution.error or execution.status) == (story.ends, story.ends)
     assert machine.history == loop.history
     assert machine.alias.answer() | {"RevisionId": ""} == loop.alias.answer() | {"RevisionId": ""}

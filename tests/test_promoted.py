@@ -8,9 +8,10 @@ import pytest
 
 from deployer.decisions import ending
 from deployer.decisions.errors import AliasChanged
-from tests.machine import Machine
 from tests.test_takeover import left_split
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.machine import Machine
+from world.world import World
 
 EVENT = {
     "function-name": "checkout",

@@ -5,7 +5,6 @@ of the four metrics comes first, `baseline` promotes it; and what fails more oft
 is rolled back as soon as both versions are published.
 """
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,11 +20,11 @@ from deployer.decisions import likelihood
 from deployer.decisions.checks.errors import ENOUGH, Baseline
 from deployer.decisions.errors import DeployError, HealthCheckFailed
 from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
-from local.cloud import ROOT
 from tests.test_likelihood import drawn, interval
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.machine import Machine
+from world.world import World
 
-DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 MINUTES: dict[str, Any] = {"steps": 10, "interval": 60}
 QUICK: dict[str, Any] = {"steps": 5, "interval": 10}
@@ -113,7 +112,7 @@ def test_the_same_in_the_state_machine(delays: Delays, bad: bool) -> None:
     if not bad:
         outage(world, 130, 60)
     event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **MINUTES}
-    execution = world.execute(DEFINITION, {**event, "health-check": {"errors": "baseline"}})
+    execution = Machine(world, {**event, "health-check": {"errors": "baseline"}}).run()
     if bad:
         assert execution.status == "FAILED" and world.history[-1] == "7"
         # It waits in whole seconds.

@@ -8,11 +8,17 @@ import pytest
 
 from deployer import watchdog
 from deployer.aws import CallFailed
-from tests.machine import STATE_MACHINE, Machine, deliver_all, watch
 from tests.test_watchdog import EVENT, killed
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.delivery import deliver_all, watch
+from world.execution import Event
+from world.machine import STATE_MACHINE, Machine
+from world.world import World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
+
+
+ENDS = {status: kind for kind, status in Machine.STATUSES.items()}
 
 
 class AbortedIn(Machine):
@@ -22,13 +28,15 @@ class AbortedIn(Machine):
         self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
     ) -> None:
         super().__init__(world, event)
-        self._in, self._left, self._ends = state, times, status
+        self._in = state
+        self._times = times
+        self._ends = ENDS[status]
 
-    def _enter(self, name: str, state: Any) -> tuple[str, Any]:
-        self._left -= name == self._in
-        if not self._left and self.status == "RUNNING":
-            self.status, self.stopped = self._ends, self.world.now()
-        return super()._enter(name, state)
+    def note(self, event: Event) -> None:
+        super().note(event)
+        begun = event["type"] in ("WaitStateEntered", "ChoiceStateEntered", "LambdaFunctionStarted")
+        if begun and self.entered[-1] == self._in and self.entered.count(self._in) == self._times:
+            super().note({"type": self._ends})
 
 
 STATES = ["UpdateWeight", "Wait", "HealthCheck", "VerifyHealthCheck", "IsFullyWeighted"]
@@ -93,12 +101,26 @@ def test_a_refused_payload_that_names_a_running_rollout_does_not_end_it() -> Non
     assert world.alias.answer() == before
 
 
-def test_an_execution_whose_rollback_failed_is_rolled_back_by_a_history_of_many_pages() -> None:
+def test_an_execution_whose_rollback_failed_is_rolled_back_later() -> None:
     world = World(rate=0)
     world.down = ("denied", 40, 20_000)
     machine = Machine(world, EVENT).run()
     assert (machine.error, world.alias.routing) == ("RollbackFailed", {"8": 0.67})
     assert deliver_all(world, [machine]) > 1
+    assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+def test_an_execution_whose_rollback_died_at_every_try_is_rolled_back_by_a_history_of_many_pages() -> (
+    None
+):
+    world = World(rate=0)
+    world.down = ("killed", 40, 1e9)
+    machine = Machine(world, EVENT).run()
+    world.down = ("", 0, 0)
+    assert (machine.error, world.alias.routing) == ("Runtime.ExitError", {"8": 0.67})
+    assert machine.entered[-2:] == ["Rollback", "Fail"]
+    assert machine.types[-125:].count("LambdaFunctionFailed") == 41
+    assert deliver_all(world, [machine]) == 1
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 

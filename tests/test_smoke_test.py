@@ -15,8 +15,9 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from deployer.tell import logger
-from tests.test_hand_over import MACHINE, SAMPLE, FakeStepFunctions
-from tests.world import FakeClients, World
+from tests.test_hand_over import SAMPLE
+from world.machine import STATE_MACHINE, FakeStepFunctions
+from world.world import FakeClients, World
 
 PING = {"path": "/ping", "deep": [1, 2.5, None, True, {"ü🚀": "\ud800"}], "": ""}
 ON_7 = "Alias 'live' of 'checkout' is on version 7."
@@ -171,10 +172,10 @@ def test_what_is_refused_for_another_reason_is_not_invoked() -> None:
 def test_what_is_handed_over_is_invoked_by_the_state_machine_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
     world = World()
     clients = FakeClients(world)
-    clients.stepfunctions = FakeStepFunctions()
+    clients.stepfunctions = FakeStepFunctions(world)
     told = world.invoke({**SAMPLE, "health-check": {"smoke-test": PING}}, clients=clients)
     assert told["rollout"]["status"] == "HANDED_OVER" and world.smoked == []
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deployer.decisions.errors import AliasBusy
 from deployer.decisions.stamp import LONGEST_DESCRIPTION, Stamp, read, shortened, write
-from tests.world import World
+from world.world import World
 
 STAMP = Stamp("3f2a9c1b04de", "8", 0.3, 3, 10, datetime(2026, 11, 23, 1, 10, tzinfo=UTC))
 PLAIN = "[rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]"

@@ -1,17 +1,17 @@
 """DeployStateMachine where it differs from the loop: long rollouts, tasks run twice, errors of AWS
 itself."""
 
-import json
+from functools import partial
 from typing import Any
 
 import pytest
 
-from deployer import workflow
 from local.cloud import ROOT
-from tests.asl import LambdaFails, interpret
 from tests.test_health import AlteredCloudWatch
-from tests.test_parity import DEFINITION
-from tests.world import WORDS, FakeClients, World
+from world.aws import WORDS
+from world.execution import Failed
+from world.machine import Machine
+from world.world import FakeClients, World
 
 DAY = 86_400
 GOOD = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
@@ -30,7 +30,7 @@ LONG = {
 
 def _executed(payload: dict[str, Any]) -> tuple[World, Any]:
     world = World(rate=0.0)
-    return world, world.execute(DEFINITION, {**GOOD, **payload})
+    return world, Machine(world, {**GOOD, **payload}).run()
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -75,10 +75,11 @@ def test_a_look_of_a_year_s_rollout_asks_for_few_data_points() -> None:
         "health-check": {"metrics": [limit] * 11},
     }
 
-    def invoke(task: Any) -> Any:
-        return workflow.task(task, FakeClients(world, cloudwatch=cloudwatch, budget=120))
+    class Asking(Machine):
+        def _clients(self) -> FakeClients:
+            return FakeClients(world, cloudwatch=cloudwatch, budget=120)
 
-    assert interpret(DEFINITION, payload, invoke, world.advance, "run").status == "SUCCEEDED"
+    assert Asking(world, payload).run().status == "SUCCEEDED"
     assert world.history == [0.5, 1.0, "8"] and world.time > 364 * DAY
     points = [
         len(request["MetricDataQueries"])
@@ -112,19 +113,17 @@ NAMES = [f"{number:03}{'x' * 252}" for number in range(100)]
 def test_the_longest_names_of_alarms_stay_within_the_limits() -> None:
     world = World(rate=0.0)
     world.alarms = dict.fromkeys(NAMES, "ALARM")
-    execution = world.execute(
-        DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
-    )
+    payload = {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
+    execution = Machine(world, payload).run()
     assert execution.status == "SUCCEEDED" and execution.largest < MOST_BYTES
 
 
 def test_a_reason_that_tells_of_many_alarms_is_no_longer_than_step_functions_takes_it() -> None:
-    """tests/asl.py is as strict with the cause as AWS."""
+    """world/execution.py is as strict with the cause as AWS."""
     world = World(errors={"8": 1.0})
     world.alarms = dict.fromkeys(NAMES, "ALARM")
-    execution = world.execute(
-        DEFINITION, {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
-    )
+    payload = {**GOOD, "steps": 2, "interval": 60, "health-check": {"alarms": NAMES}}
+    execution = Machine(world, payload).run()
     assert execution.error == "HealthCheckFailed" and world.history[-1] == "7"
 
 
@@ -154,7 +153,7 @@ def test_longer_than_364_days_is_refused_with_the_most_that_would_fit() -> None:
 def test_a_bad_version_is_rolled_back_in_the_middle_of_a_long_interval() -> None:
     world = World(rate=1.0)
     world.at(5000, lambda: world.errors.update({"8": 0.5}))
-    execution = world.execute(DEFINITION, {**GOOD, "steps": 2, "interval": 40_000})
+    execution = Machine(world, {**GOOD, "steps": 2, "interval": 40_000}).run()
     assert execution.error == "HealthCheckFailed"
     assert world.history == [0.5, "7"]
     assert 5000 < world.time < 5000 + 60 + 60 + 2 * 15
@@ -164,7 +163,7 @@ def test_errors_of_long_ago_are_carried_along_and_not_asked_for_again() -> None:
     world = World(rate=2.0)
     world.at(1300, lambda: world.errors.update({"7": 1.0}))
     world.at(1400, lambda: world.errors.update({"7": 0.0}))
-    execution = world.execute(DEFINITION, {**GOOD, "weights": [0.5, 1], "interval": 4000})
+    execution = Machine(world, {**GOOD, "weights": [0.5, 1], "interval": 4000}).run()
     checks = execution.output["rollout"]["checks"]
     calls = [
         sum(counts[0] for (version, _), counts in world.counts.items() if version == who)
@@ -178,15 +177,11 @@ def test_errors_of_long_ago_are_carried_along_and_not_asked_for_again() -> None:
 def _with_tasks(world: World, run: Any, **payload: Any) -> Any:
     """An execution in which `run(task, do)` decides what becomes of each task; `do` does it."""
 
-    def invoke(task: Any) -> Any:
-        def do() -> Any:
-            return json.loads(json.dumps(workflow.task(task, FakeClients(world, budget=120))))
+    class Interfered(Machine):
+        def _invoke(self, task: Any) -> Any:
+            return run(task["task"], partial(super()._invoke, task))
 
-        return run(task["task"], do)
-
-    return interpret(
-        DEFINITION, {**GOOD, "steps": 3, "interval": 30, **payload}, invoke, world.advance, "run"
-    )
+    return Interfered(world, {**GOOD, "steps": 3, "interval": 30, **payload}).run()
 
 
 TASKS = ["CalculateWeights", "UpdateWeight", "HealthCheck", "Finalize"]
@@ -204,7 +199,7 @@ def test_every_task_may_be_run_twice(name: str, error: str) -> None:
         answer = do()
         if task == name and task not in lost:
             lost.add(task)
-            raise LambdaFails(error)
+            raise Failed(error)
         return answer
 
     execution = _with_tasks(world, run)
@@ -229,7 +224,7 @@ def test_a_task_that_fails_for_good_is_rolled_back(name: str, done: bool) -> Non
         if task == name:
             if done:
                 do()
-            raise LambdaFails("Lambda.ServiceException")
+            raise Failed("Lambda.ServiceException")
         return do()
 
     execution = _with_tasks(world, run)
@@ -255,7 +250,7 @@ def test_a_task_that_fails_for_good_is_rolled_back(name: str, done: bool) -> Non
 def test_rollback_is_tried_longest() -> None:
     world = World(errors={"8": 1.0})
     world.at(100, lambda: setattr(world, "down", ("denied", 100.0, 3000.0)))
-    execution = world.execute(DEFINITION, {**GOOD, "steps": 3, "interval": 60})
+    execution = Machine(world, {**GOOD, "steps": 3, "interval": 60}).run()
     assert execution.error in ("HealthCheckInconclusive", "RolloutInterrupted", "HealthCheckFailed")
     assert (world.alias.version, world.alias.routing) == ("7", {})
     assert 3000 < world.time < 3000 + 2 * 300
@@ -264,7 +259,7 @@ def test_rollback_is_tried_longest() -> None:
 def test_a_rollback_that_never_succeeds_ends_in_fail_with_the_command() -> None:
     world = World(errors={"8": 1.0})
     world.at(100, lambda: setattr(world, "down", ("denied", 100.0, 1e9)))
-    execution = world.execute(DEFINITION, {**GOOD, "steps": 3, "interval": 60})
+    execution = Machine(world, {**GOOD, "steps": 3, "interval": 60}).run()
     assert execution.error == "RollbackFailed" and execution.cause
     assert "aws lambda update-alias --function-name checkout --name live" in execution.cause
     assert "untouched" not in execution.cause and "neither read nor changed" not in execution.cause
@@ -275,7 +270,7 @@ def test_a_rollback_that_never_succeeds_ends_in_fail_with_the_command() -> None:
 )
 def test_bad_input_is_invalid_and_touches_nothing(payload: Any) -> None:
     world = World()
-    execution = world.execute(DEFINITION, payload)
+    execution = Machine(world, payload).run()
     assert (execution.status, execution.error, world.writes) == ("FAILED", "InvalidRollout", 0)
     assert execution.cause
     assert "The alias was neither read nor changed." in execution.cause

@@ -15,8 +15,9 @@ from deployer.decisions.errors import (
     InvalidRollout,
 )
 from deployer.decisions.stamp import Stamp
-from tests.turns import SharedWorld
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.turns import SharedWorld
+from world.world import World
 
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 ONE_LOOK = 15 + 0.3
@@ -388,7 +389,7 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
     world = World()
     world.provisioned = True
     world.faults = {len(clean.numbered) - 1: fault}
-    note = world._note
+    note = world.moved
 
     def provision() -> None:
         """As AWS does while provisioned concurrency moves over: the alias answers with the
@@ -397,7 +398,7 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
         if world.alias.version == "8":
             world.alias.routing = {"7": 0.6}
 
-    world._note = provision  # type: ignore[method-assign]
+    world.moved = provision  # type: ignore[method-assign]
     told = deploy(world)
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert told["rollout"]["status"] == "SUCCEEDED"

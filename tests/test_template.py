@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import subprocess
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from deployer.decisions import errors
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
 from local.strict import _NoManagedPolicies
-from tests.machine import deliver_all
-from tests.world import FakeClients, Killed, World
+from world.delivery import deliver_all, watch
+from world.faults import Killed
+from world.machine import STATE_MACHINE, FakeStepFunctions, Machine
+from world.world import FakeClients, World
 
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 
@@ -178,24 +179,6 @@ EVENT = {
 }
 
 
-class Executions:
-    """A state machine that is asked, and asks nobody; it notes the calls as the world does."""
-
-    def __init__(self, world: World, state: Any = None) -> None:
-        self._world, self._state = world, state
-
-    def start_execution(self, **_: Any) -> dict[str, Any]:
-        return dict(self._world.call("StartExecution", dict))
-
-    def list_executions(self, **_: Any) -> dict[str, Any]:
-        ended = {"executionArn": "arn", "stopDate": self._world.now() - timedelta(minutes=10)}
-        return dict(self._world.call("ListExecutions", lambda: {"executions": [ended]}))
-
-    def get_execution_history(self, **_: Any) -> dict[str, Any]:
-        entered = {"stateEnteredEventDetails": {"input": json.dumps(self._state)}}
-        return dict(self._world.call("GetExecutionHistory", lambda: {"events": [entered]}))
-
-
 def _world(**settings: Any) -> World:
     world = World(**settings)
     world.alarms = {"checkout-errors": "OK"}
@@ -216,16 +199,14 @@ def _promote_by_hand(world: World) -> None:
 
 
 def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv(
-        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
-    )
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
     called = set()
     promoted = _world()
     promoted.at(20, lambda: _promote_by_hand(promoted))
     worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
     for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
         clients = FakeClients(world)
-        clients.stepfunctions = Executions(world)
+        clients.stepfunctions = FakeStepFunctions(world)
         with contextlib.suppress(DeployError):
             world.invoke(
                 {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
@@ -235,11 +216,10 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def _by_the_state_machine() -> set[str]:
-    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
     good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
     promoted.at(20, lambda: _promote_by_hand(promoted))
     for world in (good, bad, promoted):
-        world.execute(definition, {**EVENT, "health-check": CHECKS})
+        Machine(world, {**EVENT, "health-check": CHECKS}).run()
     return _called(good) | _called(bad) | _called(promoted)
 
 
@@ -257,13 +237,15 @@ def _dead() -> World:
 
 
 def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv(
-        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
-    )
-    looked, unstamped, promoted = _dead(), _dead(), _dead()
-    clients = FakeClients(looked)
-    clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
-    watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
+    looked, unstamped, promoted = _world(), _dead(), _dead()
+    stopped = Machine(looked, EVENT)
+    looked.at(20, stopped.abort)
+    stopped.run()
+    assert looked.alias.routing
+    looked.calls.clear()
+    looked.advance(600)
+    watch(looked, json.dumps({"detail-type": "Scheduled Event"}), [stopped])
     unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
     deliver_all(unstamped)
     _promote_by_hand(promoted)

@@ -11,7 +11,8 @@ import pytest
 
 from deployer.decisions.errors import RolloutInterrupted, RolloutTooLong
 from deployer.decisions.weights import linear
-from tests.world import WORDS, World
+from world.aws import WORDS
+from world.world import World
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 

@@ -19,9 +19,10 @@ from deployer.decisions import ending, errors
 from deployer.decisions.errors import DeployError, RolloutInterrupted
 from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
-from tests.machine import STATE_MACHINE, Machine, arn, deliver_all
-from tests.test_hand_over import FakeStepFunctions
-from tests.world import FakeClients, Killed, World
+from world.delivery import deliver_all
+from world.faults import Killed
+from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
+from world.world import FakeClients, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
 TARGET = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
@@ -183,7 +184,7 @@ def test_a_rollout_that_is_handed_over_is_told_on_by_the_state_machine(
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
     world = ToldWorld(budget=100)
     clients = FakeClients(world)
-    clients.stepfunctions = FakeStepFunctions()
+    clients.stepfunctions = FakeStepFunctions(world)
     simple.deploy(EVENT, clients, "0123456789ab", "request-1")
     Machine(world, clients.stepfunctions.started["request-1"], "request-1").run()
     assert statuses(world) == ["HANDED_OVER", *THREE_SHIFTS, "SUCCEEDED"]

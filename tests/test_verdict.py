@@ -15,7 +15,7 @@ from deployer.decisions.evidence import Counts, Evidence, Look, covers
 from deployer.decisions.health import OFF, HealthCheck, Status, Verdict
 from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
-from tests.world import MINUTE
+from world.aws import MINUTE
 
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOON = round(AT_NOON.timestamp())

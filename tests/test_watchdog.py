@@ -18,8 +18,10 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
-from tests.machine import arrival, deliver, deliver_all, watch
-from tests.world import WORDS, Killed, World
+from world.aws import WORDS
+from world.delivery import arrival, deliver, deliver_all, watch
+from world.faults import Killed
+from world.world import World
 
 STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
 EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
 from deployer.decisions.weights import MOST_STEPS, linear, progression
-from tests.world import FUNCTION, HERE
+from world.aws import FUNCTION, HERE
 
 PREFIXES = ("CodeDeployDefault.Lambda", "Lambda", "")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deployer.decisions.errors import DeployError
-from tests.world import World
+from world.world import World
 
 #: What became of a deployer.
 Outcome = dict[str, Any] | DeployError

@@ -1,4 +1,4 @@
-"""One trial of a cell: the tests' world in virtual time, with users' calls that are the same for
+"""One trial of a cell: the virtual AWS (world/), with users' calls that are the same for
 every policy.
 
 Every call has a mark between 0 and 1, and goes to the new version when the mark is below its
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bench.cells import Cell, Plan
 from deployer import simple
-from tests.world import MINUTE, FakeClients, World
+from world.aws import MINUTE
+from world.world import FakeClients, World
 
 ORIGINAL, NEW = "7", "8"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -52,7 +53,8 @@ def draw(cell: Cell, seed: int, trial: int) -> Users:
     weights = (0.0, *cell.plan.weights)
     widths = np.diff(weights)[:, np.newaxis]
     calls = random.poisson(cell.rate * widths, (len(widths), ceil(cell.plan.horizon)))
-    on_new, on_original = random.binomial(calls, cell.new), random.binomial(calls, cell.original)
+    on_new = random.binomial(calls, cell.new)
+    on_original = random.binomial(calls, cell.original)
     return Users(
         starts,
         phase,
@@ -76,7 +78,7 @@ def _above(counts: Sums) -> Sums:
 
 
 class TrialWorld(World):
-    """The tests' world with these users. A second's calls meet the weight that the alias has at the
+    """The virtual AWS with these users. A second's calls meet the weight that the alias has at the
     second's end."""
 
     def __init__(self, cell: Cell, users: Users) -> None:
@@ -100,7 +102,8 @@ class TrialWorld(World):
     def _count(self, minute: datetime, since: int, until: int) -> None:
         row = self._rows[self.weight]
         for version in (ORIGINAL, NEW):
-            calls, errors = self.users.calls[version][row], self.users.errors[version][row]
+            calls = self.users.calls[version][row]
+            errors = self.users.errors[version][row]
             called = int(calls[until] - calls[since])
             if called:
                 failed = int(errors[until] - errors[since])
