@@ -27,38 +27,7 @@ EVENT = {
 }
 
 
-class RoundedAlias(StoredAlias):
-    """AWS keeps so many digits of a weight."""
-
-    digits = 2
-
-    def update(self, request: Any, versions: Any, roles: Any) -> None:
-        super().update(request, versions, roles)
-        self.routing = {
-            version: round(weight, self.digits) for version, weight in self.routing.items()
-        }
-
-
-def rounding(digits: int, **settings: Any) -> World:
-    world = World(**settings)
-    world.alias = RoundedAlias(f"{FUNCTION}:live", "live", "7", WORDS)
-    world.alias.digits = digits
-    return world
-
-
-def run(driver: str, world: World, event: Any) -> str:
-    """Its status, or its error's name."""
-    if driver == "the state machine":
-        machine = Machine(world, event).run()
-        return machine.error or str(machine.output["rollout"]["status"])
-    try:
-        return str(world.invoke(event)["rollout"]["status"])
-    except (HealthCheckFailed, RolloutInterrupted, AliasBusy) as error:
-        return type(error).__name__
-
-
 # Weights of fewer digits.
-
 THIRDS = {key: value for key, value in EVENT.items() if key != "steps"}
 THIRDS |= {"weights": [0.0012345, 1 / 3, 0.66666, 1]}
 
@@ -99,8 +68,6 @@ def test_a_dead_rollout_s_split_is_known_though_aws_kept_fewer_digits(
 
 
 # A GetAlias that lags.
-
-
 @pytest.mark.parametrize("errors", [{}, {"8": 1.0}])
 @pytest.mark.parametrize("lag", [0.5, 3, 12, 40])
 def test_a_getalias_that_lags_behind_the_writes_of_earlier_tasks_misleads_no_task(
@@ -121,8 +88,6 @@ def test_a_getalias_that_lags_behind_the_writes_of_earlier_tasks_misleads_no_tas
 
 
 # Answers that have grown old.
-
-
 def test_where_the_alias_is_is_read_again_after_a_version_was_pending_for_minutes() -> None:
     world = World(rate=0)
     world.states["8"] = ["Pending"] * 60 + ["Failed"]
@@ -144,8 +109,6 @@ def test_an_alias_that_moved_while_the_version_was_pending_is_not_taken_over() -
 
 
 # A dry run beside an abandoned split.
-
-
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("version", ["7", "8"])
 def test_a_dry_run_says_that_the_real_run_would_roll_back_an_abandoned_split(
@@ -191,8 +154,6 @@ def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdo
 
 
 # A rollback that fails, in the state machine.
-
-
 def test_the_state_machine_tells_a_rollback_that_fails_once_however_often_it_is_tried() -> None:
     world = World(rate=0)
     world.at(40, lambda: setattr(world, "down", ("denied", 40.0, 4000.0)))
@@ -237,3 +198,36 @@ def test_one_sandbox_that_dies_does_not_undo_a_healthy_rollout(name: str) -> Non
     machine = Dying(world, EVENT).run()
     assert killed == [name] and machine.status == "SUCCEEDED"
     assert world.history[-1] == "8"
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class RoundedAlias(StoredAlias):
+    """AWS keeps so many digits of a weight."""
+
+    digits = 2
+
+    def update(self, request: Any, versions: Any, roles: Any) -> None:
+        super().update(request, versions, roles)
+        self.routing = {
+            version: round(weight, self.digits) for version, weight in self.routing.items()
+        }
+
+
+def rounding(digits: int, **settings: Any) -> World:
+    world = World(**settings)
+    world.alias = RoundedAlias(f"{FUNCTION}:live", "live", "7", WORDS)
+    world.alias.digits = digits
+    return world
+
+
+def run(driver: str, world: World, event: Any) -> str:
+    """Its status, or its error's name."""
+    if driver == "the state machine":
+        machine = Machine(world, event).run()
+        return machine.error or str(machine.output["rollout"]["status"])
+    try:
+        return str(world.invoke(event)["rollout"]["status"])
+    except (HealthCheckFailed, RolloutInterrupted, AliasBusy) as error:
+        return type(error).__name__

@@ -73,6 +73,7 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
+
 #: What the drivers expect, with anything instead of one part or more.
 NEARLY_EVENT = st.dictionaries(st.sampled_from([*KEYS, "progress"]), JSON, max_size=3).map(
     lambda changes: {**EVENT, **changes}
@@ -91,21 +92,6 @@ NEARLY_MESSAGE = st.fixed_dictionaries(
     }
 )
 many = settings(derandomize=True, deadline=None, max_examples=1000)
-
-
-def elsewhere() -> World:
-    """A world in which no payload's alias exists, so that not even a sound one is a rollout."""
-    world = World(rate=0)
-    world.alias.name = "elsewhere"
-    return world
-
-
-def assert_refused(run: Callable[[FakeClients], Any]) -> None:
-    world = elsewhere()
-    with pytest.raises(InvalidRollout) as refused:
-        run(FakeClients(world))
-    assert world.writes == 0 and world.messages == []
-    assert str(refused.value).encode() and json.dumps(world.told)
 
 
 @many
@@ -157,28 +143,6 @@ def test_rollback_answers_any_error_of_calculate_weights(caught: Any) -> None:
     assert world.calls == []
 
 
-@pytest.fixture
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-
-
-#: An alias that a dead rollout left split, and an execution whose user wrote "progress" into the
-#: payload.
-LEFT = killed(40)
-MISLED = Machine(
-    LEFT, {**EVENT, "progress": {"id": "0123456789ab", "original": "7", "words": ""}}
-).run()
-
-
-def assert_nothing_of_mine(event: Any) -> None:
-    LEFT.advance(600)
-    clients = FakeClients(LEFT, budget=120)
-    clients.stepfunctions = FakeStepFunctions(LEFT, [MISLED])
-    before = LEFT.alias.answer()
-    watchdog.watch(event, clients)
-    assert LEFT.alias.answer() == before
-
-
 @pytest.mark.usefixtures("_the_state_machine_is_known")
 class TestTheWatchdog:
     """It takes any message for none of its own."""
@@ -214,3 +178,43 @@ class TestTheWatchdog:
 
     def test_json_nested_deeper_than_python_reads(self) -> None:
         assert_nothing_of_mine({"Records": [{"body": "[" * 100_000}]})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def elsewhere() -> World:
+    """A world in which no payload's alias exists, so that not even a sound one is a rollout."""
+    world = World(rate=0)
+    world.alias.name = "elsewhere"
+    return world
+
+
+def assert_refused(run: Callable[[FakeClients], Any]) -> None:
+    world = elsewhere()
+    with pytest.raises(InvalidRollout) as refused:
+        run(FakeClients(world))
+    assert world.writes == 0 and world.messages == []
+    assert str(refused.value).encode() and json.dumps(world.told)
+
+
+@pytest.fixture
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
+
+
+#: An alias that a dead rollout left split, and an execution whose user wrote "progress" into the
+#: payload.
+LEFT = killed(40)
+MISLED = Machine(
+    LEFT, {**EVENT, "progress": {"id": "0123456789ab", "original": "7", "words": ""}}
+).run()
+
+
+def assert_nothing_of_mine(event: Any) -> None:
+    LEFT.advance(600)
+    clients = FakeClients(LEFT, budget=120)
+    clients.stepfunctions = FakeStepFunctions(LEFT, [MISLED])
+    before = LEFT.alias.answer()
+    watchdog.watch(event, clients)
+    assert LEFT.alias.answer() == before

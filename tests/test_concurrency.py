@@ -21,42 +21,6 @@ from tests.turns import Outcome, SharedWorld
 from tests.world import FUNCTION, WORDS, FakeClients, WorldClock
 
 SEED = 20261123
-STEPS: dict[str, Any] = {"steps": 3, "interval": 20}
-
-
-def crowd(world: SharedWorld, starts: list[float], versions: list[str]) -> dict[str, Outcome]:
-    """Deployers of one alias, one a start; they take the versions in turn."""
-
-    def deployer(number: int) -> Callable[[], Any]:
-        version = versions[number % len(versions)]
-        return lambda: world.deploy(f"{number:012x}", new_version=version, **STEPS)
-
-    return world.at_once(
-        {f"{number:02}": (later, deployer(number)) for number, later in enumerate(starts)}
-    )
-
-
-def assert_one_goes_on(
-    world: SharedWorld, ended: dict[str, Outcome], before: list[str] | None = None
-) -> None:
-    """It alone has moved the alias; the others were told why they did not."""
-    went_on = [one for one in ended.values() if isinstance(one, dict)]
-    assert len(went_on) == 1
-    rollout = went_on[0]["rollout"]
-    assert rollout["status"] == "SUCCEEDED"
-    for one in ended.values():
-        if isinstance(one, DeployError):
-            assert isinstance(one, AliasBusy | AliasChanged), str(one)
-            assert f"Rollout {rollout['id']} of version {rollout['new-version']} runs" in str(one)
-    version = rollout["new-version"]
-    expected = [("7", {version: weight}) for weight in (0.33, 0.67, 1.0)] + [(version, {})]
-    moves = [(onto, routing) for _, onto, routing in world.moves]
-    assert moves == [(each, {}) for each in before or []] + expected
-    assert (world.alias.version, world.alias.routing, world.alias.description) == (
-        version,
-        {},
-        WORDS,
-    )
 
 
 @pytest.mark.parametrize(
@@ -104,10 +68,95 @@ def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_firs
 
 
 # A hundred at once, in an account that takes 15 requests a second.
-
 #: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many
 #: may come at once.
 REQUESTS, BURST = 15.0, 15.0
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("check", [False, True])
+def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
+    check: Any, apart: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one
+    settles for 120 s."""
+    world, ended = hundred(apart, **{"health-check": check})
+    assert len(ended) == 100
+    how: Counter[str] = Counter()
+    for name, one in ended.items():
+        alias, failed = world.aliases[name], isinstance(one, DeployError)
+        before = " before the start" if "before the start" in str(one) else ""
+        how[
+            f"{type(one).__name__}{before}"
+            if isinstance(one, DeployError)
+            else one["rollout"]["status"]
+        ] += 1
+        assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
+        assert alias.version == ("7" if failed else "8")
+        assert not isinstance(one, InvalidRollout)
+    with capsys.disabled():
+        told = ", ".join(f"{number} {what}" for what, number in how.most_common())
+        calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
+        print(
+            f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}"
+        )
+
+
+def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
+    world, ended = hundred(0.5, errs_from=70.0)
+    assert Counter(type(one).__name__ for one in ended.values()) == {"HealthCheckFailed": 100}
+    assert {(alias.version, *alias.routing) for alias in world.aliases.values()} == {("7",)}
+    assert world.refused > 40 and world.time < 150
+
+
+def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> (
+    None
+):
+    world, _ = hundred(0.0, **{"health-check": False})
+    assert len(world.paused) > 200
+    assert all(0.25 <= pause <= 4.0 for pause in world.paused)
+    first = sorted(pause for pause in world.paused[:60] if pause <= 0.5)
+    assert len({round(pause, 6) for pause in first}) == len(first) > 40
+    assert max(after - before for before, after in pairwise(first)) < 0.05
+
+
+# -- what the stories need ------------------------------------------------------------------------
+STEPS: dict[str, Any] = {"steps": 3, "interval": 20}
+
+
+def crowd(world: SharedWorld, starts: list[float], versions: list[str]) -> dict[str, Outcome]:
+    """Deployers of one alias, one a start; they take the versions in turn."""
+
+    def deployer(number: int) -> Callable[[], Any]:
+        version = versions[number % len(versions)]
+        return lambda: world.deploy(f"{number:012x}", new_version=version, **STEPS)
+
+    return world.at_once(
+        {f"{number:02}": (later, deployer(number)) for number, later in enumerate(starts)}
+    )
+
+
+def assert_one_goes_on(
+    world: SharedWorld, ended: dict[str, Outcome], before: list[str] | None = None
+) -> None:
+    """It alone has moved the alias; the others were told why they did not."""
+    went_on = [one for one in ended.values() if isinstance(one, dict)]
+    assert len(went_on) == 1
+    rollout = went_on[0]["rollout"]
+    assert rollout["status"] == "SUCCEEDED"
+    for one in ended.values():
+        if isinstance(one, DeployError):
+            assert isinstance(one, AliasBusy | AliasChanged), str(one)
+            assert f"Rollout {rollout['id']} of version {rollout['new-version']} runs" in str(one)
+    version = rollout["new-version"]
+    expected = [("7", {version: weight}) for weight in (0.33, 0.67, 1.0)] + [(version, {})]
+    moves = [(onto, routing) for _, onto, routing in world.moves]
+    assert moves == [(each, {}) for each in before or []] + expected
+    assert (world.alias.version, world.alias.routing, world.alias.description) == (
+        version,
+        {},
+        WORDS,
+    )
 
 
 class Account(SharedWorld):
@@ -219,50 +268,3 @@ def hundred(
 
     ended = world.at_once({name: (apart * n, deployer(n, name)) for n, name in enumerate(names)})
     return world, ended
-
-
-@pytest.mark.parametrize("apart", [0.0, 0.05, 0.5])
-@pytest.mark.parametrize("check", [False, True])
-def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
-    check: Any, apart: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one
-    settles for 120 s."""
-    world, ended = hundred(apart, **{"health-check": check})
-    assert len(ended) == 100
-    how: Counter[str] = Counter()
-    for name, one in ended.items():
-        alias, failed = world.aliases[name], isinstance(one, DeployError)
-        before = " before the start" if "before the start" in str(one) else ""
-        how[
-            f"{type(one).__name__}{before}"
-            if isinstance(one, DeployError)
-            else one["rollout"]["status"]
-        ] += 1
-        assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
-        assert alias.version == ("7" if failed else "8")
-        assert not isinstance(one, InvalidRollout)
-    with capsys.disabled():
-        told = ", ".join(f"{number} {what}" for what, number in how.most_common())
-        calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
-        print(
-            f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}"
-        )
-
-
-def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
-    world, ended = hundred(0.5, errs_from=70.0)
-    assert Counter(type(one).__name__ for one in ended.values()) == {"HealthCheckFailed": 100}
-    assert {(alias.version, *alias.routing) for alias in world.aliases.values()} == {("7",)}
-    assert world.refused > 40 and world.time < 150
-
-
-def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> (
-    None
-):
-    world, _ = hundred(0.0, **{"health-check": False})
-    assert len(world.paused) > 200
-    assert all(0.25 <= pause <= 4.0 for pause in world.paused)
-    first = sorted(pause for pause in world.paused[:60] if pause <= 0.5)
-    assert len({round(pause, 6) for pause in first}) == len(first) > 40
-    assert max(after - before for before, after in pairwise(first)) < 0.05

@@ -13,8 +13,8 @@ from deployer.decisions.rollout import Rollout
 from tests.test_parity import DEFINITION
 from tests.world import HERE, FakeClients, World
 
-MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:DeployStateMachine:request-1"
+
 #: The sample's own example, which takes 20 minutes.
 SAMPLE = {
     "function-name": "checkout",
@@ -24,37 +24,6 @@ SAMPLE = {
     "interval": 120,
     "type": "linear",
 }
-
-
-class FakeStepFunctions:
-    """`StartExecution`: a name is taken once."""
-
-    def __init__(self, code: str = "") -> None:
-        self.started: dict[str, Any] = {}
-        self._code = code
-
-    def start_execution(self, **request: Any) -> dict[str, Any]:
-        code = self._code or ("ExecutionAlreadyExists" if request["name"] in self.started else "")
-        if code:
-            answer: Any = {"Error": {"Code": code, "Message": "no"}}
-            answer["ResponseMetadata"] = {"HTTPStatusCode": 400}
-            raise ClientError(answer, "StartExecution")
-        assert request["stateMachineArn"] == MACHINE
-        self.started[request["name"]] = json.loads(request["input"])
-        return {"executionArn": EXECUTION}
-
-
-@pytest.fixture(autouse=True)
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
-
-
-def _invoked(
-    world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
-) -> tuple[Any, FakeStepFunctions]:
-    clients = FakeClients(world)
-    clients.stepfunctions = stepfunctions or FakeStepFunctions()
-    return world.invoke(event, clients=clients), clients.stepfunctions
 
 
 def test_the_sample_s_own_example_is_handed_over_and_completes() -> None:
@@ -162,22 +131,6 @@ def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
     assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
 
 
-class Unanswering(FakeStepFunctions):
-    """The first answers are lost; what was asked for is done."""
-
-    def __init__(self, lost: int) -> None:
-        super().__init__()
-        self.asked, self._lost = 0, lost
-
-    def start_execution(self, **request: Any) -> dict[str, Any]:
-        self.asked += 1
-        if request["name"] not in self.started:  # the same name and input: the same execution
-            super().start_execution(**request)
-        if self.asked <= self._lost:
-            raise ReadTimeoutError(endpoint_url="https://states.test")
-        return {"executionArn": EXECUTION}
-
-
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(
     lost: int,
@@ -211,3 +164,55 @@ def test_what_no_longer_fits_after_a_slow_preflight_is_handed_over(pending: int)
 def test_what_is_too_long_only_because_it_must_not_be_handed_over_is_told_so() -> None:
     with pytest.raises(RolloutTooLong, match="or leave out 'hand-over': false"):
         _invoked(World(), {**SAMPLE, "hand-over": False})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:DeployStateMachine"
+
+
+class FakeStepFunctions:
+    """`StartExecution`: a name is taken once."""
+
+    def __init__(self, code: str = "") -> None:
+        self.started: dict[str, Any] = {}
+        self._code = code
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        code = self._code or ("ExecutionAlreadyExists" if request["name"] in self.started else "")
+        if code:
+            answer: Any = {"Error": {"Code": code, "Message": "no"}}
+            answer["ResponseMetadata"] = {"HTTPStatusCode": 400}
+            raise ClientError(answer, "StartExecution")
+        assert request["stateMachineArn"] == MACHINE
+        self.started[request["name"]] = json.loads(request["input"])
+        return {"executionArn": EXECUTION}
+
+
+@pytest.fixture(autouse=True)
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", MACHINE)
+
+
+def _invoked(
+    world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
+) -> tuple[Any, FakeStepFunctions]:
+    clients = FakeClients(world)
+    clients.stepfunctions = stepfunctions or FakeStepFunctions()
+    return world.invoke(event, clients=clients), clients.stepfunctions
+
+
+class Unanswering(FakeStepFunctions):
+    """The first answers are lost; what was asked for is done."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self.asked, self._lost = 0, lost
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        self.asked += 1
+        if request["name"] not in self.started:  # the same name and input: the same execution
+            super().start_execution(**request)
+        if self.asked <= self._lost:
+            raise ReadTimeoutError(endpoint_url="https://states.test")
+        return {"executionArn": EXECUTION}

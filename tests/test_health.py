@@ -31,40 +31,6 @@ AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 Answer = dict[str, Any]
 
 
-def first_published_error(world: World) -> float:
-    """When the first minute in which version 8 failed was published, in seconds since the start."""
-    minute = min(
-        minute
-        for (version, minute), (_, errors) in world.counts.items()
-        if version == "8" and errors
-    )
-    return (minute + MINUTE - world.starts).total_seconds() + world.delay
-
-
-class AlteredCloudWatch(FakeCloudWatch):
-    """CloudWatch whose answers are changed on their way: `alter` gets the question's number, from
-    0, and it."""
-
-    def __init__(self, world: World, alter: Callable[[int, Answer], Answer]) -> None:
-        super().__init__(world)
-        self._alter = alter
-        self.asked: list[Answer] = []
-
-    def get_metric_data(self, **request: Any) -> Answer:
-        self.asked.append(request)
-        return self._alter(len(self.asked) - 1, super().get_metric_data(**request))
-
-
-def deploy(world: World, alter: Callable[[int, Answer], Answer], **payload: Any) -> Answer:
-    """A rollout that sees altered answers."""
-    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **payload}
-    return invoke(world, event, AlteredCloudWatch(world, alter))
-
-
-def invoke(world: World, event: Answer, cloudwatch: Any) -> Answer:
-    return world.invoke(event, clients=FakeClients(world, cloudwatch=cloudwatch))
-
-
 def told(answer: Answer, status: str) -> Answer:
     return {
         "MetricDataResults": [
@@ -74,8 +40,6 @@ def told(answer: Answer, status: str) -> Answer:
 
 
 # Errors, as they are published.
-
-
 @pytest.mark.parametrize(("seed", "starts"), STARTS)
 def test_a_version_failing_5_percent_is_rolled_back_within_one_look_of_the_first_published_error(
     seed: int, starts: datetime
@@ -145,18 +109,6 @@ def test_errors_before_the_minute_of_the_first_shift_do_not_count() -> None:
     assert result["rollout"]["checks"]["new"]["errors"] == 0
 
 
-# The sample's rule, in the same world.
-
-
-def ours(world: World, steps: int, interval: float) -> None:
-    with pytest.raises(HealthCheckFailed):
-        world.deploy(steps=steps, interval=interval)
-
-
-def theirs(world: World, steps: int, interval: float) -> None:
-    sample.deploy(world, steps=steps, interval=interval)
-
-
 PAGE = (ROOT / "docs" / "health-checks.md").read_text()
 
 
@@ -205,8 +157,6 @@ def test_the_model_of_the_sample_is_fair_where_metrics_are_published_at_once() -
 
 
 # Nothing to look at.
-
-
 def test_without_traffic_it_succeeds_unjudged_and_says_so() -> None:
     world = World(rate=0)
     told = world.deploy(steps=3, interval=30)["rollout"]
@@ -246,7 +196,6 @@ def test_health_check_false_promotes_whatever_happens_and_says_so() -> None:
 
 
 # Looks that cannot be made.
-
 UNSEEN: dict[str, Callable[[Answer], Answer]] = {
     "PartialData": lambda answer: told(answer, "PartialData"),
     "InternalError": lambda answer: told(answer, "InternalError"),
@@ -285,13 +234,6 @@ def test_a_step_without_one_good_look_is_inconclusive_and_rolled_back(kind: str)
     assert world.history == [0.25, 0.5, "7"]
     assert world.alias.description == WORDS
     assert str(inconclusive.value).endswith("is on version 7.")
-
-
-def dark(world: World, since: float, until: float) -> Callable[[int, Answer], Answer]:
-    """CloudWatch answers with a part only, between two times."""
-    return lambda number, answer: (
-        told(answer, "PartialData") if since < world.time < until else answer
-    )
 
 
 def test_settling_without_one_good_look_is_inconclusive_and_rolled_back() -> None:
@@ -368,26 +310,6 @@ def test_a_cloudwatch_that_is_down_before_the_start_leaves_the_alias_untouched()
     assert str(interrupted.value).endswith("is on version 7.")
 
 
-# Answers in pieces.
-
-
-def in_two_pages(world: World, repeated: bool) -> Callable[[int, Answer], Answer]:
-    """Even questions get the newest minute only and a token, odd ones the rest, or all of it
-    again."""
-
-    def alter(number: int, answer: Answer) -> Answer:
-        first, results = number % 2 == 0, []
-        for result in answer["MetricDataResults"]:
-            part = slice(0, 1) if first else slice(0 if repeated else 1, None)
-            pieces = {"Timestamps": result["Timestamps"][part], "Values": result["Values"][part]}
-            results.append(
-                {**result, **pieces, "StatusCode": "PartialData" if first else "Complete"}
-            )
-        return {"MetricDataResults": results, **({"NextToken": "second page"} if first else {})}
-
-    return alter
-
-
 @pytest.mark.parametrize("repeated", [False, True])
 def test_an_answer_in_pages_is_put_together_and_nothing_is_counted_twice(repeated: bool) -> None:
     plain, paged = World(errors={"7": 0.1}), World(errors={"7": 0.1}, latency=0.05)
@@ -431,3 +353,75 @@ def test_a_page_is_asked_for_with_the_token_of_the_page_before() -> None:
         None,
         "second page",
     ] * 2
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def first_published_error(world: World) -> float:
+    """When the first minute in which version 8 failed was published, in seconds since the start."""
+    minute = min(
+        minute
+        for (version, minute), (_, errors) in world.counts.items()
+        if version == "8" and errors
+    )
+    return (minute + MINUTE - world.starts).total_seconds() + world.delay
+
+
+class AlteredCloudWatch(FakeCloudWatch):
+    """CloudWatch whose answers are changed on their way: `alter` gets the question's number, from
+    0, and it."""
+
+    def __init__(self, world: World, alter: Callable[[int, Answer], Answer]) -> None:
+        super().__init__(world)
+        self._alter = alter
+        self.asked: list[Answer] = []
+
+    def get_metric_data(self, **request: Any) -> Answer:
+        self.asked.append(request)
+        return self._alter(len(self.asked) - 1, super().get_metric_data(**request))
+
+
+def deploy(world: World, alter: Callable[[int, Answer], Answer], **payload: Any) -> Answer:
+    """A rollout that sees altered answers."""
+    event = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **payload}
+    return invoke(world, event, AlteredCloudWatch(world, alter))
+
+
+def invoke(world: World, event: Answer, cloudwatch: Any) -> Answer:
+    return world.invoke(event, clients=FakeClients(world, cloudwatch=cloudwatch))
+
+
+# The sample's rule, in the same world.
+def ours(world: World, steps: int, interval: float) -> None:
+    with pytest.raises(HealthCheckFailed):
+        world.deploy(steps=steps, interval=interval)
+
+
+def theirs(world: World, steps: int, interval: float) -> None:
+    sample.deploy(world, steps=steps, interval=interval)
+
+
+def dark(world: World, since: float, until: float) -> Callable[[int, Answer], Answer]:
+    """CloudWatch answers with a part only, between two times."""
+    return lambda number, answer: (
+        told(answer, "PartialData") if since < world.time < until else answer
+    )
+
+
+# Answers in pieces.
+def in_two_pages(world: World, repeated: bool) -> Callable[[int, Answer], Answer]:
+    """Even questions get the newest minute only and a token, odd ones the rest, or all of it
+    again."""
+
+    def alter(number: int, answer: Answer) -> Answer:
+        first, results = number % 2 == 0, []
+        for result in answer["MetricDataResults"]:
+            part = slice(0, 1) if first else slice(0 if repeated else 1, None)
+            pieces = {"Timestamps": result["Timestamps"][part], "Values": result["Values"][part]}
+            results.append(
+                {**result, **pieces, "StatusCode": "PartialData" if first else "Complete"}
+            )
+        return {"MetricDataResults": results, **({"NextToken": "second page"} if first else {})}
+
+    return alter

@@ -56,30 +56,6 @@ in_every_order = pytest.mark.parametrize("delays", IN_SECONDS + IN_MINUTES, ids=
 in_every_order_of_seconds = pytest.mark.parametrize("delays", IN_SECONDS, ids=told)
 
 
-# Whole rollouts.
-
-
-def outage(world: World, since: float, lasts: float) -> None:
-    """Both versions fail 30 % of their calls for so long."""
-    world.at(since, lambda: world.errors.update({"7": 0.3, "8": 0.3}))
-    world.at(since + lasts, lambda: world.errors.update({"7": 0.0, "8": 0.0}))
-
-
-def ended(world: World, payload: dict[str, Any], errors: Any = "baseline") -> str:
-    """How the rollout ended: its status, or the error's name."""
-    try:
-        result = world.deploy(**payload, health_check={"errors": errors})
-        return str(result["rollout"]["status"])
-    except DeployError as error:
-        return type(error).__name__
-
-
-def published(world: World, minute: datetime, *metrics: tuple[str, str]) -> float:
-    """When all these metrics are published for that minute, in seconds since the start."""
-    late = world.delay + max(world.delays.get(metric, 0.0) for metric in metrics)
-    return (minute - world.starts).total_seconds() + MINUTE + late
-
-
 @in_every_order
 def test_an_outage_of_both_versions_rolls_nothing_back_in_whatever_order_it_is_published(
     delays: Delays,
@@ -199,82 +175,10 @@ def test_a_version_beside_which_the_original_is_not_called_is_judged_after_five_
 
 
 # Counts alone.
-
 #: By version, by the minute's start.
 Called = Mapping[str, Mapping[int, Counts]]
 
 NAMES = [f"{metric}_{who}" for who in ("original", "new") for metric in Counts._fields]
-
-
-def look_at(called: Called, late: Mapping[str, float], now: float, zeros: bool = True) -> Look:
-    """What is published by now; each metric so many seconds after a minute's end.
-
-    A version without calls has no values. `zeros` says whether no errors are a value of 0.
-    """
-    values: dict[str, dict[int, int]] = {name: {} for name in NAMES}
-    for who, minutes in called.items():
-        for minute, counts in minutes.items():
-            for metric, number in counts._asdict().items():
-                over = minute + MINUTE + late[f"{metric}_{who}"] <= now
-                if over and counts.invocations and (number or zeros):
-                    values[f"{metric}_{who}"][minute] = number
-    return Look(
-        _counts(values, "original"),
-        _counts(values, "new"),
-        newest={name: max(minutes) for name, minutes in values.items() if minutes},
-    )
-
-
-def _counts(values: Mapping[str, Mapping[int, int]], who: str) -> dict[int, Counts]:
-    calls, errors = values[f"invocations_{who}"], values[f"errors_{who}"]
-    minutes = sorted({*calls, *errors})
-    return {minute: Counts(calls.get(minute, 0), errors.get(minute, 0)) for minute in minutes}
-
-
-def a_rollout(source: random.Random, rate: int, new_fails: float) -> tuple[int, Called]:
-    """When it starts, and what users meet in ten steps of a minute and 120 s more.
-
-    Before the weight of 1.0 there is an outage of both versions, of 20 s to three minutes.
-    """
-    starts = NOON + source.randrange(60)
-    lasts = source.randint(20, 180)
-    since = source.randint(0, 540 - lasts)
-    sums: dict[str, dict[int, Counts]] = {
-        "original": defaultdict(Counts),
-        "new": defaultdict(Counts),
-    }
-    for second in range(720):
-        minute = (starts + second) // MINUTE * MINUTE
-        down = 0.3 if since <= second < since + lasts else 0.0
-        new = drawn(source, rate, TENTHS[min(second // 60, 9)])
-        for who, calls, fails in (
-            ("original", rate - new, down),
-            ("new", new, max(down, new_fails)),
-        ):
-            before = sums[who][minute]
-            errors = before.errors + drawn(source, calls, fails)
-            sums[who][minute] = Counts(before.invocations + calls, errors)
-    return starts, sums
-
-
-def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
-    """Whether `baseline` rolls it back in one of its looks."""
-    seen = Evidence()
-    for second in range(15, 735, 15):
-        now, step = starts + second, min(second // 60, 9)
-        seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
-        if evidence(BASELINE, seen) >= ENOUGH:
-            return True
-    return False
-
-
-def lateness(source: random.Random, kind: str, most: float) -> dict[str, float]:
-    """Seconds from a minute's end to its publication, by metric: 60, and more for what is late."""
-    late = dict.fromkeys(NAMES, 60.0)
-    for name in NAMES:
-        if kind in name or kind == "any":
-            late[name] += source.uniform(0, most)
-    return late
 
 
 #: What is late: the names that hold the word, or any of the four.
@@ -404,26 +308,6 @@ MINUTE_BY_MINUTE = st.dictionaries(STARTS, COUNTS)
 LATENESS = st.fixed_dictionaries({name: st.integers(0, 4 * MINUTE) for name in NAMES})
 
 
-def parts(
-    look: Look,
-    minute: int,
-    now: float,
-    shifted: float,
-    full: bool,
-) -> list[dict[str, float]]:
-    """What that minute gives to a rate, and what to `baseline`."""
-    original = dict(each for each in look.original.items() if each[0] == minute)
-    new = dict(each for each in look.new.items() if each[0] == minute)
-    seen = Evidence()
-    seen.add(Look(original, new, newest=look.newest), now, shifted, full)
-    rate = {name: number for name, number in seen.total.items() if name.startswith("tested")}
-    prefixes = ("reference", "weighed", "alone", "ratio")
-    return [
-        rate,
-        {name: number for name, number in seen.total.items() if name.startswith(prefixes)},
-    ]
-
-
 @settings(derandomize=True, deadline=None, database=None, max_examples=300)
 @given(
     st.fixed_dictionaries({"original": MINUTE_BY_MINUTE, "new": MINUTE_BY_MINUTE}),
@@ -448,3 +332,119 @@ def test_a_minute_takes_part_with_all_that_will_be_published_of_it_or_not_at_all
                 if now >= minute + MINUTE + PATIENCE:
                     assert part == whole
             before = found
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+# Whole rollouts.
+def outage(world: World, since: float, lasts: float) -> None:
+    """Both versions fail 30 % of their calls for so long."""
+    world.at(since, lambda: world.errors.update({"7": 0.3, "8": 0.3}))
+    world.at(since + lasts, lambda: world.errors.update({"7": 0.0, "8": 0.0}))
+
+
+def ended(world: World, payload: dict[str, Any], errors: Any = "baseline") -> str:
+    """How the rollout ended: its status, or the error's name."""
+    try:
+        result = world.deploy(**payload, health_check={"errors": errors})
+        return str(result["rollout"]["status"])
+    except DeployError as error:
+        return type(error).__name__
+
+
+def published(world: World, minute: datetime, *metrics: tuple[str, str]) -> float:
+    """When all these metrics are published for that minute, in seconds since the start."""
+    late = world.delay + max(world.delays.get(metric, 0.0) for metric in metrics)
+    return (minute - world.starts).total_seconds() + MINUTE + late
+
+
+def look_at(called: Called, late: Mapping[str, float], now: float, zeros: bool = True) -> Look:
+    """What is published by now; each metric so many seconds after a minute's end.
+
+    A version without calls has no values. `zeros` says whether no errors are a value of 0.
+    """
+    values: dict[str, dict[int, int]] = {name: {} for name in NAMES}
+    for who, minutes in called.items():
+        for minute, counts in minutes.items():
+            for metric, number in counts._asdict().items():
+                over = minute + MINUTE + late[f"{metric}_{who}"] <= now
+                if over and counts.invocations and (number or zeros):
+                    values[f"{metric}_{who}"][minute] = number
+    return Look(
+        _counts(values, "original"),
+        _counts(values, "new"),
+        newest={name: max(minutes) for name, minutes in values.items() if minutes},
+    )
+
+
+def _counts(values: Mapping[str, Mapping[int, int]], who: str) -> dict[int, Counts]:
+    calls, errors = values[f"invocations_{who}"], values[f"errors_{who}"]
+    minutes = sorted({*calls, *errors})
+    return {minute: Counts(calls.get(minute, 0), errors.get(minute, 0)) for minute in minutes}
+
+
+def a_rollout(source: random.Random, rate: int, new_fails: float) -> tuple[int, Called]:
+    """When it starts, and what users meet in ten steps of a minute and 120 s more.
+
+    Before the weight of 1.0 there is an outage of both versions, of 20 s to three minutes.
+    """
+    starts = NOON + source.randrange(60)
+    lasts = source.randint(20, 180)
+    since = source.randint(0, 540 - lasts)
+    sums: dict[str, dict[int, Counts]] = {
+        "original": defaultdict(Counts),
+        "new": defaultdict(Counts),
+    }
+    for second in range(720):
+        minute = (starts + second) // MINUTE * MINUTE
+        down = 0.3 if since <= second < since + lasts else 0.0
+        new = drawn(source, rate, TENTHS[min(second // 60, 9)])
+        for who, calls, fails in (
+            ("original", rate - new, down),
+            ("new", new, max(down, new_fails)),
+        ):
+            before = sums[who][minute]
+            errors = before.errors + drawn(source, calls, fails)
+            sums[who][minute] = Counts(before.invocations + calls, errors)
+    return starts, sums
+
+
+def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
+    """Whether `baseline` rolls it back in one of its looks."""
+    seen = Evidence()
+    for second in range(15, 735, 15):
+        now, step = starts + second, min(second // 60, 9)
+        seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
+        if evidence(BASELINE, seen) >= ENOUGH:
+            return True
+    return False
+
+
+def lateness(source: random.Random, kind: str, most: float) -> dict[str, float]:
+    """Seconds from a minute's end to its publication, by metric: 60, and more for what is late."""
+    late = dict.fromkeys(NAMES, 60.0)
+    for name in NAMES:
+        if kind in name or kind == "any":
+            late[name] += source.uniform(0, most)
+    return late
+
+
+def parts(
+    look: Look,
+    minute: int,
+    now: float,
+    shifted: float,
+    full: bool,
+) -> list[dict[str, float]]:
+    """What that minute gives to a rate, and what to `baseline`."""
+    original = dict(each for each in look.original.items() if each[0] == minute)
+    new = dict(each for each in look.new.items() if each[0] == minute)
+    seen = Evidence()
+    seen.add(Look(original, new, newest=look.newest), now, shifted, full)
+    rate = {name: number for name, number in seen.total.items() if name.startswith("tested")}
+    prefixes = ("reference", "weighed", "alone", "ratio")
+    return [
+        rate,
+        {name: number for name, number in seen.total.items() if name.startswith(prefixes)},
+    ]

@@ -15,22 +15,6 @@ from tests.world import WORDS, World
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
 
 
-class AbortedIn(Machine):
-    """It ends badly as it enters a state for the n-th time; the state's task goes on to its end."""
-
-    def __init__(
-        self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
-    ) -> None:
-        super().__init__(world, event)
-        self._in, self._left, self._ends = state, times, status
-
-    def _enter(self, name: str, state: Any) -> tuple[str, Any]:
-        self._left -= name == self._in
-        if not self._left and self.status == "RUNNING":
-            self.status, self.stopped = self._ends, self.world.now()
-        return super()._enter(name, state)
-
-
 STATES = ["UpdateWeight", "Wait", "HealthCheck", "VerifyHealthCheck", "IsFullyWeighted"]
 
 
@@ -116,14 +100,6 @@ def test_what_a_task_still_writes_after_its_execution_was_aborted_is_undone() ->
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
-# The schedule.
-
-
-@pytest.fixture
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-
-
 @pytest.mark.usefixtures("_the_state_machine_is_known")
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 @pytest.mark.parametrize(
@@ -173,3 +149,28 @@ def test_a_key_of_the_user_s_that_is_called_progress_keeps_the_schedule_from_no_
     world.advance(200)
     watch(world, SCHEDULED, [machine, refused])
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class AbortedIn(Machine):
+    """It ends badly as it enters a state for the n-th time; the state's task goes on to its end."""
+
+    def __init__(
+        self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
+    ) -> None:
+        super().__init__(world, event)
+        self._in, self._left, self._ends = state, times, status
+
+    def _enter(self, name: str, state: Any) -> tuple[str, Any]:
+        self._left -= name == self._in
+        if not self._left and self.status == "RUNNING":
+            self.status, self.stopped = self._ends, self.world.now()
+        return super()._enter(name, state)
+
+
+# The schedule.
+@pytest.fixture
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)

@@ -17,75 +17,9 @@ from samtranslator.yaml_helper import yaml_parse
 from local.strict import _NoManagedPolicies
 from tests.test_docs import blocks
 
-Resources = dict[str, Any]
-
-#: What a function and its alias are made of. What else names them calls them, or lets others call.
-PARTS = ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")
-
-
-@pytest.fixture(autouse=True)
-def region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAM's translator asks for one."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-
 
 def templates() -> list[Any]:
     return [page for page in blocks("yaml") if "Resources" in yaml_parse(page.values[0])]
-
-
-def deployed(template: dict[str, Any]) -> Resources:
-    """The resources that SAM makes of it."""
-    built = copy.deepcopy(template)
-    for resource in built["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-    return dict(transform(built, {}, _NoManagedPolicies())["Resources"])
-
-
-def with_alias(template: dict[str, Any]) -> dict[str, Any]:
-    """The same with `AutoPublishAlias`, where a function has none of its own."""
-    published = copy.deepcopy(template)
-    function = published.setdefault("Globals", {}).setdefault("Function", {})
-    function.setdefault("AutoPublishAlias", "live")
-    return published
-
-
-def without_alias(template: dict[str, Any]) -> dict[str, Any]:
-    unpublished = copy.deepcopy(template)
-    for resource in unpublished["Resources"].values():
-        resource.get("Properties", {}).pop("AutoPublishAlias", None)
-    return unpublished
-
-
-def aliases(resources: Resources) -> set[str]:
-    return {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Alias"}
-
-
-def targets(resources: Resources) -> dict[str, set[str]]:
-    """What each event source, permission and API calls: the functions and aliases that it names."""
-    parts = {name for name, resource in resources.items() if resource["Type"] in PARTS}
-    calls = {}
-    for name, resource in resources.items():
-        named = names(resource) & parts
-        if name not in parts and named:
-            calls[name] = named
-    return calls
-
-
-def names(value: Any) -> set[str]:
-    """The logical ids that it refers to, by whichever intrinsic function."""
-    found = set()
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in ("Ref", "Fn::GetAtt"):
-                found.add(inner if isinstance(inner, str) else inner[0])
-            if key == "Fn::Sub":
-                found |= set(re.findall(r"\$\{([A-Za-z0-9]+)", json.dumps(inner)))
-            found |= names(inner)
-    if isinstance(value, list):
-        for inner in value:
-            found |= names(inner)
-    return found
 
 
 def test_the_docs_have_a_template() -> None:
@@ -146,3 +80,72 @@ def test_without_auto_publish_alias_the_alias_goes_and_events_call_unpublished_c
     assert targets(before) == {caller: {"CheckoutAliaslive"} for caller in CALLERS}
     assert aliases(after) == set()
     assert targets(after) == {caller: {"Checkout"} for caller in CALLERS}
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+Resources = dict[str, Any]
+
+#: What a function and its alias are made of. What else names them calls them, or lets others call.
+PARTS = ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")
+
+
+@pytest.fixture(autouse=True)
+def region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM's translator asks for one."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def deployed(template: dict[str, Any]) -> Resources:
+    """The resources that SAM makes of it."""
+    built = copy.deepcopy(template)
+    for resource in built["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+    return dict(transform(built, {}, _NoManagedPolicies())["Resources"])
+
+
+def with_alias(template: dict[str, Any]) -> dict[str, Any]:
+    """The same with `AutoPublishAlias`, where a function has none of its own."""
+    published = copy.deepcopy(template)
+    function = published.setdefault("Globals", {}).setdefault("Function", {})
+    function.setdefault("AutoPublishAlias", "live")
+    return published
+
+
+def without_alias(template: dict[str, Any]) -> dict[str, Any]:
+    unpublished = copy.deepcopy(template)
+    for resource in unpublished["Resources"].values():
+        resource.get("Properties", {}).pop("AutoPublishAlias", None)
+    return unpublished
+
+
+def aliases(resources: Resources) -> set[str]:
+    return {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Alias"}
+
+
+def targets(resources: Resources) -> dict[str, set[str]]:
+    """What each event source, permission and API calls: the functions and aliases that it names."""
+    parts = {name for name, resource in resources.items() if resource["Type"] in PARTS}
+    calls = {}
+    for name, resource in resources.items():
+        named = names(resource) & parts
+        if name not in parts and named:
+            calls[name] = named
+    return calls
+
+
+def names(value: Any) -> set[str]:
+    """The logical ids that it refers to, by whichever intrinsic function."""
+    found = set()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                found.add(inner if isinstance(inner, str) else inner[0])
+            if key == "Fn::Sub":
+                found |= set(re.findall(r"\$\{([A-Za-z0-9]+)", json.dumps(inner)))
+            found |= names(inner)
+    if isinstance(value, list):
+        for inner in value:
+            found |= names(inner)
+    return found

@@ -23,24 +23,6 @@ from tests.world import FakeClients, Killed, World
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 
 
-@pytest.fixture(scope="module")
-def resources() -> dict[str, Any]:
-    """The resources that SAM makes of the template."""
-    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    for function in FUNCTIONS:
-        template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
-    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = (
-        "s3://bucket/definition"
-    )
-    parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
-    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
-
-
-def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
-    return dict(resources[name]["Properties"])
-
-
 def test_the_function_is_the_one_that_users_know(resources: dict[str, Any]) -> None:
     function = _properties(resources, "SimpleDeployFunction")
     assert function["FunctionName"] == "SimpleDeployFunction"
@@ -112,164 +94,11 @@ def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(
     assert min(timeouts) > _properties(resources, "DeployWorkflowFunction")["Timeout"]
 
 
-def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
-    """The role's own statements, of one policy or of all; those of our managed policies and of
-    others that name it."""
-    properties = _properties(resources, role)
-    # The one under a condition counts as well.
-    own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
-    policies = [each["PolicyDocument"] for each in own if policy in ("", each["PolicyName"])]
-    if not policy:
-        ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
-        policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
-        attached = [
-            resource["Properties"]
-            for resource in resources.values()
-            if resource["Type"] == "AWS::IAM::Policy"
-        ]
-        policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
-    return [statement for document in policies for statement in document["Statement"]]
-
-
-def _actions(statements: list[dict[str, Any]]) -> set[str]:
-    actions = [statement["Action"] for statement in statements]
-    return {
-        each for action in actions for each in (action if isinstance(action, list) else [action])
-    }
-
-
 #: What the platform itself does in a function's name: its log, an asynchronous invocation's record,
 #: polling a queue.
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 ON_FAILURE = {"sns:Publish", "sqs:SendMessage"}
 POLL = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-
-SERVICES = {
-    **dict.fromkeys(
-        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
-    ),
-    **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
-    **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
-    **dict.fromkeys(
-        ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
-    ),
-    "GetProvisionedConcurrencyConfig": "lambda",
-    "SendMessage": "sqs",
-}
-#: What AWS asks of a caller beside the call itself: the schedule is given a role.
-IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule": "iam:PassRole"}
-
-#: Every kind of check, so that every call is made.
-CHECKS = {
-    "errors": "baseline",
-    "metrics": [
-        {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}
-    ],
-    "alarms": ["checkout-errors"],
-    "smoke-test": {},
-    "min-invocations": 1,
-}
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 2,
-    "interval": 30,
-}
-
-
-class Executions:
-    """A state machine that is asked, and asks nobody; it notes the calls as the world does."""
-
-    def __init__(self, world: World, state: Any = None) -> None:
-        self._world, self._state = world, state
-
-    def start_execution(self, **_: Any) -> dict[str, Any]:
-        return dict(self._world.call("StartExecution", dict))
-
-    def list_executions(self, **_: Any) -> dict[str, Any]:
-        ended = {"executionArn": "arn", "stopDate": self._world.now() - timedelta(minutes=10)}
-        return dict(self._world.call("ListExecutions", lambda: {"executions": [ended]}))
-
-    def get_execution_history(self, **_: Any) -> dict[str, Any]:
-        entered = {"stateEnteredEventDetails": {"input": json.dumps(self._state)}}
-        return dict(self._world.call("GetExecutionHistory", lambda: {"events": [entered]}))
-
-
-def _world(**settings: Any) -> World:
-    world = World(**settings)
-    world.alarms = {"checkout-errors": "OK"}
-    return world
-
-
-def _called(world: World) -> set[str]:
-    assert world.told, "every story is told"
-    called = {f"{SERVICES[call]}:{call}" for call in world.calls}
-    return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
-
-
-def _promote_by_hand(world: World) -> None:
-    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way
-    round."""
-    world.provisioned = True
-    world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
-
-
-def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv(
-        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
-    )
-    called = set()
-    promoted = _world()
-    promoted.at(20, lambda: _promote_by_hand(promoted))
-    worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
-    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
-        clients = FakeClients(world)
-        clients.stepfunctions = Executions(world)
-        with contextlib.suppress(DeployError):
-            world.invoke(
-                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
-            )
-        called |= _called(world)
-    return called
-
-
-def _by_the_state_machine() -> set[str]:
-    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
-    good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
-    promoted.at(20, lambda: _promote_by_hand(promoted))
-    for world in (good, bad, promoted):
-        world.execute(definition, {**EVENT, "health-check": CHECKS})
-    return _called(good) | _called(bad) | _called(promoted)
-
-
-def _dead() -> World:
-    """A world whose deployer was killed in mid-rollout; the calls from now on are the
-    watchdog's."""
-    world = _world()
-    world.at(20, world.kill)
-    with pytest.raises(Killed):
-        world.invoke(EVENT)
-    world.dead = False
-    assert world.alias.routing
-    world.calls.clear()
-    return world
-
-
-def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv(
-        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
-    )
-    looked, unstamped, promoted = _dead(), _dead(), _dead()
-    clients = FakeClients(looked)
-    clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
-    watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)
-    unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
-    deliver_all(unstamped)
-    _promote_by_hand(promoted)
-    deliver_all(promoted)
-    assert (looked.alias.routing, unstamped.alias.routing, promoted.alias.version) == ({}, {}, "8")
-    return _called(looked) | _called(unstamped) | _called(promoted)
 
 
 def test_the_roles_allow_what_is_called_and_nothing_else(
@@ -484,3 +313,179 @@ def test_a_failed_build_is_not_deployed(tmp_path: Path) -> None:
     environment = {**os.environ, "SAM": str(recorder)}
     done = subprocess.run([ROOT / "install.sh"], env=environment, capture_output=True, check=False)
     assert (done.returncode, record.read_text()) == (3, "build\n")
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    """The resources that SAM makes of the template."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    for function in FUNCTIONS:
+        template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
+    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = (
+        "s3://bucket/definition"
+    )
+    parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
+    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
+
+
+def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(resources[name]["Properties"])
+
+
+def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
+    """The role's own statements, of one policy or of all; those of our managed policies and of
+    others that name it."""
+    properties = _properties(resources, role)
+    # The one under a condition counts as well.
+    own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
+    policies = [each["PolicyDocument"] for each in own if policy in ("", each["PolicyName"])]
+    if not policy:
+        ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
+        policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
+        attached = [
+            resource["Properties"]
+            for resource in resources.values()
+            if resource["Type"] == "AWS::IAM::Policy"
+        ]
+        policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
+    return [statement for document in policies for statement in document["Statement"]]
+
+
+def _actions(statements: list[dict[str, Any]]) -> set[str]:
+    actions = [statement["Action"] for statement in statements]
+    return {
+        each for action in actions for each in (action if isinstance(action, list) else [action])
+    }
+
+
+SERVICES = {
+    **dict.fromkeys(
+        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
+    ),
+    **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
+    **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
+    **dict.fromkeys(
+        ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
+    ),
+    "GetProvisionedConcurrencyConfig": "lambda",
+    "SendMessage": "sqs",
+}
+
+#: What AWS asks of a caller beside the call itself: the schedule is given a role.
+IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule": "iam:PassRole"}
+
+#: Every kind of check, so that every call is made.
+CHECKS = {
+    "errors": "baseline",
+    "metrics": [
+        {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}
+    ],
+    "alarms": ["checkout-errors"],
+    "smoke-test": {},
+    "min-invocations": 1,
+}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 2,
+    "interval": 30,
+}
+
+
+class Executions:
+    """A state machine that is asked, and asks nobody; it notes the calls as the world does."""
+
+    def __init__(self, world: World, state: Any = None) -> None:
+        self._world, self._state = world, state
+
+    def start_execution(self, **_: Any) -> dict[str, Any]:
+        return dict(self._world.call("StartExecution", dict))
+
+    def list_executions(self, **_: Any) -> dict[str, Any]:
+        ended = {"executionArn": "arn", "stopDate": self._world.now() - timedelta(minutes=10)}
+        return dict(self._world.call("ListExecutions", lambda: {"executions": [ended]}))
+
+    def get_execution_history(self, **_: Any) -> dict[str, Any]:
+        entered = {"stateEnteredEventDetails": {"input": json.dumps(self._state)}}
+        return dict(self._world.call("GetExecutionHistory", lambda: {"events": [entered]}))
+
+
+def _world(**settings: Any) -> World:
+    world = World(**settings)
+    world.alarms = {"checkout-errors": "OK"}
+    return world
+
+
+def _called(world: World) -> set[str]:
+    assert world.told, "every story is told"
+    called = {f"{SERVICES[call]}:{call}" for call in world.calls}
+    return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
+
+
+def _promote_by_hand(world: World) -> None:
+    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way
+    round."""
+    world.provisioned = True
+    world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
+
+
+def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv(
+        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
+    )
+    called = set()
+    promoted = _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
+    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
+        clients = FakeClients(world)
+        clients.stepfunctions = Executions(world)
+        with contextlib.suppress(DeployError):
+            world.invoke(
+                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
+            )
+        called |= _called(world)
+    return called
+
+
+def _by_the_state_machine() -> set[str]:
+    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
+    good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    for world in (good, bad, promoted):
+        world.execute(definition, {**EVENT, "health-check": CHECKS})
+    return _called(good) | _called(bad) | _called(promoted)
+
+
+def _dead() -> World:
+    """A world whose deployer was killed in mid-rollout; the calls from now on are the
+    watchdog's."""
+    world = _world()
+    world.at(20, world.kill)
+    with pytest.raises(Killed):
+        world.invoke(EVENT)
+    world.dead = False
+    assert world.alias.routing
+    world.calls.clear()
+    return world
+
+
+def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv(
+        "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
+    )
+    looked, unstamped, promoted = _dead(), _dead(), _dead()
+    clients = FakeClients(looked)
+    clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
+    watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)
+    unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
+    deliver_all(unstamped)
+    _promote_by_hand(promoted)
+    deliver_all(promoted)
+    assert (looked.alias.routing, unstamped.alias.routing, promoted.alias.version) == ({}, {}, "8")
+    return _called(looked) | _called(unstamped) | _called(promoted)
