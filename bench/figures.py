@@ -46,7 +46,8 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
 
 def share(count: int, of: int) -> Figure:
     """Wilson's interval."""
-    value, z2 = count / of, Z * Z / of
+    value = count / of
+    z2 = Z * Z / of
     middle = (value + z2 / 2) / (1 + z2)
     half = sqrt(value * (1 - value) * z2 + z2 * z2 / 4) / (1 + z2)
     return Figure(value, max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half)))

@@ -37,7 +37,12 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .grid { stroke: #8b949e; stroke-opacity: 0.35 }
 @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } text { fill: #e6edf3 } .small { fill: #9198a1 } }"""
 
-WIDTH, PANEL, LEFT, TOP, LINE, GAP = 880, 380, 30, 84, 10, 24
+WIDTH = 880
+PANEL = 380
+LEFT = 30
+TOP = 84
+LINE = 10
+GAP = 24
 RIGHT = LEFT + PANEL + 70
 BLOCK = LINE * len(COLUMNS) + GAP
 BOTTOM = TOP + BLOCK * len(BAD)
@@ -100,7 +105,8 @@ def _panel(
         yield _text(left, top - 4, _label(cell))
         for row, name in enumerate(COLUMNS):
             value, low, high = (left + PANEL * scale(each) for each in told[cell, name])
-            y, colour = top + 6 + row * LINE, LOOKS[name][0]
+            y = top + 6 + row * LINE
+            colour = LOOKS[name][0]
             yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
             yield _mark(name, value, y)
 

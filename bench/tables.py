@@ -12,7 +12,8 @@ from bench.figures import Figure, Figures, figures
 from bench.policies import POLICIES, TITLES
 from bench.trials import Outcomes
 
-BEGIN, END = "<!-- written by python -m bench -->", "<!-- end -->"
+BEGIN = "<!-- written by python -m bench -->"
+END = "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 #: The policies that have a column.

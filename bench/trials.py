@@ -75,7 +75,8 @@ def outcomes_of(seed: int, cell: Cell, chunk: range) -> Outcomes:
 
 def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
     """One draw of users, and every policy in a world with them."""
-    users, outcomes = draw(cell, seed, number), {}
+    users = draw(cell, seed, number)
+    outcomes = {}
     for name, policy in POLICIES.items():
         world = TrialWorld(cell, users)
         policy(world, cell.plan)
@@ -86,5 +87,6 @@ def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
 
 
 def outcome(world: TrialWorld) -> Outcome:
-    first, last = world.moves[0][0], world.moves[-1][0]
+    first = world.moves[0][0]
+    last = world.moves[-1][0]
     return Outcome(None if world.alias.version == NEW else last - first, world.failed_calls[NEW])

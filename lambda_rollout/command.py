@@ -133,7 +133,8 @@ def main(
     for name in () if getattr(typed, "payload", None) else needed:
         if not getattr(typed, name):
             reader.error(f"which {name}? Give --{name}, or to make {name.upper()}=…")
-    out, watch = out or sys.stdout, None
+    out = out or sys.stdout
+    watch = None
     try:
         clients = connect()
         make = _rollout if typed.verb == "rollout" else _watch
@@ -195,6 +196,7 @@ def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, 
         },
         clients.region,
     )
-    function, alias = rollout.function_name, rollout.alias_name
+    function = rollout.function_name
+    alias = rollout.alias_name
     state = State(function, alias, since=now - UNKNOWN_START, give_up=now + typed.wait)
     return state, Eyes(clients, function, alias, typed.stack)

@@ -24,7 +24,8 @@ LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
 #: for each.
 METRICS_EVERY = 15.0
 #: How far back the log is read at first, and how late a line may come to be published.
-LOG_BACK, LOG_LATE = 6 * 3600.0, 60.0
+LOG_BACK = 6 * 3600.0
+LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
 #: For how long AWS may give no answer before the watch ends.
@@ -53,11 +54,15 @@ class Eyes:
     """On one alias; `stack` is the deployer's."""
 
     def __init__(self, clients: Any, function: str, alias: str, stack: str) -> None:
-        self._clients, self._function, self._alias, self._stack = clients, function, alias, stack
+        self._clients = clients
+        self._function = function
+        self._alias = alias
+        self._stack = stack
         self._groups: list[str] | None = None
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
-        self._counted, self._answered = 0.0, 0.0
+        self._counted = 0.0
+        self._answered = 0.0
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
@@ -67,7 +72,8 @@ class Eyes:
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
-        before, known = known, self._see(known, now)
+        before = known
+        known = self._see(known, now)
         if known.rollout or known.plan:
             known = self._hear(known, now)
         known = state.conclude(known, now)

@@ -50,7 +50,8 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
             f"version {version}: {counts}"
             for version, counts in zip((state.original, state.new), state.counts, strict=True)
         )
-    seen, shown = words.verdict(state), words.verdict(old)
+    seen = words.verdict(state)
+    shown = words.verdict(old)
     if seen and (shown is None or seen[1:] != shown[1:]):
         yield f"look {seen[1]}  {seen[2]}"
     yield from (line for line in words.silence(state) if line not in words.silence(old))

@@ -56,10 +56,8 @@ def here(event: Any, region: str) -> str:
     taken on trust."""
     name = event.get("function-name") if isinstance(event, Mapping) else None
     found = KEYS["function-name"][1](name)
-    partition, account = (
-        (found and found["partition"]) or "aws",
-        (found and found["account"]) or "0" * 12,
-    )
+    partition = (found and found["partition"]) or "aws"
+    account = (found and found["account"]) or "0" * 12
     return f"arn:{partition}:lambda:{region}:{account}:function:SimpleDeployFunction"
 
 

@@ -21,7 +21,8 @@ _BEFORE = 600.0
 
 def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     """Send it. Raises `NotSent`, `AliasBusy`, or `CannotSee` when it may have been sent."""
-    function, alias = rollout.function_name, rollout.alias_name
+    function = rollout.function_name
+    alias = rollout.alias_name
     try:
         found = eyes.alias()
     except aws.CallFailed as error:

@@ -20,7 +20,8 @@ PATIENCE = 60.0
 #: Seconds after which an accepted rollout has surely begun, or never will: the event's longest age,
 #: and Lambda's longest call (a version may be Pending for long); and how long it is waited for
 #: where the log cannot be read.
-LONGEST_START, LONGEST_START_UNHEARD = 300.0 + 900.0, 60.0
+LONGEST_START = 300.0 + 900.0
+LONGEST_START_UNHEARD = 60.0
 #: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left.
 WATCHDOG = 1800.0
 
@@ -217,7 +218,8 @@ def _may_be_ours(state: State, rollout: str, version: str) -> bool:
 
 
 def _heard(state: State, line: Line) -> State:
-    said, status = line.said, status_of(line.message)
+    said = line.said
+    status = status_of(line.message)
     versions = {
         "original": said.get("original-version", state.original),
         "new": said.get("new-version", state.new),

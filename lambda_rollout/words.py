@@ -32,7 +32,8 @@ def lasting(seconds: float) -> str:
         (60, 1, "min", "s"),
     ):
         if whole >= large:
-            many, part = whole // large, whole % large // small
+            many = whole // large
+            part = whole % large // small
             plural = "s" if name == "day" and many > 1 else ""
             return f"{many} {name}{plural}" + (f" {part} {rest}" if part else "")
     return f"{whole} s"

@@ -127,7 +127,8 @@ def test_the_dead_rollout_s_ending_is_told_by_the_one_that_finds_its_split() -> 
     world = left_split("9", until=-100)
     world.invoke(EVENT)
     told = [(event["status"], event["rollout"], event["new-version"]) for event in world.told[:3]]
-    dead, mine = "cccccccccccc", "0123456789ab"
+    dead = "cccccccccccc"
+    mine = "0123456789ab"
     assert told == [
         ("ROLLED_BACK", dead, "9"),
         ("RolloutInterrupted", dead, "9"),
@@ -136,9 +137,7 @@ def test_the_dead_rollout_s_ending_is_told_by_the_one_that_finds_its_split() -> 
     assert "It was rolled back." in world.told[1]["reason"]
 
 
-def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdog_which_knows_them_whole() -> (
-    None
-):
+def test_a_dead_rollout_s_split_with_shortened_words_is_left_to_its_watchdog() -> None:
     words = "w" * 250
     world = World(rate=0)
     world.alias.description = words

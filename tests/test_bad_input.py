@@ -502,9 +502,7 @@ def test_a_pending_version_is_waited_for() -> None:
     assert 50 <= world.moves[0][0] <= 52
 
 
-def test_a_version_that_stays_pending_is_given_up_while_the_rollout_would_still_have_fitted() -> (
-    None
-):
+def test_a_version_that_stays_pending_is_given_up_while_there_is_still_time() -> None:
     world = World()
     world.states["8"] = ["Pending"]
     message = target_refused(world, RolloutInterrupted, steps=10, interval=60)

@@ -460,7 +460,7 @@ def test_the_rollout_that_begins_on_a_littered_alias_is_the_one_that_is_followed
 
 
 @pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
-def test_an_alias_that_is_taken_back_under_a_stamp_that_still_stands_is_left_to_the_log(
+def test_an_alias_taken_back_under_a_stamp_that_stands_is_left_to_the_log(
     aws: Aws, command: str
 ) -> None:
     left = "Somebody else moved the alias during the rollout, so it was left to them."
@@ -522,7 +522,8 @@ def test_aws_may_be_silent_for_a_while_but_not_for_ever(aws: Aws) -> None:
         Ran(ROLLOUT, good(aws).story((20, silent), (80, aws.faults.clear))).status
         == Status.DEPLOYED
     )
-    other, aws = aws, Aws(Clock())
+    other = aws
+    aws = Aws(Clock())
     ran = Ran(ROLLOUT, runs(aws, (20, silent)))
     assert ran.status == Status.NOT_SEEN and ran.seconds == pytest.approx(320, abs=5)
     assert other is not aws and "ThrottlingException" in ran.err
@@ -653,12 +654,14 @@ class Ran:
     """What a command came to."""
 
     def __init__(self, command: str, aws: Aws, **more: Any) -> None:
-        out, err = io.StringIO(), io.StringIO()
+        out = io.StringIO()
+        err = io.StringIO()
         with contextlib.redirect_stderr(err):
             self.status = cli_command.main(
                 [*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out
             )
-        self.out, self.err = out.getvalue(), err.getvalue()
+        self.out = out.getvalue()
+        self.err = err.getvalue()
         self.seconds = aws.clock.now - START
 
 

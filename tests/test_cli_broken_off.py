@@ -59,7 +59,8 @@ def test_an_ending_that_was_seen_gives_the_status_though_it_cannot_be_written(
 
 
 def test_the_status_is_the_same_where_nothing_can_be_said_either() -> None:
-    aws, nowhere = rollout(), Narrow(0, FULL)
+    aws = rollout()
+    nowhere = Narrow(0, FULL)
     with contextlib.redirect_stderr(nowhere):
         assert command.main(ROLLOUT.split(), lambda: aws, aws.clock, nowhere) == Status.BROKEN_OFF
         aws.faults["get_alias"] = refusal("AccessDeniedException", status=403)
@@ -72,7 +73,8 @@ def test_the_status_is_the_same_where_nothing_can_be_said_either() -> None:
     "call", ["get_alias", "filter_log_events", "describe_stacks", "get_metric_data", "invoke"]
 )
 def test_ctrl_c_during_any_call_of_aws_stops_watching(call: str) -> None:
-    aws, out = rollout(), io.StringIO()
+    aws = rollout()
+    out = io.StringIO()
     aws.faults[call] = KeyboardInterrupt()
     status, told = typed(ROLLOUT, aws, out)
     assert (status, told) == (Status.STOPPED_WATCHING, "")

@@ -19,7 +19,9 @@ from local.demo.users import Users
 from local.terminal import Frame, recorded
 
 #: Each rollout has an alias of its own, so that all of them run at once.
-BAD, INVOKED, EXECUTED = "typed-bad", "invoked", "executed"
+BAD = "typed-bad"
+INVOKED = "invoked"
+EXECUTED = "executed"
 
 Typed = subprocess.CompletedProcess[str]
 Screens = tuple[list[Frame], int]
@@ -28,7 +30,8 @@ Screens = tuple[list[Frame], int]
 def test_the_page_s_rollout_ends_well_and_so_does_the_watch_beside_it(
     cloud: Cloud, typed: dict[str, "Future[Typed]"]
 ) -> None:
-    rollout, watch = typed["rollout"].result(), typed["watch"].result()
+    rollout = typed["rollout"].result()
+    watch = typed["watch"].result()
     assert (rollout.returncode, watch.returncode) == (0, 0), rollout.stderr + watch.stderr
     for told in (rollout.stdout, watch.stdout):
         weights = re.findall(r"weight (\d+) %  step (\d) of 4", told)
@@ -133,22 +136,29 @@ def _put_back(cloud: Cloud) -> None:
 @pytest.fixture(scope="module")
 def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
     """All that is typed, under way at once."""
+    run = cloud.run
     _put_back(cloud)
     for alias in (BAD, INVOKED, EXECUTED):
         cloud.client("lambda").create_alias(
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
-    bad = f".venv/bin/python -m lambda_rollout rollout --function {FUNCTION} --alias {BAD} --version {FAILING}"
+    bad = (
+        ".venv/bin/python -m lambda_rollout rollout "
+        f"--function {FUNCTION} --alias {BAD} --version {FAILING}"
+    )
     execute = (
         f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
     )
     invoke = (
         "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
     )
+
+    def show(command: str, *keys: str) -> tuple[list[Frame], int]:
+        return recorded(command, cloud.environment, *keys)
+
     with ExitStack() as stack:
         for alias in (ALIAS, BAD, INVOKED, EXECUTED):
             stack.enter_context(Users(cloud, 3, alias=alias))
-        run, show = cloud.run, lambda command, *keys: recorded(command, cloud.environment, *keys)
         pool = stack.enter_context(ThreadPoolExecutor())
         futures: dict[str, Future[Any]] = {
             "rollout": pool.submit(run, _blocks()[0]),

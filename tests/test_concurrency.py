@@ -58,7 +58,7 @@ def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(
 
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "unsent"])
-def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_first_shift(
+def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost(
     fault: str,
 ) -> None:
     for number in range(30, 42):  # after three calls of each before the shifts
@@ -70,7 +70,8 @@ def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_firs
 # A hundred at once, in an account that takes 15 requests a second.
 #: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many
 #: may come at once.
-REQUESTS, BURST = 15.0, 15.0
+REQUESTS = 15.0
+BURST = 15.0
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.05, 0.5])
@@ -84,22 +85,21 @@ def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
     assert len(ended) == 100
     how: Counter[str] = Counter()
     for name, one in ended.items():
-        alias, failed = world.aliases[name], isinstance(one, DeployError)
+        alias = world.aliases[name]
+        failed = isinstance(one, DeployError)
         before = " before the start" if "before the start" in str(one) else ""
-        how[
-            f"{type(one).__name__}{before}"
-            if isinstance(one, DeployError)
-            else one["rollout"]["status"]
-        ] += 1
+        if isinstance(one, DeployError):
+            how[f"{type(one).__name__}{before}"] += 1
+        else:
+            how[one["rollout"]["status"]] += 1
         assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
         assert alias.version == ("7" if failed else "8")
         assert not isinstance(one, InvalidRollout)
     with capsys.disabled():
         told = ", ".join(f"{number} {what}" for what, number in how.most_common())
         calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
-        print(
-            f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}"
-        )
+        setting = f"A hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second"
+        print(f"\n{setting}: {told}; {calls}")
 
 
 def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
@@ -109,9 +109,7 @@ def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> 
     assert world.refused > 40 and world.time < 150
 
 
-def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> (
-    None
-):
+def test_those_who_were_refused_together_do_not_come_back_together() -> None:
     world, _ = hundred(0.0, **{"health-check": False})
     assert len(world.paused) > 200
     assert all(0.25 <= pause <= 4.0 for pause in world.paused)
@@ -121,6 +119,7 @@ def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_togethe
 
 
 # -- what the stories need ------------------------------------------------------------------------
+
 STEPS: dict[str, Any] = {"steps": 3, "interval": 20}
 
 
@@ -168,8 +167,10 @@ class Account(SharedWorld):
         self.aliases = {
             name: StoredAlias(f"{FUNCTION}:{name}", name, "7", f"{WORDS}, {name}") for name in names
         }
-        self.refused, self.paused = 0, list[float]()
-        self._tokens, self._filled = BURST, 0.0
+        self.refused = 0
+        self.paused = list[float]()
+        self._tokens = BURST
+        self._filled = 0.0
 
     def take_token(self) -> None:
         self._tokens = min(BURST, self._tokens + (self.time - self._filled) * REQUESTS)
@@ -213,7 +214,8 @@ class SilentCloudWatch:
     """Nobody calls these aliases; with `errs_from` all new versions fail from that time on."""
 
     def __init__(self, world: Account, errs_from: float) -> None:
-        self._world, self._errs_from = world, errs_from
+        self._world = world
+        self._errs_from = errs_from
 
     def get_metric_data(self, **request: Any) -> dict[str, Any]:
         errs = self._world.time > self._errs_from

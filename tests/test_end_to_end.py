@@ -247,7 +247,8 @@ def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
         "aws cloudformation describe-stack-resources --stack-name aws-lambda-deploy-stack "
         "--logical-resource-id DeployStateMachine --query 'StackResources[0].PhysicalResourceId' --output text"
     )
-    machine, started = cloud.run(describe).stdout.strip(), {}
+    machine = cloud.run(describe).stdout.strip()
+    started = {}
     with contextlib.ExitStack() as stack:
         for alias, version in EXECUTIONS.items():
             cloud.client("lambda").create_alias(

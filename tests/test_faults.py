@@ -306,7 +306,8 @@ def run(world: World, payload: dict[str, Any]) -> str:
         ended = world.deploy(**payload)["rollout"]["status"]
         message = ""
     except DeployError as error:
-        ended, message = type(error).__name__, str(error)
+        ended = type(error).__name__
+        message = str(error)
         assert isinstance(error, EXPECTED), message
     assert world.time < world.budget
     if message:
@@ -350,7 +351,8 @@ class LaggingLambda(FakeLambda):
     def __init__(self, world: World, lag: float) -> None:
         super().__init__(world)
         self._was = [(-lag, world.alias.answer())]
-        self._lag, self._note = lag, world._note
+        self._lag = lag
+        self._note = world._note
         world._note = self._remember  # type: ignore[method-assign]
 
     def _remember(self) -> None:

@@ -139,9 +139,7 @@ def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_executi
     assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
 
 
-def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> (
-    None
-):
+def test_a_hand_over_that_aws_never_confirms_is_said_with_a_command_to_look() -> None:
     with pytest.raises(
         RolloutInterrupted, match="AWS did not answer whether it was handed over"
     ) as failed:
@@ -207,7 +205,8 @@ class Unanswering(FakeStepFunctions):
 
     def __init__(self, lost: int) -> None:
         super().__init__()
-        self.asked, self._lost = 0, lost
+        self.asked = 0
+        self._lost = lost
 
     def start_execution(self, **request: Any) -> dict[str, Any]:
         self.asked += 1

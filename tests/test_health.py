@@ -41,7 +41,7 @@ def told(answer: Answer, status: str) -> Answer:
 
 # Errors, as they are published.
 @pytest.mark.parametrize(("seed", "starts"), STARTS)
-def test_a_version_failing_5_percent_is_rolled_back_within_one_look_of_the_first_published_error(
+def test_a_failing_version_is_rolled_back_within_one_look_of_its_first_published_error(
     seed: int, starts: datetime
 ) -> None:
     world = World(errors={"8": 0.05}, delay=60, seed=seed, starts=starts)
@@ -63,7 +63,8 @@ def test_a_quick_rollout_of_a_version_failing_every_call_is_rolled_back_in_settl
     with pytest.raises(HealthCheckFailed):
         world.deploy(steps=5, interval=10)
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "7"]
-    first, back = world.moves[0][0], world.moves[-1][0]
+    first = world.moves[0][0]
+    back = world.moves[-1][0]
     assert first + 50 < back < first + 50 + 120
     assert 0 < back - first_published_error(world) <= ONE_LOOK
 
@@ -118,7 +119,9 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
 ) -> None:
     lines = []
     for name, deployer in (("this deployer", ours), ("the sample's rule", theirs)):
-        ended, ends, failed = set(), [], []
+        ended = set()
+        ends = []
+        failed = []
         for seed, starts in STARTS:
             world = World(errors={"8": rate}, delay=60, seed=seed, starts=starts)
             deployer(world, steps, interval)
@@ -129,7 +132,9 @@ def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
             world.advance(900 - world.time)
             failed.append(world.failed_calls["8"])
         assert ended == {("7" if deployer is ours else "8", False)}
-        mean, least, most = sum(failed) / len(failed), min(failed), max(failed)
+        mean = sum(failed) / len(failed)
+        least = min(failed)
+        most = max(failed)
         assert f"{mean:,.0f} failed calls" in PAGE
         if deployer is ours:
             assert f"{min(ends):.0f} to {max(ends):.0f} s" in PAGE
@@ -167,7 +172,8 @@ def test_without_traffic_it_succeeds_unjudged_and_says_so() -> None:
         "Not judged at full weight" in told["warnings"][0]
         and "Does anything call this alias?" in told["warnings"][0]
     )
-    first, ended = world.moves[0][0], world.moves[-1][0]
+    first = world.moves[0][0]
+    ended = world.moves[-1][0]
     assert first + 90 + 120 <= ended <= first + 90 + 121
 
 
@@ -243,7 +249,7 @@ def test_settling_without_one_good_look_is_inconclusive_and_rolled_back() -> Non
     assert world.history == [0.33, 0.67, 1.0, "7"]
 
 
-def test_settling_that_ends_in_the_dark_is_inconclusive_for_no_calls_would_be_a_guess() -> None:
+def test_settling_that_ends_in_the_dark_is_inconclusive() -> None:
     world = World(rate=0)
     with pytest.raises(HealthCheckInconclusive, match="no look could be made"):
         deploy(world, dark(world, 145, 900), steps=3, interval=10)
@@ -312,7 +318,8 @@ def test_a_cloudwatch_that_is_down_before_the_start_leaves_the_alias_untouched()
 
 @pytest.mark.parametrize("repeated", [False, True])
 def test_an_answer_in_pages_is_put_together_and_nothing_is_counted_twice(repeated: bool) -> None:
-    plain, paged = World(errors={"7": 0.1}), World(errors={"7": 0.1}, latency=0.05)
+    plain = World(errors={"7": 0.1})
+    paged = World(errors={"7": 0.1}, latency=0.05)
     expected = plain.deploy(steps=3, interval=60)["rollout"]["checks"]
     result = deploy(paged, in_two_pages(paged, repeated), steps=3, interval=60)["rollout"]
     assert result["status"] == "SUCCEEDED"
@@ -415,7 +422,8 @@ def in_two_pages(world: World, repeated: bool) -> Callable[[int, Answer], Answer
     again."""
 
     def alter(number: int, answer: Answer) -> Answer:
-        first, results = number % 2 == 0, []
+        first = number % 2 == 0
+        results = []
         for result in answer["MetricDataResults"]:
             part = slice(0, 1) if first else slice(0 if repeated else 1, None)
             pieces = {"Timestamps": result["Timestamps"][part], "Values": result["Values"][part]}

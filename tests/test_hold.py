@@ -41,9 +41,7 @@ def test_only_calls_since_the_weight_took_effect_count() -> None:
     )
 
 
-def test_calls_of_the_step_before_do_not_count_either_when_no_look_of_a_step_could_be_made() -> (
-    None
-):
+def test_calls_of_the_step_before_do_not_count_when_no_look_could_be_made() -> None:
     world = World()
     world.at(180.5, lambda: setattr(world, "down", ("broken", 181.0, 241.5)))
     told = world.deploy(steps=2, interval=60, health_check={"min-invocations": 300})["rollout"]

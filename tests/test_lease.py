@@ -135,7 +135,9 @@ def test_a_slow_deployer_is_never_told_of_twice_and_never_fights_its_watchdog(
     errors: dict[str, float], seconds: float, slow_from: float, lateness: float
 ) -> None:
     world = SlowWorld(rate=2.0, errors=errors)
-    world.lateness, world.slow_from, world.seconds = lateness, slow_from, seconds
+    world.lateness = lateness
+    world.slow_from = slow_from
+    world.seconds = seconds
     ended = "SUCCEEDED"
     try:
         world.deploy(**STEPS)
@@ -154,9 +156,7 @@ def test_a_slow_deployer_is_never_told_of_twice_and_never_fights_its_watchdog(
     assert weights == sorted(weights, key=lambda move: 2.0 if move == "8" else move)
 
 
-def test_one_that_finds_its_split_gone_after_its_lease_ran_out_says_so_and_leaves_the_telling_to_the_watchdog() -> (
-    None
-):
+def test_a_split_that_is_gone_after_its_lease_ran_out_is_the_watchdog_s_to_tell() -> None:
     """Its sandbox was frozen for minutes: a call that did not return, and no time-out that would
     have ended it."""
     world = GuardedWorld(rate=0)
@@ -177,7 +177,8 @@ def test_a_s_late_lease_never_touches_b_s_rollout_of_the_same_payload(at: int) -
         world.deploy("aaaaaaaaaaaa", **STEPS)
     world.dead = False
     deliver_all(world)
-    late, since = world.leases[0], world.time
+    late = world.leases[0]
+    since = world.time
     world.at(since + at, lambda: watch(world, late))
     world.deploy("bbbbbbbbbbbb", **STEPS)
     assert world.told[-1]["status"] == "SUCCEEDED" and world.alias.version == "8"
@@ -205,9 +206,7 @@ def test_a_rollback_that_failed_is_left_to_the_watchdog_with_the_word_that_it_wa
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
-def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_without_pause() -> (
-    None
-):
+def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then() -> None:
     world = GuardedWorld(rate=0)
     world.faults = {"UpdateSchedule": "throttled"}
     with pytest.raises(RolloutInterrupted):
@@ -215,9 +214,7 @@ def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_wit
     assert 10 <= world.calls.count("UpdateSchedule") <= 20
 
 
-def test_a_write_that_is_sent_in_time_has_landed_or_never_will_when_the_watchdog_can_first_come() -> (
-    None
-):
+def test_a_write_sent_in_time_has_landed_or_never_will_when_the_watchdog_comes() -> None:
     assert lease.SAFE > CALL_SECONDS
     assert lease.AHEAD - lease.EVERY - lease.SAFE >= 3 * CALL_SECONDS
 
@@ -254,14 +251,16 @@ class GuardedWorld(World):
         """The watchdog has a sandbox of its own: whatever it does takes this world's time, but
         kills nobody."""
         self._guarding = True
-        dead, self.dead = self.dead, False
+        dead = self.dead
+        self.dead = False
         try:
             body = arrival(self)
             watch(self, body)
         except (DeployError, *CallFailed):
             self.messages.append((self.time + REDELIVERY, body))
         finally:
-            self._guarding, self.dead = False, dead
+            self._guarding = False
+            self.dead = dead
 
 
 class SlowWorld(GuardedWorld):

@@ -52,7 +52,9 @@ def test_a_rate_rolls_back_at_most_one_of_a_hundred_versions_that_are_exactly_at
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
-    source, test, seen = random.Random(seed), Baseline(), Evidence()
+    source = random.Random(seed)
+    test = Baseline()
+    seen = Evidence()
     check = HealthCheck(errors="baseline")
     for number, (original, new) in enumerate(minutes(source, 300, 0.02, 0.05)):
         minute = number * MINUTE
@@ -191,8 +193,10 @@ def test_the_highest_rate_without_errors_is_the_exact_one(calls: int) -> None:
 def test_counts_of_any_size_overflow_nothing(
     first: tuple[int, int], second: tuple[int, int], limit: float
 ) -> None:
-    (ours, new), (theirs, old) = sorted(first), sorted(second)
-    new, old = max(1, new), max(1, old)
+    ours, new = sorted(first)
+    theirs, old = sorted(second)
+    new = max(1, new)
+    old = max(1, old)
     share = new / (new + old)
     parts = [likelihood.of_minute(ratio, share, ours, theirs) for ratio in likelihood.RATIOS]
     highest = likelihood.highest_rate(invocations=old, errors=theirs)
@@ -237,7 +241,9 @@ def drawn(source: random.Random, calls: int, rate: float) -> int:
         return calls
     if mean > 50:
         return min(calls, max(0, round(source.gauss(mean, sqrt(mean * (1 - rate))))))
-    errors, place, scale = 0, 0.0, log(1 - rate)
+    errors = 0
+    place = 0.0
+    scale = log(1 - rate)
     while (place := place + 1 + int(log(1 - source.random()) / scale)) <= calls:
         errors += 1
     return errors
@@ -260,7 +266,8 @@ class Baseline:
 
     def __init__(self) -> None:
         self._parts = [0.0] * len(likelihood.RATIOS)
-        self._reference, self._alone = [0, 0], [0, 0]
+        self._reference = [0, 0]
+        self._alone = [0, 0]
 
     def weighed(self, original: Counts, new: Counts) -> float:
         for sums, counts in (
@@ -298,7 +305,8 @@ def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) 
     invocations = errors = 0
     for weight in WEIGHTS:
         ours = drawn(source, calls, weight) if weight < 1 else calls
-        invocations, errors = invocations + ours, errors + drawn(source, ours, new)
+        invocations += ours
+        errors += drawn(source, ours, new)
         if likelihood.rate(limit, invocations=invocations, errors=errors) >= ENOUGH:
             return True
     return False
@@ -306,11 +314,10 @@ def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) 
 
 def interval(count: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share."""
-    share, z = count / trials, 1.96
-    middle, spread = (
-        share + z * z / (2 * trials),
-        z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2),
-    )
+    share = count / trials
+    z = 1.96
+    middle = share + z * z / (2 * trials)
+    spread = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
     return max(0.0, (middle - spread) / (1 + z * z / trials)), (middle + spread) / (
         1 + z * z / trials
     )
@@ -339,7 +346,8 @@ def e_value(share: float, new_errors: int, original_errors: int) -> float:
 # How little traffic suffices, in whole rollouts.
 #: Calls a second on the alias.
 LEVELS = [digit * 10.0**power for power in (-3, -2, -1, 0) for digit in (1, 1.5, 2, 3, 5, 7)]
-NEEDED, OF = 95, 100
+NEEDED = 95
+OF = 100
 
 
 def found(check: str, rate: float, traffic: float, seed: int) -> bool:

@@ -136,7 +136,8 @@ class PromotedAt(World):
 
     def __init__(self, name: str, number: int, request: dict[str, Any], **settings: Any) -> None:
         super().__init__(**settings)
-        self._at, self._request = (name, number), request
+        self._at = (name, number)
+        self._request = request
 
     def call(self, name: str, apply: Callable[[], Any]) -> Any:
         if (name, self.calls.count(name)) == self._at:

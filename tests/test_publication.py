@@ -57,7 +57,7 @@ in_every_order_of_seconds = pytest.mark.parametrize("delays", IN_SECONDS, ids=to
 
 
 @in_every_order
-def test_an_outage_of_both_versions_rolls_nothing_back_in_whatever_order_it_is_published(
+def test_an_outage_of_both_versions_rolls_nothing_back_in_any_order_of_publication(
     delays: Delays,
 ) -> None:
     for seed, lasts in enumerate((20, 60, 180)):
@@ -102,7 +102,7 @@ def test_the_same_in_the_state_machine(delays: Delays, bad: bool) -> None:
 @in_every_order_of_seconds
 @pytest.mark.parametrize("second", [7, 27, 47])
 @pytest.mark.parametrize("errors", ["any", 0.01, "baseline"])
-def test_a_quick_rollout_of_a_failing_version_does_not_settle_on_half_of_what_is_published(
+def test_a_failing_version_s_quick_rollout_does_not_settle_on_half_of_the_metrics(
     errors: Any, second: int, delays: Delays
 ) -> None:
     world = World(errors={"8": 1.0}, starts=AT_NOON.replace(second=second))
@@ -113,10 +113,11 @@ def test_a_quick_rollout_of_a_failing_version_does_not_settle_on_half_of_what_is
 
 @pytest.mark.parametrize("errors", ["any", 0.01, "baseline"])
 @in_every_order_of_seconds
-def test_a_healthy_quick_rollout_settles_until_its_last_minute_is_published_and_no_longer(
+def test_a_healthy_quick_rollout_settles_until_its_last_minute_is_published(
     delays: Delays, errors: Any
 ) -> None:
-    world, needed = World(), FOUR if errors == "baseline" else FOUR[2:]
+    world = World()
+    needed = FOUR if errors == "baseline" else FOUR[2:]
     world.delays = delays
     assert ended(world, QUICK, errors) == "SUCCEEDED"
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
@@ -163,7 +164,7 @@ def test_at_full_weight_the_new_version_alone_is_waited_for(delays: Delays) -> N
     assert 0 < world.moves[-1][0] - published(world, failing, *FOUR[2:]) <= ONE_LOOK
 
 
-def test_a_version_beside_which_the_original_is_not_called_is_judged_after_five_minutes() -> None:
+def test_where_the_original_is_not_called_a_version_is_judged_after_five_minutes() -> None:
     """It has none from 12:10:07 on, at the second weight; the new version fails from 12:11:07
     on."""
     world = World(budget=3000)
@@ -193,13 +194,15 @@ KINDS = {
 TRIALS = 250
 
 
-def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage_of_both_versions(
+def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines, in_all = [], 0
+    lines = []
+    in_all = 0
     for kind, words in KINDS.items():
         for most in (30, 240):
-            users, clouds = random.Random(5), random.Random(6)
+            users = random.Random(5)
+            clouds = random.Random(6)
             back = 0
             for trial in range(TRIALS):
                 starts, called = a_rollout(users, (1, 3, 10, 30)[trial % 4], 0.0)
@@ -218,25 +221,28 @@ def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage_of
         )
 
 
-def test_with_heavy_traffic_late_publication_rolls_nothing_back_that_prompt_publication_does_not(
+def test_with_heavy_traffic_late_publication_rolls_back_no_more_than_prompt(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """There an outage in the minute of a shift can look like the new version's, late or not."""
-    users, clouds = random.Random(9), random.Random(10)
+    users = random.Random(9)
+    clouds = random.Random(10)
     promptly = late = 0
     for trial in range(120):
         starts, called = a_rollout(users, 1000, 0.0)
         prompt = rolled_back(starts, called, dict.fromkeys(NAMES, 60.0))
         back = rolled_back(starts, called, lateness(clouds, "any", (30, 240)[trial % 2]))
         assert prompt or not back
-        promptly, late = promptly + prompt, late + back
+        promptly += prompt
+        late += back
     with capsys.disabled():
         found = f"{promptly} of 120 rolled back, published late {late}"
         print(f"\nThe same at 1,000 calls a second: {found}", end="")
 
 
 def test_a_failing_version_is_found_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    users, clouds = random.Random(7), random.Random(8)
+    users = random.Random(7)
+    clouds = random.Random(8)
     for most in (0, 30, 240):
         found = 0
         for _ in range(100):
@@ -270,8 +276,10 @@ def test_a_minute_waits_for_each_metric_that_its_test_needs_or_for_five_minutes(
 ) -> None:
     """`newest` is counted in minutes from this one, `after` in seconds from its end."""
     at = {name: NOON + MINUTE * minutes for name, minutes in newest.items()}
-    look, now = Look({NOON: SOME}, {NOON: SOME}, newest=at), NOON + MINUTE + after
-    seen, full = Evidence(), Evidence()
+    look = Look({NOON: SOME}, {NOON: SOME}, newest=at)
+    now = NOON + MINUTE + after
+    seen = Evidence()
+    full = Evidence()
     seen.add(look, now, NOON)
     full.add(look, now, NOON, full=True)
     assert seen.of("tested") == full.of("tested") == (SOME if rate else Counts())
@@ -282,12 +290,14 @@ def test_a_minute_waits_for_each_metric_that_its_test_needs_or_for_five_minutes(
 
 
 @pytest.mark.parametrize("stray", [Counts(3, 0), Counts(3, 3), Counts(0, 3)])
-def test_stray_calls_to_the_original_at_full_weight_change_no_evidence_whenever_they_come(
+def test_stray_calls_to_the_original_at_full_weight_change_no_evidence(
     stray: Counts,
 ) -> None:
-    at_half, at_full = Counts(3000, 30), Counts(600, 60)
+    at_half = Counts(3000, 30)
+    at_full = Counts(600, 60)
     newest = dict.fromkeys(NAMES, NOON + MINUTE)
-    shifted, now = NOON + MINUTE, NOON + 2 * MINUTE
+    shifted = NOON + MINUTE
+    now = NOON + 2 * MINUTE
     weights = []
     for minutes in ({NOON: at_half}, {NOON: at_half, NOON + MINUTE: stray}):
         seen = Evidence()
@@ -379,7 +389,8 @@ def look_at(called: Called, late: Mapping[str, float], now: float, zeros: bool =
 
 
 def _counts(values: Mapping[str, Mapping[int, int]], who: str) -> dict[int, Counts]:
-    calls, errors = values[f"invocations_{who}"], values[f"errors_{who}"]
+    calls = values[f"invocations_{who}"]
+    errors = values[f"errors_{who}"]
     minutes = sorted({*calls, *errors})
     return {minute: Counts(calls.get(minute, 0), errors.get(minute, 0)) for minute in minutes}
 
@@ -414,7 +425,8 @@ def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
     """Whether `baseline` rolls it back in one of its looks."""
     seen = Evidence()
     for second in range(15, 735, 15):
-        now, step = starts + second, min(second // 60, 9)
+        now = starts + second
+        step = min(second // 60, 9)
         seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
         if evidence(BASELINE, seen) >= ENOUGH:
             return True

@@ -140,9 +140,7 @@ def test_executions_that_ended_well_are_left_alone_by_the_schedule() -> None:
 
 
 @pytest.mark.usefixtures("_the_state_machine_is_known")
-def test_a_key_of_the_user_s_that_is_called_progress_keeps_the_schedule_from_no_other_execution() -> (
-    None
-):
+def test_a_user_s_key_called_progress_keeps_the_schedule_from_no_other_execution() -> None:
     world = World(rate=0)
     machine = AbortedIn(world, "Wait", 3, "FAILED").run()
     refused = Machine(world, {**EVENT, "weights": [1], "progress": 1}, "refused").run()
@@ -161,12 +159,15 @@ class AbortedIn(Machine):
         self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
     ) -> None:
         super().__init__(world, event)
-        self._in, self._left, self._ends = state, times, status
+        self._in = state
+        self._left = times
+        self._ends = status
 
     def _enter(self, name: str, state: Any) -> tuple[str, Any]:
         self._left -= name == self._in
         if not self._left and self.status == "RUNNING":
-            self.status, self.stopped = self._ends, self.world.now()
+            self.status = self._ends
+            self.stopped = self.world.now()
         return super()._enter(name, state)
 
 

@@ -29,7 +29,8 @@ def test_the_docs_have_a_template() -> None:
 @pytest.mark.parametrize("text", templates())
 def test_a_template_of_the_docs_takes_no_alias_and_no_event_source_from_a_reader(text: str) -> None:
     template = yaml_parse(text)
-    before, after = deployed(with_alias(template)), deployed(template)
+    before = deployed(with_alias(template))
+    after = deployed(template)
     assert aliases(before), "a template without a function shows nothing"
     assert targets(before), "a template without events shows nothing"
     assert aliases(before) <= aliases(after)
@@ -74,7 +75,8 @@ CALLERS = (
 
 
 def test_without_auto_publish_alias_the_alias_goes_and_events_call_unpublished_code() -> None:
-    before, after = deployed(CHECKOUT), deployed(without_alias(CHECKOUT))
+    before = deployed(CHECKOUT)
+    after = deployed(without_alias(CHECKOUT))
     assert aliases(before) == {"CheckoutAliaslive"}
     assert before["CheckoutAliaslive"].get("DeletionPolicy", "Delete") == "Delete"
     assert targets(before) == {caller: {"CheckoutAliaslive"} for caller in CALLERS}

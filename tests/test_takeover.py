@@ -57,7 +57,7 @@ def test_an_operator_promotes_by_hand_and_it_is_a_success_that_says_so(
 @pytest.mark.parametrize(
     ("version", "error"), [("7", HealthCheckFailed), ("8", HealthCheckFailed), ("9", AliasChanged)]
 )
-def test_an_operator_who_comes_just_before_the_rollback_of_a_failing_version_is_respected(
+def test_an_operator_who_comes_just_before_the_rollback_is_respected(
     version: str, error: type[DeployError]
 ) -> None:
     """Also on the failing version itself: somebody wants it all the same, but that is not called a
@@ -338,7 +338,7 @@ def test_a_stamp_on_an_unsplit_alias_is_litter_and_goes_with_the_next_write(unti
 
 # What AWS itself does.
 @pytest.mark.parametrize("fault", ["", "lost", "broken", "throttled", "unsent"])
-def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_is_no_interference(
+def test_what_provisioned_concurrency_adds_after_finalize_is_no_interference(
     fault: str,
 ) -> None:
     clean = World()
@@ -432,7 +432,7 @@ def test_a_promotion_while_a_shift_s_answer_is_lost_is_a_success(after: float, s
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("8", {}, WORDS)
 
 
-def test_an_edit_of_the_alias_just_before_the_first_shift_is_kept_and_the_rollout_goes_on() -> None:
+def test_an_edit_just_before_the_first_shift_is_kept_and_the_rollout_goes_on() -> None:
     clean = World()
     deploy(clean)
     world = operator(clean.moves[0][0] - 0.01, Description="Mine")

@@ -104,11 +104,9 @@ POLL = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 def test_the_roles_allow_what_is_called_and_nothing_else(
     resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, machine, dog = (
-        _by_the_loop(monkeypatch),
-        _by_the_state_machine(),
-        _by_the_watchdog(monkeypatch),
-    )
+    loop = _by_the_loop(monkeypatch)
+    machine = _by_the_state_machine()
+    dog = _by_the_watchdog(monkeypatch)
     assert _actions(_statements(resources, "SimpleDeployFunctionRole")) == loop | LOG | ON_FAILURE
     assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == machine | LOG
     assert _actions(_statements(resources, "WatchdogFunctionRole")) == dog | LOG | POLL
@@ -158,13 +156,14 @@ def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -
     assert statement["Resource"] == queues
     (trust,) = _properties(resources, "LeaseRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    account, group = {"Ref": "AWS::AccountId"}, {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
+    account = {"Ref": "AWS::AccountId"}
+    group = {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group}
     }
 
 
-def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_are_touched(
+def test_only_scheduler_gets_that_role_and_only_our_group_s_schedules_are_touched(
     resources: dict[str, Any],
 ) -> None:
     schedules, role = _statements(resources, "SimpleDeployFunctionRole", "KeepLease")
@@ -191,7 +190,7 @@ def test_a_lease_s_queue_takes_leases_alone(resources: dict[str, Any]) -> None:
     assert "DelaySeconds" not in _properties(resources, "LeaseQueue")
 
 
-def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_moving_dead_letters_there(
+def test_the_watchdog_s_queue_takes_our_rules_events_and_an_operator_s_dead_letters(
     resources: dict[str, Any],
 ) -> None:
     (rules,) = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
@@ -206,7 +205,8 @@ def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_
 def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_alarm(
     resources: dict[str, Any], name: str
 ) -> None:
-    queue, function = _properties(resources, name), _properties(resources, "WatchdogFunction")
+    queue = _properties(resources, name)
+    function = _properties(resources, "WatchdogFunction")
     assert (
         queue["SqsManagedSseEnabled"]
         and _properties(resources, "WatchdogDeadLetterQueue")["SqsManagedSseEnabled"]
@@ -288,7 +288,8 @@ def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
 def test_install_sh_builds_and_deploys_with_and_without_a_bucket(
     bucket: str | None, tmp_path: Path
 ) -> None:
-    recorder, record = tmp_path / "sam", tmp_path / "calls"
+    recorder = tmp_path / "sam"
+    record = tmp_path / "calls"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {record}\n')
     recorder.chmod(0o755)
     environment = {**os.environ, "SAM": str(recorder), "STACK_NAME": "mine"}
@@ -307,7 +308,8 @@ def test_install_sh_builds_and_deploys_with_and_without_a_bucket(
 
 
 def test_a_failed_build_is_not_deployed(tmp_path: Path) -> None:
-    recorder, record = tmp_path / "sam", tmp_path / "calls"
+    recorder = tmp_path / "sam"
+    record = tmp_path / "calls"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {record}\nexit 3\n')
     recorder.chmod(0o755)
     environment = {**os.environ, "SAM": str(recorder)}
@@ -401,7 +403,8 @@ class Executions:
     """A state machine that is asked, and asks nobody; it notes the calls as the world does."""
 
     def __init__(self, world: World, state: Any = None) -> None:
-        self._world, self._state = world, state
+        self._world = world
+        self._state = state
 
     def start_execution(self, **_: Any) -> dict[str, Any]:
         return dict(self._world.call("StartExecution", dict))
@@ -455,7 +458,9 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def _by_the_state_machine() -> set[str]:
     definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
-    good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
+    good = _world()
+    bad = _world(errors={"8": 1.0})
+    promoted = _world()
     promoted.at(20, lambda: _promote_by_hand(promoted))
     for world in (good, bad, promoted):
         world.execute(definition, {**EVENT, "health-check": CHECKS})
@@ -479,7 +484,9 @@ def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setenv(
         "DEPLOY_STATE_MACHINE_ARN", "arn:aws:states:eu-west-1:123456789012:stateMachine:deploy"
     )
-    looked, unstamped, promoted = _dead(), _dead(), _dead()
+    looked = _dead()
+    unstamped = _dead()
+    promoted = _dead()
     clients = FakeClients(looked)
     clients.stepfunctions = Executions(looked, json.loads(looked.leases[0]))
     watchdog.watch({"Records": [{"body": json.dumps({"detail-type": "Scheduled Event"})}]}, clients)

@@ -20,9 +20,7 @@ TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 FAST = 0.3
 
 
-def test_the_sample_s_ten_steps_of_a_minute_are_set_on_time_and_end_on_the_new_version_alone() -> (
-    None
-):
+def test_the_sample_s_ten_steps_are_set_on_time_and_end_on_the_new_version() -> None:
     world = TimedWorld()
     result = world.deploy(steps=10, interval=60)
     assert_on_time(world, TENTHS, 60)
@@ -149,10 +147,8 @@ def test_a_rollout_that_does_not_fit_is_refused_with_what_would_fit(
     assert message.endswith("Alias 'live' of 'checkout' is on version 7.")
 
     # What the message says does fit, and not a second or a step more.
-    longest, most = (
-        re.search(r"an interval of (\d+) s", message),
-        re.search(r"would fit (\d+) times", message),
-    )
+    longest = re.search(r"an interval of (\d+) s", message)
+    most = re.search(r"would fit (\d+) times", message)
     for fits, more in (
         ((steps, int(longest[1])) if longest else None, (0, 1)),
         ((int(most[1]), interval) if most and int(most[1]) else None, (1, 0)),

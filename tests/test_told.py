@@ -141,7 +141,8 @@ def test_a_rollout_that_is_handed_over_is_told_on_by_the_state_machine(
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 def test_what_the_watchdog_rescues_is_told_by_it(driver: str) -> None:
-    world, machines = ToldWorld(rate=0), []
+    world = ToldWorld(rate=0)
+    machines = []
     if driver == "the state machine":
         machines = [Machine(world, EVENT)]
         world.at(40, machines[0].abort)
@@ -231,7 +232,8 @@ def test_an_event_bus_that_does_not_work_does_not_keep_the_watchdog_from_its_wor
     world.at(40, world.kill)
     with pytest.raises(Killed):
         world.invoke(EVENT)
-    world.dead, world.bus = False, bus
+    world.dead = False
+    world.bus = bus
     assert deliver_all(world) == 1
     assert world.history == [0.33, 0.67, "7"]
 
@@ -289,6 +291,7 @@ def test_what_is_told_of_an_interruption_is_in_the_log_too(
 
 
 # -- what the stories need ------------------------------------------------------------------------
+
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 

@@ -69,7 +69,7 @@ def test_the_lease_never_runs_out_while_its_deployer_lives(every: float, second:
     assert 14 <= world.calls.count("UpdateSchedule") <= 20
 
 
-def test_the_lease_is_taken_before_the_first_shift_and_deleted_after_the_ending_was_told() -> None:
+def test_the_lease_is_taken_before_the_first_shift_and_deleted_after_the_ending() -> None:
     world = LeaseWorld(rate=0)
     world.deploy(**STEPS)
     calls = [name for name in world.calls if name not in ("GetAlias", "GetMetricData")]
@@ -211,7 +211,7 @@ def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(
     ],
 )
 @pytest.mark.parametrize("words", [*DESCRIPTIONS, None])
-def test_what_somebody_else_made_of_the_alias_stays_and_only_what_is_ours_is_taken_out(
+def test_what_somebody_else_made_of_the_alias_stays_and_ours_is_taken_out(
     words: str | None, request_: dict[str, Any], version: str, routing: dict[str, float]
 ) -> None:
     """With the stamp left standing as `update-alias` leaves it; with words of their own where
@@ -318,9 +318,7 @@ def test_what_cannot_be_written_is_told_once_and_tried_again(
     assert [event["status"] for event in world.told[told:]] == [ending, *then]
 
 
-def test_a_lease_that_scheduler_put_into_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> (
-    None
-):
+def test_a_lease_from_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> None:
     world = killed(40)
     body = arrival(world)
     watch(world, json.dumps({"MessageBody": body, "QueueUrl": "https://sqs.test/leases"}))
@@ -353,12 +351,11 @@ def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_sam
     assert [event["status"] for event in world.told[-2:]] == ["ROLLED_BACK", "RolloutInterrupted"]
 
 
-def test_a_late_lease_leaves_another_rollout_of_the_same_payload_alone_though_it_lost_its_stamp() -> (
-    None
-):
+def test_a_late_lease_leaves_alone_another_rollout_of_the_same_payload() -> None:
     world = killed(40)
     deliver_all(world)
-    late, since = world.leases[0], world.time
+    late = world.leases[0]
+    since = world.time
     for at in (5, 8, 20, 33, 60, 80):
         world.at(since + at, lambda: world.update_alias(Description="Mine"))
         world.at(since + at + 2, lambda: watch(world, late))
@@ -446,7 +443,8 @@ def killed(time: float, world: World | None = None, words: str = WORDS) -> World
 
 def assert_nothing_is_done(world: World) -> None:
     """When the message arrives; also the description and the revision stay."""
-    before, told = world.alias.answer(), len(world.told)
+    before = world.alias.answer()
+    told = len(world.told)
     world.advance(1000)
     assert deliver(world, world.leases[0]) == 1
     assert world.alias.answer() == before

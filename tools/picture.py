@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "state-machine.md"
 DEFINITION = ROOT / "statemachine" / "deploy.asl.json"
 
-BEGIN, END = "<!-- drawn by tools/picture.py -->", "<!-- end -->"
+BEGIN = "<!-- drawn by tools/picture.py -->"
+END = "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 _KINDS = ("Task", "Wait", "Choice", "Pass", "Succeed", "Fail")

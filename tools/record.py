@@ -26,9 +26,11 @@ DOCS = Path(__file__).parent.parent / "docs"
 #: How much faster the picture is than the run was.
 SPEED = 8.0
 #: The most frames of a run, and for how many seconds its last one stands.
-FRAMES, HOLD = 20, 5.0
+FRAMES = 20
+HOLD = 5.0
 #: The local AWS: seconds after its end at which a minute is published, and users' calls a second.
-DELAY, RATE = 5.0, 8.0
+DELAY = 5.0
+RATE = 8.0
 
 RUNS = {
     "good": f"VERSION={HEALTHY} STEPS=5 INTERVAL=20",
@@ -38,7 +40,9 @@ RUNS = {
 #: A terminal's colours by number, to names in STYLE.
 _COLOURS = {1: "red", 2: "green", 3: "yellow", 6: "cyan", 237: "track"}
 
-WIDTH, HEIGHT, MARGIN = 8.4, 18, 14
+WIDTH = 8.4
+HEIGHT = 18
+MARGIN = 14
 
 STYLE = """\
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1f2328 }
@@ -105,7 +109,8 @@ def svg(runs: Sequence[Sequence[Frame]], title: str) -> str:
 
 def _moves(runs: Sequence[Sequence[Frame]], high: int) -> Iterator[str]:
     """The reel's motion, frame by frame; without it, it stands on the last one."""
-    starts, now = [], 0.0
+    starts = []
+    now = 0.0
     for run in runs:
         for (at, _), (then, _) in pairwise(run):
             starts.append(now)
@@ -123,12 +128,14 @@ def _moves(runs: Sequence[Sequence[Frame]], high: int) -> Iterator[str]:
 
 def drawn(line: str) -> str:
     """A line's pieces, each in its column: a picture need not know how wide a space is."""
-    pieces, column = [], 0
+    pieces = []
+    column = 0
     console = Console(width=COLUMNS, color_system="256", force_terminal=True)
     for text, style, _ in Text.from_ansi(line).render(console):
         kind = _kind(style or Style())
         for word in re.finditer(r"\S+(?: \S+)*", text):
-            x, length = MARGIN + (column + word.start()) * WIDTH, len(word[0]) * WIDTH
+            x = MARGIN + (column + word.start()) * WIDTH
+            length = len(word[0]) * WIDTH
             shown = escape(word[0], quote=False)
             pieces.append(f'<text{kind} x="{x:.1f}" textLength="{length:.1f}">{shown}</text>')
         column += len(text)
@@ -148,7 +155,8 @@ def _kind(style: Style) -> str:
 
 def run(cloud: Cloud, which: str) -> tuple[list[Frame], list[Frame]]:
     """`make rollout`, and `make watch` beside it: the frames of both."""
-    target, watched = f"FUNCTION={FUNCTION} ALIAS={ALIAS}", list[Frame]()
+    target = f"FUNCTION={FUNCTION} ALIAS={ALIAS}"
+    watched = list[Frame]()
 
     def watch() -> None:
         watched.extend(recorded(f"make watch {target} WAIT=30", cloud.environment)[0])
