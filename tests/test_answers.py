@@ -13,19 +13,10 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.rules import StoredAlias
+from tests.beginnings import EVENT, left_split
 from tests.machine import Machine, deliver_all
 from tests.test_faults import LaggingLambda
-from tests.test_takeover import left_split
 from tests.world import FUNCTION, WORDS, FakeClients, Killed, World
-
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 3,
-    "interval": 30,
-}
-
 
 # Weights of fewer digits.
 THIRDS = {key: value for key, value in EVENT.items() if key != "steps"}

@@ -13,8 +13,8 @@ from deployer import simple, watchdog, workflow
 from deployer.decisions import errors
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import KEYS
+from tests.beginnings import EVENT, killed
 from tests.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
-from tests.test_watchdog import EVENT, killed
 from tests.world import FUNCTION, FakeClients, World
 
 WORDS = [

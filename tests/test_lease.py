@@ -18,6 +18,7 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
+from tests.beginnings import UNSPLIT
 from tests.machine import REDELIVERY, arrival, deliver, deliver_all, watch
 from tests.world import WORDS, Killed, World
 
@@ -25,7 +26,6 @@ SEED = 20261125
 
 #: Ten steps of a minute: the last weight is reached after nine.
 STEPS: dict[str, Any] = {"steps": 10, "interval": 60}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 
 
 @pytest.mark.parametrize("number", range(100))

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from math import comb, exp, inf, isfinite, log, sqrt
+from math import comb, exp, inf, isfinite
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from deployer.decisions.errors import HealthCheckFailed
 from deployer.decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
 from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
+from tests.chance import drawn, interval
 from tests.world import World
 
 TRIALS = 10_000
@@ -231,24 +232,6 @@ WEIGHTS = [step / 10 for step in range(1, 11)]
 Pair = tuple[Counts, Counts]
 
 
-def drawn(source: random.Random, calls: int, rate: float) -> int:
-    """Binomial, by skipping from one error to the next; where there are many, by its normal
-    approximation."""
-    if not rate or not calls:
-        return 0
-    mean = calls * rate
-    if rate == 1:
-        return calls
-    if mean > 50:
-        return min(calls, max(0, round(source.gauss(mean, sqrt(mean * (1 - rate))))))
-    errors = 0
-    place = 0.0
-    scale = log(1 - rate)
-    while (place := place + 1 + int(log(1 - source.random()) / scale)) <= calls:
-        errors += 1
-    return errors
-
-
 def minutes(source: random.Random, calls: int, original: float, new: float) -> Iterator[Pair]:
     """A rollout of ten minutes; both versions fail with their rate."""
     for weight in WEIGHTS:
@@ -310,17 +293,6 @@ def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) 
         if likelihood.rate(limit, invocations=invocations, errors=errors) >= ENOUGH:
             return True
     return False
-
-
-def interval(count: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    share = count / trials
-    z = 1.96
-    middle = share + z * z / (2 * trials)
-    spread = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    return max(0.0, (middle - spread) / (1 + z * z / trials)), (middle + spread) / (
-        1 + z * z / trials
-    )
 
 
 def assert_at_most_one_percent(what: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,21 +8,11 @@ import pytest
 
 from deployer.decisions import ending
 from deployer.decisions.errors import AliasChanged
+from tests.beginnings import EVENT, UNSPLIT, left_split
 from tests.machine import Machine
-from tests.test_takeover import left_split
 from tests.world import WORDS, World
 
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 3,
-    "interval": 30,
-}
-PROMOTE: dict[str, Any] = {
-    "FunctionVersion": "8",
-    "RoutingConfig": {"AdditionalVersionWeights": {}},
-}
+PROMOTE = {"FunctionVersion": "8", **UNSPLIT}
 
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])

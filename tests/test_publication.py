@@ -23,7 +23,7 @@ from deployer.decisions.errors import DeployError, HealthCheckFailed
 from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
 from deployer.decisions.health import ENOUGH, evidence
 from local.cloud import ROOT
-from tests.test_likelihood import drawn, interval
+from tests.chance import drawn, interval
 from tests.world import WORDS, World
 
 DEFINITION = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())

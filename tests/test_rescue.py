@@ -8,8 +8,8 @@ import pytest
 
 from deployer import watchdog
 from deployer.aws import CallFailed
+from tests.beginnings import EVENT, killed
 from tests.machine import STATE_MACHINE, Machine, deliver_all, watch
-from tests.test_watchdog import EVENT, killed
 from tests.world import WORDS, World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})

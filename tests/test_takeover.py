@@ -1,12 +1,10 @@
 """Somebody else moves the alias, edits its words, or deploys at the same time: nobody's work is
 overwritten."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from deployer.decisions import stamp
 from deployer.decisions.errors import (
     AliasBusy,
     AliasChanged,
@@ -14,11 +12,10 @@ from deployer.decisions.errors import (
     HealthCheckFailed,
     InvalidRollout,
 )
-from deployer.decisions.stamp import Stamp
+from tests.beginnings import UNSPLIT, left_split
 from tests.turns import SharedWorld
 from tests.world import WORDS, World
 
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 ONE_LOOK = 15 + 0.3
 
 
@@ -452,23 +449,6 @@ def operator(at: float, **request: Any) -> World:
     """A world in which somebody updates the alias at that time."""
     world = World()
     world.at(at, lambda: world.update_alias(**request))
-    return world
-
-
-def left_split(version: str, until: float, weight: float = 0.3, words: str = WORDS) -> World:
-    """A world that starts with a stamped split, whose deployer has ended by `until`, in seconds
-    from now."""
-    world = World()
-    mark = Stamp(
-        "cccccccccccc",
-        version,
-        weight,
-        3,
-        10,
-        (world.now() + timedelta(seconds=until)).replace(microsecond=0),
-    )
-    world.alias.routing = {version: weight}
-    world.alias.description = stamp.write(words, mark)
     return world
 
 

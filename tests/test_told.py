@@ -19,14 +19,12 @@ from deployer.decisions import ending, errors
 from deployer.decisions.errors import DeployError, RolloutInterrupted
 from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
+from tests.beginnings import EVENT, UNSPLIT
 from tests.machine import STATE_MACHINE, Machine, arn, deliver_all
 from tests.test_hand_over import FakeStepFunctions
 from tests.world import FakeClients, Killed, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
-TARGET = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
-EVENT: dict[str, Any] = {**TARGET, "steps": 3, "interval": 30}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 RESULTS = {"SUCCEEDED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
 THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
 

@@ -18,12 +18,10 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
+from tests.beginnings import STEPS, UNSPLIT, killed
 from tests.machine import arrival, deliver, deliver_all, watch
 from tests.world import WORDS, Killed, World
 
-STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 DESCRIPTIONS = ["", WORDS, "a" * 256, "🚀" * 128, "[rollout of the new checkout]", " two\nlines "]
 
 
@@ -427,18 +425,6 @@ class ReadOnly(World):
     def call(self, name: str, apply: Callable[[], Any]) -> Any:
         self.down = (self.refused if name == "UpdateAlias" else "", 0.0, math.inf)
         return super().call(name, apply)
-
-
-def killed(time: float, world: World | None = None, words: str = WORDS) -> World:
-    """A world whose deployer was killed at that time; the first weight is 0.33, the second 0.67
-    from 30 s on."""
-    world = world or World(rate=0)
-    world.alias.description = words
-    world.at(time, world.kill)
-    with pytest.raises(Killed):
-        world.deploy(**STEPS)
-    world.dead = False
-    return world
 
 
 def assert_nothing_is_done(world: World) -> None:
