@@ -118,12 +118,9 @@ def test_calculate_weights_refuses_any_json(state: Any) -> None:
 def test_rollback_answers_after_calculate_weights_refused_any_json(payload: Any) -> None:
     world = elsewhere()
     ended = Machine(world, json.loads(json.dumps(payload))).run()
-    assert (ended.status, ended.error in ("InvalidRollout", "RolloutTooLong"), world.writes) == (
-        "FAILED",
-        True,
-        0,
-    )
-    assert ended.cause
+    assert ended.status == "FAILED" and ended.cause
+    assert ended.error in ("InvalidRollout", "RolloutTooLong")
+    assert world.writes == 0
 
 
 @many
@@ -170,10 +167,9 @@ class TestTheWatchdog:
     )
     @example({"detail-type": "Scheduled Event"})
     def test_any_json_as_the_message(self, message: Any) -> None:
-        if isinstance(message, dict) and isinstance(progress := message.get("progress"), dict):
-            progress.pop("id", None) if progress.get(
-                "id"
-            ) == "0123456789ab" else None  # it would be its own
+        progress = message.get("progress") if isinstance(message, dict) else None
+        if isinstance(progress, dict) and progress.get("id") == "0123456789ab":
+            del progress["id"]  # it would be its own
         assert_nothing_of_mine({"Records": [{"body": json.dumps(message)}]})
 
     def test_json_nested_deeper_than_python_reads(self) -> None:

@@ -428,6 +428,7 @@ def test_any_change_of_a_good_payload_leaves_the_alias_on_one_version(
     assert (world.alias.routing, world.alias.description) == ({}, WORDS)
 
 
+# The target.
 def test_an_alias_on_latest_cannot_be_split() -> None:
     world = World()
     world.alias.version = "$LATEST"
@@ -569,7 +570,6 @@ def assert_a_rollout_or_refused(event: Any) -> None:
     assert 0 <= rollout.interval <= LONGEST_INTERVAL
 
 
-# The target.
 def target_refused(world: World, error: type[DeployError] = InvalidRollout, **payload: Any) -> str:
     """The message, after having seen that the alias is as it was."""
     before = world.alias.answer()

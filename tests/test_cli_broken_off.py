@@ -163,6 +163,7 @@ SHOWN = pytest.mark.parametrize(
 )
 
 
+# The process.
 @SHOWN
 def test_a_pipe_that_is_closed_ends_the_watch_alone(
     environment: dict[str, str], colour: str, told: str
@@ -306,7 +307,6 @@ def progress() -> int:
     return [" SUCCEEDED: " in line for line in out.getvalue().splitlines()].index(True)
 
 
-# The process.
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 

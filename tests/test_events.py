@@ -161,8 +161,8 @@ _CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def _some_of(
     values: dict[str, st.SearchStrategy[Any]], most: int
 ) -> st.SearchStrategy[list[tuple[str, Any]]]:
-    pair = st.sampled_from(sorted(values)).flatmap(lambda key: st.tuples(st.just(key), values[key]))
-    return st.lists(pair, max_size=most)
+    pairs = {key: st.tuples(st.just(key), value) for key, value in values.items()}
+    return st.lists(st.sampled_from(sorted(values)).flatmap(pairs.__getitem__), max_size=most)
 
 
 _CHECKS = _some_of(_CHECK_VALUES, 3).map(dict)

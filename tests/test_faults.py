@@ -253,6 +253,7 @@ def test_a_bug_of_our_own_rolls_back_and_is_told_as_an_interruption() -> None:
     assert world.alias.description == WORDS
 
 
+# Answers that are older than what they tell of.
 @pytest.mark.parametrize("lag", [0.5, 2, 6, 12])
 @pytest.mark.parametrize("errors", [HEALTHY, FAILING])
 @pytest.mark.parametrize("fault", ["", "broken", "lost", "late", "unsent"])
@@ -344,7 +345,6 @@ def numbers(errors: dict[str, float], payload: dict[str, Any]) -> Iterator[int]:
     yield from range(len(world.numbered) + 3)
 
 
-# Answers that are older than what they tell of.
 class LaggingLambda(FakeLambda):
     """`GetAlias` answers with the alias as it was some seconds ago."""
 

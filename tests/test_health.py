@@ -113,6 +113,7 @@ def test_errors_before_the_minute_of_the_first_shift_do_not_count() -> None:
 PAGE = (ROOT / "docs" / "health-checks.md").read_text()
 
 
+# The sample's rule, in the same world.
 @pytest.mark.parametrize(("steps", "interval", "rate"), [(10, 60, 0.05), (5, 10, 1.0)])
 def test_the_sample_s_rule_lets_through_what_ours_rolls_back(
     steps: int, interval: float, rate: float, capsys: pytest.CaptureFixture[str]
@@ -316,6 +317,7 @@ def test_a_cloudwatch_that_is_down_before_the_start_leaves_the_alias_untouched()
     assert str(interrupted.value).endswith("is on version 7.")
 
 
+# Answers in pieces.
 @pytest.mark.parametrize("repeated", [False, True])
 def test_an_answer_in_pages_is_put_together_and_nothing_is_counted_twice(repeated: bool) -> None:
     plain = World(errors={"7": 0.1})
@@ -399,7 +401,6 @@ def invoke(world: World, event: Answer, cloudwatch: Any) -> Answer:
     return world.invoke(event, clients=FakeClients(world, cloudwatch=cloudwatch))
 
 
-# The sample's rule, in the same world.
 def ours(world: World, steps: int, interval: float) -> None:
     with pytest.raises(HealthCheckFailed):
         world.deploy(steps=steps, interval=interval)
@@ -416,7 +417,6 @@ def dark(world: World, since: float, until: float) -> Callable[[int, Answer], An
     )
 
 
-# Answers in pieces.
 def in_two_pages(world: World, repeated: bool) -> Callable[[int, Answer], Answer]:
     """Even questions get the newest minute only and a token, odd ones the rest, or all of it
     again."""

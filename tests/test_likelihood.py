@@ -108,6 +108,7 @@ ALMOST = 1 + 1e-9
 EXACT = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 
 
+# Exactly.
 @EXACT
 @given(st.integers(0, 30), st.floats(0.001, 0.999))
 def test_the_evidence_of_a_healthy_version_averages_to_at_most_one(
@@ -211,6 +212,7 @@ def test_counts_of_any_size_overflow_nothing(
         assert max(weights[:2]) <= 1e-9  # without an error there is no evidence
 
 
+# How little traffic suffices, in whole rollouts.
 def test_the_docs_tell_the_smallest_traffic_at_which_a_failing_version_is_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -305,7 +307,6 @@ def assert_at_most_one_percent(what: str, count: int, capsys: pytest.CaptureFixt
     assert low <= likelihood.ALPHA
 
 
-# Exactly.
 def e_value(share: float, new_errors: int, original_errors: int) -> float:
     """Of one minute."""
     parts = [
@@ -315,7 +316,6 @@ def e_value(share: float, new_errors: int, original_errors: int) -> float:
     return exp(likelihood.baseline(parts))
 
 
-# How little traffic suffices, in whole rollouts.
 #: Calls a second on the alias.
 LEVELS = [digit * 10.0**power for power in (-3, -2, -1, 0) for digit in (1, 1.5, 2, 3, 5, 7)]
 NEEDED = 95

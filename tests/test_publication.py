@@ -10,7 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -56,6 +56,7 @@ in_every_order = pytest.mark.parametrize("delays", IN_SECONDS + IN_MINUTES, ids=
 in_every_order_of_seconds = pytest.mark.parametrize("delays", IN_SECONDS, ids=told)
 
 
+# Whole rollouts.
 @in_every_order
 def test_an_outage_of_both_versions_rolls_nothing_back_in_any_order_of_publication(
     delays: Delays,
@@ -347,7 +348,6 @@ def test_a_minute_takes_part_with_all_that_will_be_published_of_it_or_not_at_all
 # -- what the stories need ------------------------------------------------------------------------
 
 
-# Whole rollouts.
 def outage(world: World, since: float, lasts: float) -> None:
     """Both versions fail 30 % of their calls for so long."""
     world.at(since, lambda: world.errors.update({"7": 0.3, "8": 0.3}))
@@ -407,18 +407,23 @@ def a_rollout(source: random.Random, rate: int, new_fails: float) -> tuple[int, 
         "original": defaultdict(Counts),
         "new": defaultdict(Counts),
     }
-    for second in range(720):
+    # From one of these seconds to the next nothing changes: no minute, no weight, no outage.
+    changes = {since, since + lasts, *range(0, 721, 60)}
+    changes |= {second for second in range(720) if (starts + second) % MINUTE == 0}
+    for second, until in pairwise(sorted(changes)):
         minute = (starts + second) // MINUTE * MINUTE
         down = 0.3 if since <= second < since + lasts else 0.0
-        new = drawn(source, rate, TENTHS[min(second // 60, 9)])
-        for who, calls, fails in (
-            ("original", rate - new, down),
-            ("new", new, max(down, new_fails)),
-        ):
-            before = sums[who][minute]
-            errors = before.errors + drawn(source, calls, fails)
-            sums[who][minute] = Counts(before.invocations + calls, errors)
+        calls = rate * (until - second)
+        new = drawn(source, calls, TENTHS[min(second // 60, 9)])
+        old = calls - new
+        add(sums["original"], minute, old, drawn(source, old, down))
+        add(sums["new"], minute, new, drawn(source, new, max(down, new_fails)))
     return starts, sums
+
+
+def add(minutes: dict[int, Counts], minute: int, calls: int, errors: int) -> None:
+    before = minutes[minute]
+    minutes[minute] = Counts(before.invocations + calls, before.errors + errors)
 
 
 def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:

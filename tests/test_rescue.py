@@ -100,6 +100,7 @@ def test_what_a_task_still_writes_after_its_execution_was_aborted_is_undone() ->
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
+# The schedule.
 @pytest.mark.usefixtures("_the_state_machine_is_known")
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 @pytest.mark.parametrize(
@@ -171,7 +172,6 @@ class AbortedIn(Machine):
         return super()._enter(name, state)
 
 
-# The schedule.
 @pytest.fixture
 def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)

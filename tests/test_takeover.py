@@ -406,6 +406,7 @@ def test_words_that_are_shortened_meanwhile_are_not_taken_for_somebody_s_edit(wo
     assert world.alias.description == words
 
 
+# Somebody else comes while an answer of ours is lost.
 @pytest.mark.parametrize("step", [0, 1, 4])
 @pytest.mark.parametrize("version", ["7", "9"])
 @pytest.mark.parametrize("after", [1.0, 3.9])
@@ -456,7 +457,6 @@ def deploy(world: World, **payload: Any) -> dict[str, Any]:
     return world.deploy(**{"steps": 5, "interval": 60, **payload})
 
 
-# Somebody else comes while an answer of ours is lost.
 def lost_shift(step: int, after: float, **request: Any) -> World:
     """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect,
     or just before."""
