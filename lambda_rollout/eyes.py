@@ -23,8 +23,9 @@ LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
 #: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money
 #: for each.
 METRICS_EVERY = 15.0
-#: How far back the log is read at first, and how late a line may come to be published.
+#: How far back the log is read at first.
 LOG_BACK = 6 * 3600.0
+#: How late a line may come to be published.
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
@@ -42,10 +43,10 @@ class Clients:
 
     def __init__(self, make: Any) -> None:
         """`make` is boto3's `client`. Raises `NoRegionError`, `ProfileNotFound`."""
-        names = ("lambda", "cloudwatch", "logs", "cloudformation")
-        self.lambda_, self.cloudwatch, self.logs, self.cloudformation = (
-            make(name, config=_CONFIG) for name in names
-        )
+        self.lambda_ = make("lambda", config=_CONFIG)
+        self.cloudwatch = make("cloudwatch", config=_CONFIG)
+        self.logs = make("logs", config=_CONFIG)
+        self.cloudformation = make("cloudformation", config=_CONFIG)
         self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
         self.region = str(self.lambda_.meta.region_name)
 
@@ -66,9 +67,8 @@ class Eyes:
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
-        return Snapshot(
-            self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
-        )
+        answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
+        return Snapshot(answer)
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
@@ -77,9 +77,8 @@ class Eyes:
         if known.rollout or known.plan:
             known = self._hear(known, now)
         known = state.conclude(known, now)
-        news = (
-            known.end or known.verdict != before.verdict
-        )  # the table shall not lag behind the words
+        # The table shall not lag behind the words.
+        news = known.end or known.verdict != before.verdict
         if known.new and (news or now - self._counted >= METRICS_EVERY):
             known = self._count(known, now)
         return known
@@ -102,9 +101,8 @@ class Eyes:
 
     def _events(self, asked: dict[str, Any]) -> list[Any]:
         found: list[Any] = []
-        with suppress(
-            self._clients.logs.exceptions.ResourceNotFoundException
-        ):  # what never logged may have no log
+        absent = self._clients.logs.exceptions.ResourceNotFoundException
+        with suppress(absent):  # what never logged may have no log
             for _ in range(_MOST_PAGES):
                 page = self._clients.logs.filter_log_events(**asked)
                 found += page["events"]
@@ -130,16 +128,19 @@ class Eyes:
         return state.see(known, found, now)
 
     def _hear(self, known: State, now: float) -> State:
-        since = max(
-            known.since - LOG_BACK if not known.plan else known.since - LOG_LATE,
-            self._heard_until - LOG_LATE,
-        )
-        request = known.plan.request if known.plan else ""
+        if known.plan:
+            since = known.since - LOG_LATE
+            request = known.plan.request
+        else:
+            since = known.since - LOG_BACK
+            request = ""
+        since = max(since, self._heard_until - LOG_LATE)
         try:
             told = self.lines(since, known.rollout, request)
         except aws.CallFailed as error:
-            # What is throttled is not said: the next look makes up for it.
-            return replace(known, deaf=self._deaf(error)) if remedies.hopeless(error) else known
+            if remedies.hopeless(error):
+                return replace(known, deaf=self._deaf(error))
+            return known  # what is throttled is not said: the next look makes up for it
         self._heard_until = now
         heard = state.hear(replace(known, deaf=""), told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
@@ -170,10 +171,10 @@ class Eyes:
     def _log_groups(self) -> list[str]:
         """From the stack's outputs; a stack of before the watchdog has fewer."""
         if self._groups is None:
-            (stack,) = self._clients.cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
-            outputs = {
-                output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())
-            }
+            found = self._clients.cloudformation.describe_stacks(StackName=self._stack)
+            (stack,) = found["Stacks"]
+            pairs = stack.get("Outputs", ())
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in pairs}
             self._groups = [outputs[name] for name in LOG_GROUPS if name in outputs]
         return self._groups
 
