@@ -35,17 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     found = trials.run(CELLS, options.trials, options.seed, options.workers, tell)
     page = options.docs / "bench.md"
-    page.write_text(
-        tables.renewed(page.read_text(encoding="utf-8"), found, options.seed), encoding="utf-8"
-    )
+    renewed = tables.renewed(page.read_text(encoding="utf-8"), found, options.seed)
+    page.write_text(renewed, encoding="utf-8")
     (options.docs / "bench.csv").write_text(tables.everything(found), encoding="utf-8")
     (options.docs / "bench.svg").write_text(plot.draw(found), encoding="utf-8")
     print("", *healthy(found), "", *goals(found), sep="\n")
     used = os.times()
     computing = used.user + used.system + used.children_user + used.children_system
-    print(
-        f"\n{time.monotonic() - start:.0f} s, {computing:.0f} s of computing, {options.workers} processes."
-    )
+    took = f"{time.monotonic() - start:.0f} s, {computing:.0f} s of computing"
+    print(f"\n{took}, {options.workers} processes.")
     print(f"Written: {page}, bench.csv and bench.svg beside it.")
 
 

@@ -19,42 +19,50 @@ RATIOS = (
 
 def goals(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
     """A sentence for each goal."""
-    backs = {name: figures(found[MAIN][name]).back for name in ("any", "baseline", "sample")}
-    told = _told(backs)
-    yield f"{MAIN.name}: rolled back by {told}{_goal('by the sample none', not backs['sample'].value)}."
+    backs = _backs(found[MAIN], "any", "baseline", "sample")
+    goal = _goal("by the sample none", not backs["sample"].value)
+    yield f"{MAIN.name}: rolled back by {_told(backs)}{goal}."
     for name, other, most in RATIOS:
-        times = ratio(found[MAIN][name], found[MAIN][other])
-        than = f"users' failed calls with {TITLES[name]} are {times.value:.2f} times those with {TITLES[other]}"
-        goal = _goal(f"at most {most:g}", times.value <= most) if most else ""
-        yield f"{MAIN.name}: {than} ({times.low:.2f}–{times.high:.2f}){goal}."
+        yield _compared(found, name, other, most)
     trials = [outcome for cell in HEALTHY for outcome in found[cell]["baseline"]]
-    back = share(sum(outcome.back is not None for outcome in trials), len(trials))
-    together = (
-        f"healthy, all {len(HEALTHY)} cells together: {_told({'baseline': back})} rolled back"
-    )
+    together = share(sum(outcome.back is not None for outcome in trials), len(trials))
+    told = _told({"baseline": together})
     lowest = max(figures(found[cell]["baseline"]).back.low for cell in HEALTHY)
-    yield f"{together}{_goal('in no cell is the lower end above 1 %', lowest <= 0.01)}."
-    back = figures(found[SLIGHT]["baseline"]).back
-    found_by = f"{SLIGHT.name}: {_told({'baseline': back})} found before the end"
-    yield f"{found_by}{_goal('at least 95 %', back.value >= 0.95)}."
+    goal = _goal("in no cell is the lower end above 1 %", lowest <= 0.01)
+    yield f"healthy, all {len(HEALTHY)} cells together: {told} rolled back{goal}."
+    backs = _backs(found[SLIGHT], "baseline")
+    goal = _goal("at least 95 %", backs["baseline"].value >= 0.95)
+    yield f"{SLIGHT.name}: {_told(backs)} found before the end{goal}."
 
 
 def healthy(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
     """A sentence for each healthy cell."""
     for cell in HEALTHY:
-        backs = {
-            name: figures(found[cell][name]).back for name in ("baseline", "any", "codedeploy")
-        }
+        backs = _backs(found[cell], "baseline", "any", "codedeploy")
         yield f"healthy, {cell.name}: rolled back by {_told(backs)}."
 
 
 def percent(figure: Figure) -> str:
     """A share in percent, with its interval."""
-    value, low, high = (
-        f"{100 * each:.{2 if 0 < each < 0.001 else 1}f}".removesuffix(".0").removesuffix(".00")
-        for each in figure
-    )
-    return f"{value} % ({low}–{high})"
+    return f"{_rounded(figure.value)} % ({_rounded(figure.low)}–{_rounded(figure.high)})"
+
+
+def _rounded(value: float) -> str:
+    """In percent, with one decimal; with two where it would be next to nothing."""
+    decimals = 2 if 0 < value < 0.001 else 1
+    return f"{100 * value:.{decimals}f}".removesuffix(".0").removesuffix(".00")
+
+
+def _compared(found: Mapping[Cell, Outcomes], name: str, other: str, most: float | None) -> str:
+    times = ratio(found[MAIN][name], found[MAIN][other])
+    than = f"are {times.value:.2f} times those with {TITLES[other]}"
+    goal = _goal(f"at most {most:g}", times.value <= most) if most else ""
+    return f"{MAIN.name}: users' failed calls with {TITLES[name]} {than} ({times.low:.2f}–{times.high:.2f}){goal}."
+
+
+def _backs(outcomes: Outcomes, *names: str) -> dict[str, Figure]:
+    """The shares rolled back, by policy."""
+    return {name: figures(outcomes[name]).back for name in names}
 
 
 def _told(shares: Mapping[str, Figure]) -> str:

@@ -14,6 +14,9 @@ Z = 1.959964
 
 RESAMPLES = 2000
 
+#: Divided by in the place of 0.
+NOTHING = 1e-9
+
 
 class Figure(NamedTuple):
     """An estimate, and the interval's ends."""
@@ -46,7 +49,8 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
 
 def share(count: int, of: int) -> Figure:
     """Wilson's interval."""
-    value, z2 = count / of, Z * Z / of
+    value = count / of
+    z2 = Z * Z / of
     middle = (value + z2 / 2) / (1 + z2)
     half = sqrt(value * (1 - value) * z2 + z2 * z2 / 4) / (1 + z2)
     return Figure(value, max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half)))
@@ -62,13 +66,11 @@ def mean(values: Sequence[float]) -> Figure:
 def ratio(these: Sequence[Outcome], those: Sequence[Outcome]) -> Figure:
     """Of the mean failed calls, trial by trial in the same worlds; its interval by resampling
     trials."""
-    failed = np.array(
-        [[outcome.failed for outcome in outcomes] for outcomes in (these, those)], float
-    )
-    random = np.random.default_rng(0)
-    drawn = failed[:, random.integers(failed.shape[1], size=(RESAMPLES, failed.shape[1]))].sum(
-        axis=2
-    )
-    ratios = drawn[0] / np.maximum(drawn[1], 1e-9)
+    above = np.array([outcome.failed for outcome in these], float)
+    below = np.array([outcome.failed for outcome in those], float)
+    trials = len(above)
+    resampled = np.random.default_rng(0).integers(trials, size=(RESAMPLES, trials))
+    ratios = above[resampled].sum(axis=1) / np.maximum(below[resampled].sum(axis=1), NOTHING)
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return Figure(float(failed[0].sum() / max(failed[1].sum(), 1e-9)), float(low), float(high))
+    value = above.sum() / max(below.sum(), NOTHING)
+    return Figure(float(value), float(low), float(high))

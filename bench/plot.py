@@ -37,7 +37,12 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .grid { stroke: #8b949e; stroke-opacity: 0.35 }
 @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } text { fill: #e6edf3 } .small { fill: #9198a1 } }"""
 
-WIDTH, PANEL, LEFT, TOP, LINE, GAP = 880, 380, 30, 84, 10, 24
+WIDTH = 880
+PANEL = 380
+LEFT = 30
+TOP = 84
+LINE = 10
+GAP = 24
 RIGHT = LEFT + PANEL + 70
 BLOCK = LINE * len(COLUMNS) + GAP
 BOTTOM = TOP + BLOCK * len(BAD)
@@ -51,8 +56,13 @@ Scale = Callable[[float], float]
 def draw(found: Mapping[Cell, Outcomes]) -> str:
     failed = {(cell, name): figures(found[cell][name]).failed for cell in BAD for name in COLUMNS}
     back = {(cell, name): figures(found[cell][name]).back for cell in HEALTHY for name in COLUMNS}
-    most = 10 ** len(str(int(max(figure.value for figure in failed.values()))))
-    decades = [10**power for power in range(len(str(most)))]
+    most = max(figure.value for figure in failed.values())
+    digits = len(str(int(most)))
+    decades = [10**power for power in range(digits + 1)]
+
+    def logarithmic(calls: float) -> float:
+        return log10(max(calls, 1)) / digits
+
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {BOTTOM + 48}" role="img" aria-labelledby="t">',
         '<title id="t">Users\' failed calls of bad releases, and healthy releases rolled back, by policy</title>',
@@ -60,13 +70,7 @@ def draw(found: Mapping[Cell, Outcomes]) -> str:
         '<rect class="page" width="100%" height="100%" rx="6"/>',
         *_legend(),
         _text(LEFT, 58, "Bad releases: users' failed calls, a release (log scale)"),
-        *_panel(
-            LEFT,
-            BAD,
-            failed,
-            lambda calls: log10(max(calls, 1)) / log10(most),
-            {at: f"{at:,}" for at in decades},
-        ),
+        *_panel(LEFT, BAD, failed, logarithmic, {at: f"{at:,}" for at in decades}),
         _text(RIGHT, 58, "Healthy releases: rolled back"),
         *_panel(RIGHT, HEALTHY, back, float, {at / 4: f"{25 * at} %" for at in range(5)}),
         _text(LEFT, BOTTOM + 40, NOTE, "small"),
@@ -99,8 +103,12 @@ def _panel(
         top = TOP + block * BLOCK
         yield _text(left, top - 4, _label(cell))
         for row, name in enumerate(COLUMNS):
-            value, low, high = (left + PANEL * scale(each) for each in told[cell, name])
-            y, colour = top + 6 + row * LINE, LOOKS[name][0]
+            figure = told[cell, name]
+            value = left + PANEL * scale(figure.value)
+            low = left + PANEL * scale(figure.low)
+            high = left + PANEL * scale(figure.high)
+            y = top + 6 + row * LINE
+            colour = LOOKS[name][0]
             yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
             yield _mark(name, value, y)
 
@@ -120,9 +128,9 @@ def _mark(name: str, x: float, y: float) -> str:
         return f'<path d="M{x - 4:.1f} {y - 4}l8 8m0 -8l-8 8" fill="none" stroke="{colour}" stroke-width="2.5"/>'
     if kind == "diamond":
         return f'<path d="M{x - 5:.1f} {y}l5 -5 5 5 -5 5z" fill="{colour}"/>'
-    fill = (
-        f'fill="none" stroke="{colour}" stroke-width="2"' if kind == "ring" else f'fill="{colour}"'
-    )
+    fill = f'fill="{colour}"'
+    if kind == "ring":
+        fill = f'fill="none" stroke="{colour}" stroke-width="2"'
     return f'<circle cx="{x:.1f}" cy="{y}" r="4" {fill}/>'
 
 

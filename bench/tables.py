@@ -12,7 +12,8 @@ from bench.figures import Figure, Figures, figures
 from bench.policies import POLICIES, TITLES
 from bench.trials import Outcomes
 
-BEGIN, END = "<!-- written by python -m bench -->", "<!-- end -->"
+BEGIN = "<!-- written by python -m bench -->"
+END = "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 #: The policies that have a column.
@@ -71,7 +72,12 @@ def _bad(told: Figures) -> str:
 def amount(figure: Figure) -> str:
     """A mean and half its interval, as precise as the interval is narrow."""
     half = (figure.high - figure.low) / 2
-    decimals = 0 if half >= 2 or not half else 1 if half >= 0.1 else 2
+    if half >= 2 or not half:
+        decimals = 0
+    elif half >= 0.1:
+        decimals = 1
+    else:
+        decimals = 2
     return f"{figure.value:,.{decimals}f} ± {half:,.{decimals}f}"
 
 
@@ -79,31 +85,21 @@ def everything(found: Mapping[Cell, Outcomes]) -> str:
     """Every figure of every policy in every cell, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    estimates = [
-        f"{name}{end}"
-        for name in ("rolled-back", "failed-calls", "seconds")
-        for end in ("", "-low", "-high")
-    ]
-    writer.writerow(["original", "new", "rate", "delay", "rollout", "policy", "trials", *estimates])
+    heading = ["original", "new", "rate", "delay", "rollout", "policy", "trials"]
+    for estimate in ("rolled-back", "failed-calls", "seconds"):
+        heading += [estimate, f"{estimate}-low", f"{estimate}-high"]
+    writer.writerow(heading)
     for cell, outcomes in found.items():
+        world = [cell.original, cell.new, cell.rate, cell.delay, cell.plan.name]
         for name, of_policy in outcomes.items():
             told = figures(of_policy)
-            ends = [
-                f"{each:.6g}"
-                for figure in (told.back, told.failed, told.seconds or ())
-                for each in figure
-            ]
-            ends += [""] * (len(estimates) - len(ends))
-            writer.writerow(
-                [
-                    cell.original,
-                    cell.new,
-                    cell.rate,
-                    cell.delay,
-                    cell.plan.name,
-                    name,
-                    told.trials,
-                    *ends,
-                ]
-            )
+            estimates = [*_exact(told.back), *_exact(told.failed), *_exact(told.seconds)]
+            writer.writerow([*world, name, told.trials, *estimates])
     return text.getvalue()
+
+
+def _exact(figure: Figure | None) -> list[str]:
+    """The estimate and its interval's ends; empty where there is none."""
+    if figure is None:
+        return ["", "", ""]
+    return [f"{each:.6g}" for each in figure]

@@ -38,7 +38,7 @@ def run(
     """Every policy in every trial of every cell."""
     chunks = [range(first, min(first + CHUNK, trials)) for first in range(0, trials, CHUNK)]
     work = [(cell, chunk) for cell in cells for chunk in chunks]
-    outcomes: dict[Cell, Outcomes] = {cell: {name: [] for name in POLICIES} for cell in cells}
+    outcomes: dict[Cell, Outcomes] = {cell: _by_policy([]) for cell in cells}
     for (cell, chunk), found in zip(work, _answers(work, seed, workers), strict=True):
         for name, new in found.items():
             outcomes[cell][name] += new
@@ -69,13 +69,17 @@ def chunk_of(seed: int, work: tuple[Cell, range]) -> Outcomes:
 
 
 def outcomes_of(seed: int, cell: Cell, chunk: range) -> Outcomes:
-    by_trial = [trial(cell, seed, number) for number in chunk]
-    return {name: [outcomes[name] for outcomes in by_trial] for name in POLICIES}
+    return _by_policy([trial(cell, seed, number) for number in chunk])
+
+
+def _by_policy(trials: Sequence[dict[str, Outcome]]) -> Outcomes:
+    return {name: [outcomes[name] for outcomes in trials] for name in POLICIES}
 
 
 def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
     """One draw of users, and every policy in a world with them."""
-    users, outcomes = draw(cell, seed, number), {}
+    users = draw(cell, seed, number)
+    outcomes = {}
     for name, policy in POLICIES.items():
         world = TrialWorld(cell, users)
         policy(world, cell.plan)
@@ -86,5 +90,9 @@ def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
 
 
 def outcome(world: TrialWorld) -> Outcome:
-    first, last = world.moves[0][0], world.moves[-1][0]
-    return Outcome(None if world.alias.version == NEW else last - first, world.failed_calls[NEW])
+    failed = world.failed_calls[NEW]
+    if world.alias.version == NEW:
+        return Outcome(None, failed)
+    first = world.moves[0][0]
+    last = world.moves[-1][0]
+    return Outcome(last - first, failed)

@@ -123,21 +123,16 @@ def main(
     clock: Clock = time,
     out: TextIO | None = None,
 ) -> int:
-    reader = parser()
-    typed = reader.parse_args(arguments)
-    needed = (
-        ("function", "alias", "version")
-        if typed.verb == "rollout" and not typed.payload
-        else ("function", "alias")
-    )
-    for name in () if getattr(typed, "payload", None) else needed:
-        if not getattr(typed, name):
-            reader.error(f"which {name}? Give --{name}, or to make {name.upper()}=…")
-    out, watch = out or sys.stdout, None
+    typed = _read(arguments)
+    unseen = Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN
+    out = out or sys.stdout
+    watch = None
     try:
         clients = connect()
-        make = _rollout if typed.verb == "rollout" else _watch
-        state, eyes = make(typed, clients, clock.time())
+        if typed.verb == "rollout":
+            state, eyes = _rollout(typed, clients, clock.time())
+        else:
+            state, eyes = _watch(typed, clients, clock.time())
         watch = Watch(state)
         with _show(out, typed.plain) as show:
             end = watch.follow(eyes, show, clock).end
@@ -147,14 +142,27 @@ def main(
         return _stopped(watch, "", Status.STOPPED_WATCHING, out)
     except DeployError as error:
         return say(f"{type(error).__name__}: {error}", Status.REFUSED)
+    except NotSent as error:
+        return say(str(error), Status.REFUSED)
     except CannotSee as error:
-        return say(str(error), Status.REFUSED if isinstance(error, NotSent) else Status.NOT_SEEN)
+        return say(str(error), Status.NOT_SEEN)
     except exceptions.BotoCoreError as error:
-        return say(
-            remedies.sentence(error), Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN
-        )
+        return say(remedies.sentence(error), unseen)
     except Exception as error:  # a closed pipe, a full disk, or a fault of ours
         return _stopped(watch, why(error), Status.BROKEN_OFF)
+
+
+def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed. Ends the process, as argparse does, where something is missing."""
+    reader = parser()
+    typed = reader.parse_args(arguments)
+    needed = ["function", "alias"]
+    if typed.verb == "rollout":
+        needed = [] if typed.payload else ["function", "alias", "version"]
+    for name in needed:
+        if not getattr(typed, name):
+            reader.error(f"which {name}? Give --{name}, or to make {name.upper()}=…")
+    return typed
 
 
 def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | None = None) -> Status:
@@ -167,11 +175,9 @@ def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | Non
 
 def _show(out: TextIO, plain: bool) -> Screen | Plain:
     console = Terminal(file=out, highlight=False)
-    return (
-        Screen(console)
-        if console.is_terminal and not console.is_dumb_terminal and not plain
-        else Plain(out)
-    )
+    if plain or not console.is_terminal or console.is_dumb_terminal:
+        return Plain(out)
+    return Screen(console)
 
 
 def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:

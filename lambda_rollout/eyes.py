@@ -25,8 +25,10 @@ LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
 #: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money
 #: for each.
 METRICS_EVERY = 15.0
-#: How far back the log is read at first, and how late a line may come to be published.
-LOG_BACK, LOG_LATE = 6 * 3600.0, 60.0
+#: How far back the log is read at first.
+LOG_BACK = 6 * 3600.0
+#: How late a line may come to be published.
+LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
 #: For how long AWS may give no answer before the watch ends.
@@ -43,10 +45,10 @@ class Clients:
 
     def __init__(self, make: Any) -> None:
         """`make` is boto3's `client`. Raises `NoRegionError`, `ProfileNotFound`."""
-        names = ("lambda", "cloudwatch", "logs", "cloudformation")
-        self.lambda_, self.cloudwatch, self.logs, self.cloudformation = (
-            make(name, config=_CONFIG) for name in names
-        )
+        self.lambda_ = make("lambda", config=_CONFIG)
+        self.cloudwatch = make("cloudwatch", config=_CONFIG)
+        self.logs = make("logs", config=_CONFIG)
+        self.cloudformation = make("cloudformation", config=_CONFIG)
         self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
         self.region = str(self.lambda_.meta.region_name)
 
@@ -55,27 +57,30 @@ class Eyes:
     """On one alias; `stack` is the deployer's."""
 
     def __init__(self, clients: Any, function: str, alias: str, stack: str) -> None:
-        self._clients, self._function, self._alias, self._stack = clients, function, alias, stack
+        self._clients = clients
+        self._function = function
+        self._alias = alias
+        self._stack = stack
         self._groups: list[str] | None = None
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
-        self._counted, self._answered = 0.0, 0.0
+        self._counted = 0.0
+        self._answered = 0.0
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
-        return Snapshot(
-            self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
-        )
+        answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
+        return Snapshot(answer)
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
-        before, known = known, self._see(known, now)
+        before = known
+        known = self._see(known, now)
         if known.rollout or known.plan:
             known = self._hear(known, now)
         known = state.conclude(known, now)
-        news = (
-            known.end or known.verdict != before.verdict
-        )  # the table shall not lag behind the words
+        # The table shall not lag behind the words.
+        news = known.end or known.verdict != before.verdict
         if known.new and (news or now - self._counted >= METRICS_EVERY):
             known = self._count(known, now)
         return known
@@ -98,9 +103,8 @@ class Eyes:
 
     def _events(self, asked: dict[str, Any]) -> list[Any]:
         found: list[Any] = []
-        with suppress(
-            self._clients.logs.exceptions.ResourceNotFoundException
-        ):  # what never logged may have no log
+        absent = self._clients.logs.exceptions.ResourceNotFoundException
+        with suppress(absent):  # what never logged may have no log
             for _ in range(_MOST_PAGES):
                 page = self._clients.logs.filter_log_events(**asked)
                 found += page["events"]
@@ -126,16 +130,19 @@ class Eyes:
         return state.see(known, found, now)
 
     def _hear(self, known: State, now: float) -> State:
-        since = max(
-            known.since - LOG_BACK if not known.plan else known.since - LOG_LATE,
-            self._heard_until - LOG_LATE,
-        )
-        request = known.plan.request if known.plan else ""
+        if known.plan:
+            since = known.since - LOG_LATE
+            request = known.plan.request
+        else:
+            since = known.since - LOG_BACK
+            request = ""
+        since = max(since, self._heard_until - LOG_LATE)
         try:
             told = self.lines(since, known.rollout, request)
         except aws.CallFailed as error:
-            # What is throttled is not said: the next look makes up for it.
-            return replace(known, deaf=self._deaf(error)) if remedies.hopeless(error) else known
+            if remedies.hopeless(error):
+                return replace(known, deaf=self._deaf(error))
+            return known  # what is throttled is not said: the next look makes up for it
         self._heard_until = now
         heard = state.hear(replace(known, deaf=""), told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
@@ -163,10 +170,10 @@ class Eyes:
     def _log_groups(self) -> list[str]:
         """From the stack's outputs; a stack of before the watchdog has fewer."""
         if self._groups is None:
-            (stack,) = self._clients.cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
-            outputs = {
-                output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())
-            }
+            found = self._clients.cloudformation.describe_stacks(StackName=self._stack)
+            (stack,) = found["Stacks"]
+            pairs = stack.get("Outputs", ())
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in pairs}
             self._groups = [outputs[name] for name in LOG_GROUPS if name in outputs]
         return self._groups
 

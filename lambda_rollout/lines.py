@@ -24,25 +24,22 @@ def read(events: Iterable[Mapping[str, Any]]) -> list[Line]:
             said = json.loads(event["message"])
         except ValueError:
             continue
-        if (
-            isinstance(said, Mapping)
-            and isinstance(said.get("rollout"), str)
-            and said.get("message")
-        ):
-            found.append(
-                Line(event["timestamp"] / 1000, str(said["message"]), said["rollout"], said)
-            )
+        if not isinstance(said, Mapping):
+            continue
+        rollout = said.get("rollout")
+        message = said.get("message")
+        if isinstance(rollout, str) and message:
+            found.append(Line(event["timestamp"] / 1000, str(message), rollout, said))
     return found
 
 
 def pattern(function: str, alias: str, rollout: str, request: str) -> str:
     """What CloudWatch is asked for: lines about the alias, the rollout, or of the invocation."""
     asked = [f'($.function = "{function}" && $.alias = "{alias}")']
-    asked += [
-        f'($.{key} = "{value}")'
-        for key, value in (("rollout", rollout), ("function_request_id", request))
-        if value
-    ]
+    if rollout:
+        asked.append(f'($.rollout = "{rollout}")')
+    if request:
+        asked.append(f'($.function_request_id = "{request}")')
     return "{ " + " || ".join(asked) + " }"
 
 

@@ -37,23 +37,25 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield f"handed over to {state.execution}"
     if (state.step, state.weight) != (old.step, old.weight):
         left = words.left(state, now)
-        yield f"weight {words.share(state.weight)}  step {state.step} of {state.steps}{left and f'  {left}'}"
+        step = f"step {state.step} of {state.steps}"
+        yield f"weight {words.share(state.weight)}  {step}  {left}".rstrip()
     phase = words.phase(state, now)
-    if (
-        not phase.startswith("step")
-        and phase
-        and (before is None or phase != words.phase(before, then))
-    ):
+    told_before = before is not None and phase == words.phase(before, then)
+    if phase and not phase.startswith("step") and not told_before:
         yield phase
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
-        yield f"calls since {words.clock(state.since // 60 * 60)}  " + "; ".join(
-            f"version {version}: {counts}"
-            for version, counts in zip((state.original, state.new), state.counts, strict=True)
-        )
-    seen, shown = words.verdict(state), words.verdict(old)
+        since = words.clock(state.since // 60 * 60)
+        original, new = state.counts
+        calls = f"version {state.original}: {original}; version {state.new}: {new}"
+        yield f"calls since {since}  {calls}"
+    seen = words.verdict(state)
+    shown = words.verdict(old)
     if seen and (shown is None or seen[1:] != shown[1:]):
         yield f"look {seen[1]}  {seen[2]}"
-    yield from (line for line in words.silence(state) if line not in words.silence(old))
+    for line in words.silence(state):
+        if line not in words.silence(old):
+            yield line
     if state.end:
         yield words.told(state.end)
-        yield from (f"warning: {warning}" for warning in state.end.warnings)
+        for warning in state.end.warnings:
+            yield f"warning: {warning}"

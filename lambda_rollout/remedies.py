@@ -12,11 +12,27 @@ _NO_CREDENTIALS = (
 )
 _NO_REGION = "No AWS Region is set: export AWS_DEFAULT_REGION, such as eu-west-1, or choose a profile that has one."
 
-_EXPIRED = {"ExpiredTokenException", "ExpiredToken", "RequestExpired", "UnauthorizedSSOTokenError"}
-_EXPIRED |= {"SSOTokenLoadError", "TokenRetrievalError", "LoginRefreshRequired"}
+# What botocore and AWS call it when credentials have expired, when there are none, and when AWS does
+# not know them.
+_EXPIRED = {
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "RequestExpired",
+    "UnauthorizedSSOTokenError",
+    "SSOTokenLoadError",
+    "TokenRetrievalError",
+    "LoginRefreshRequired",
+}
 _ABSENT = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
-_UNKNOWN = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"}
-_UNKNOWN |= {"SignatureDoesNotMatch", "InvalidAccessKeyId", "IncompleteSignature"}
+_UNKNOWN = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "IncompleteSignature",
+}
+_UNSET = {"NoRegionError", "ProfileNotFound"}
 
 
 class CannotSee(Exception):
@@ -51,10 +67,7 @@ def invoking(region: str) -> Doing:
 
 def hopeless(error: Exception) -> bool:
     """Whether asking again is in vain."""
-    return aws.refused(error) or aws.code(error) in _EXPIRED | _ABSENT | {
-        "NoRegionError",
-        "ProfileNotFound",
-    }
+    return aws.refused(error) or aws.code(error) in _EXPIRED | _ABSENT | _UNSET
 
 
 def sentence(error: Exception, doing: Doing | None = None) -> str:

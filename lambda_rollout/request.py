@@ -34,16 +34,15 @@ def payload(typed: Mapping[str, str | None], file: str | None = None) -> Any:
     try:
         given = {} if file is None else json.loads(file)
     except (ValueError, RecursionError) as error:
-        raise InvalidRollout(
-            f"The payload is not JSON ({error}): copy one of events/ and change it."
-        ) from error
+        told = f"The payload is not JSON ({error}): copy one of events/ and change it."
+        raise InvalidRollout(told) from error
     if not isinstance(given, Mapping):
         return given  # `check` says what is wrong with it
-    options = {
-        key: _value(name, typed[name])
-        for name, key in OPTIONS.items()
-        if typed.get(name) is not None
-    }
+    options = {}
+    for name, key in OPTIONS.items():
+        text = typed.get(name)
+        if text is not None:
+            options[key] = _value(name, text)
     return {**given, **options}
 
 
@@ -65,17 +64,15 @@ def here(event: Any, region: str) -> str:
     taken on trust."""
     name = event.get("function-name") if isinstance(event, Mapping) else None
     found = KEYS["function-name"][1](name)
-    partition, account = (
-        (found and found["partition"]) or "aws",
-        (found and found["account"]) or "0" * 12,
-    )
+    partition = (found and found["partition"]) or "aws"
+    account = (found and found["account"]) or "0" * 12
     return f"arn:{partition}:lambda:{region}:{account}:function:SimpleDeployFunction"
 
 
-def _value(name: str, text: str | None) -> Any:
+def _value(name: str, text: str) -> Any:
     """JSON where it is JSON; otherwise the text itself, which the check refuses with the key and
     the remedy."""
-    if name in _TEXTS or text is None:
+    if name in _TEXTS:
         return text
     if name == "weights" and not text.lstrip().startswith("["):
         text = f"[{text}]"

@@ -23,8 +23,10 @@ def say(what: str, status: Status, to: TextIO | None = None) -> Status:
 
 def why(error: Exception) -> str:
     """What keeps us from going on: the system's own words, or a fault of ours with its place."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return error.strerror
     place = traceback.extract_tb(error.__traceback__)[-1]
     file = place.filename.rsplit("/", 1)[-1]
     said = " ".join(str(error).split())  # on one line

@@ -54,10 +54,7 @@ class Screen:
 
 
 def panel(state: State, now: float) -> Panel:
-    title = Text(
-        "  ".join(filter(None, (f"{state.function}:{state.alias}", words.versions(state)))),
-        style="bold",
-    )
+    title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
     colour = _COLOURS.get(state.end.status, "red") if state.end else "cyan"
     parts: list[RenderableType] = []
     if state.rollout or state.plan:
@@ -65,11 +62,13 @@ def panel(state: State, now: float) -> Panel:
     elif not state.end:
         parts = [Text(words.phase(state, now))]
     parts += [Text(line, style="yellow") for line in words.silence(state)]
-    parts += [*([Text()] if parts else []), *_ending(state, colour)]
+    if parts:
+        parts.append(Text())
+    parts += _ending(state, colour)
     rollout = f" rollout {state.rollout} " if state.rollout else None
     return Panel(
         Group(*parts),
-        title=title,
+        title=Text(title, style="bold"),
         title_align="left",
         subtitle=rollout,
         subtitle_align="right",
@@ -83,14 +82,14 @@ def _progress(state: State, now: float, colour: str) -> RenderableType:
     line = Table.grid(padding=(0, 2), expand=True)
     line.add_column(ratio=1)
     line.add_column(justify="right", min_width=5)
-    weight = 1.0 if state.end and state.end.status is Status.DEPLOYED else state.weight
+    weight = state.weight
+    if state.end and state.end.status is Status.DEPLOYED:
+        weight = 1.0
     if state.end and state.end.status is Status.ROLLED_BACK:
         weight = 0.0
-    line.add_row(
-        ProgressBar(1.0, weight, complete_style=colour, finished_style=colour),
-        Text(words.share(weight), style="bold"),
-    )
-    told = "   ".join(filter(None, (words.phase(state, now), words.left(state, now))))
+    bar = ProgressBar(1.0, weight, complete_style=colour, finished_style=colour)
+    line.add_row(bar, Text(words.share(weight), style="bold"))
+    told = f"{words.phase(state, now)}   {words.left(state, now)}".strip()
     return Group(line, Text(told)) if told else line
 
 
@@ -101,18 +100,22 @@ def _calls(state: State) -> RenderableType:
         table.add_column(heading, justify="left" if heading == since else "right", min_width=11)
     old, new = state.counts or (None, None)
     for version, kind, counts in ((state.original, "original", old), (state.new, "new", new)):
-        table.add_row(
-            *_row(f"version {version}, {kind}" if version else kind, counts, kind == "new")
-        )
+        name = f"version {version}, {kind}" if version else kind
+        table.add_row(*_row(name, counts, judged=kind == "new"))
     return table
 
 
 def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
-    if not counts or counts == Counts():  # none is published: that is not nought
-        return [Text(name), *(Text("–", style="dim") for _ in range(3))]
+    if not counts or counts == Counts():
+        nothing = Text("–", style="dim")  # none is published: that is not nought
+        return [Text(name), nothing, nothing, nothing]
     bad = "bold red" if judged and counts.errors else ""
-    told = (f"{counts.invocations:,}", f"{counts.errors:,}", words.rate(counts) or "–")
-    return [Text(name), Text(told[0]), Text(told[1], style=bad), Text(told[2], style=bad)]
+    return [
+        Text(name),
+        Text(f"{counts.invocations:,}"),
+        Text(f"{counts.errors:,}", style=bad),
+        Text(words.rate(counts) or "–", style=bad),
+    ]
 
 
 def _look(state: State) -> RenderableType:
@@ -128,12 +131,11 @@ def _ending(state: State, colour: str) -> list[RenderableType]:
     if not state.end:
         return [Text("Ctrl-C stops watching, not the rollout.", style="dim")]
     end = state.end
-    lines: list[RenderableType] = [
-        Text(f"{_SIGNS.get(end.status, '✘')} {words.ending(state)}", style=f"bold {colour}")
-    ]
-    lines += [Text(why) for why in (words.because(state),) if why]
-    return [
-        *lines,
-        Text(end.where),
-        *(Text(f"Warning: {warning}", style="yellow") for warning in end.warnings),
-    ]
+    sign = _SIGNS.get(end.status, "✘")
+    lines: list[RenderableType] = [Text(f"{sign} {words.ending(state)}", style=f"bold {colour}")]
+    because = words.because(state)
+    if because:
+        lines.append(Text(because))
+    lines.append(Text(end.where))
+    lines += [Text(f"Warning: {warning}", style="yellow") for warning in end.warnings]
+    return lines

@@ -25,9 +25,8 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     try:
         found = eyes.alias()
     except aws.CallFailed as error:
-        raise NotSent(
-            remedies.sentence(error, remedies.reading_alias(function, alias, clients.region))
-        ) from error
+        doing = remedies.reading_alias(function, alias, clients.region)
+        raise NotSent(remedies.sentence(error, doing)) from error
     if found.routing and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
     before = {found.stamp.rollout_id} if found.stamp else set()
@@ -50,7 +49,6 @@ def _invoke(clients: Any, rollout: Rollout) -> str:
         told = remedies.sentence(error, remedies.invoking(clients.region))
         if aws.refused(error) or remedies.hopeless(error):
             raise NotSent(told) from error
-        raise CannotSee(
-            f"{told} Whether the rollout has begun is not known: 'make watch' tells."
-        ) from error
+        unknown = "Whether the rollout has begun is not known: 'make watch' tells."
+        raise CannotSee(f"{told} {unknown}") from error
     return str(answer["ResponseMetadata"].get("RequestId", ""))

@@ -7,7 +7,6 @@ and that it did; without the log an alias that is no longer split tells no more 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
@@ -18,9 +17,10 @@ from lambda_rollout.lines import Line, about
 #: late.
 PATIENCE = 60.0
 #: Seconds after which an accepted rollout has surely begun, or never will: the event's longest age,
-#: and Lambda's longest call (a version may be Pending for long); and how long it is waited for
-#: where the log cannot be read.
-LONGEST_START, LONGEST_START_UNHEARD = 300.0 + 900.0, 60.0
+#: and Lambda's longest call (a version may be Pending for long).
+LONGEST_START = 300.0 + 900.0
+#: The same where the log cannot be read: so long, and no longer, it is waited for.
+LONGEST_START_UNHEARD = 60.0
 #: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left.
 WATCHDOG = 1800.0
 
@@ -52,9 +52,8 @@ class State:
     weight: float = 0.0
     step: int = 0
     steps: int = 0
-    shifts: Mapping[int, float] = field(
-        default_factory=dict
-    )  # when a step's weight took effect, where known
+    #: When a step's weight took effect, where known.
+    shifts: Mapping[int, float] = field(default_factory=dict)
     until: float = 0.0
     where: str = ""  # the alias now, in words
     split: bool = False
@@ -62,9 +61,8 @@ class State:
     execution: str = ""  # that it was handed over to
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
     verdict: tuple[float, str, str] | None = None  # of the last look: when, what, why
-    unseen: tuple[float, str] | None = (
-        None  # the last look that could not be made, where it came after that
-    )
+    #: The last look that could not be made, where it came after that.
+    unseen: tuple[float, str] | None = None
     deaf: str = ""  # why the log cannot be read
     blind: str = ""  # why the metrics cannot be read
     end: End | None = None
@@ -76,12 +74,13 @@ class State:
     @property
     def interval(self) -> float | None:
         """Seconds that a step lasts: as planned, or else as seen between two shifts."""
-        gaps = [
-            at - self.shifts[step - 1]
-            for step, at in self.shifts.items()
-            if step - 1 in self.shifts
-        ]
-        return self.plan.interval if self.plan else min(gaps, default=None)
+        if self.plan:
+            return self.plan.interval
+        gaps = []
+        for step, at in self.shifts.items():
+            if step - 1 in self.shifts:
+                gaps.append(at - self.shifts[step - 1])
+        return min(gaps, default=None)
 
     def left(self, now: float) -> float | None:
         """Seconds until the last step is over; settling comes after that. None where it cannot be
@@ -89,8 +88,10 @@ class State:
         interval = self.interval
         if interval is None or not self.steps:
             return None
-        of_step = self.shifts[self.step] + interval - now if self.step in self.shifts else interval
-        return max(0.0, of_step) + interval * (self.steps - self.step)
+        of_step = interval
+        if self.step in self.shifts:
+            of_step = max(0.0, self.shifts[self.step] + interval - now)
+        return of_step + interval * (self.steps - self.step)
 
     def settling(self, now: float) -> bool:
         return 0 < self.step == self.steps and self.step in self.shifts and self.left(now) == 0
@@ -107,42 +108,36 @@ def see(state: State, found: Snapshot | None, now: float) -> State:
     if mark and not state.rollout and _may_be_ours(state, mark.rollout_id, mark.new_version):
         state = replace(state, rollout=mark.rollout_id)
     if not mark or mark.rollout_id != state.rollout:
-        return replace(state, gone=_first(state.gone, now)) if state.step else state
+        if not state.step:
+            return state
+        return replace(state, gone=_first(state.gone, now))
     shifts = dict(state.shifts)
-    if mark.step > state.step and (
-        state.step or state.plan
-    ):  # otherwise it may have been shifted long before
+    # What the first look finds may have been shifted long before.
+    if mark.step > state.step and (state.step or state.plan):
         shifts[mark.step] = now
-    versions: Any = {
-        "original": found.version,
-        "new": mark.new_version,
-        "until": mark.until.timestamp(),
-    }
-    how_far: Any = {"weight": mark.weight, "step": mark.step, "steps": mark.steps, "shifts": shifts}
-    return replace(state, gone=None, **versions, **how_far)
+    return replace(
+        state,
+        gone=None,
+        original=found.version,
+        new=mark.new_version,
+        until=mark.until.timestamp(),
+        weight=mark.weight,
+        step=mark.step,
+        steps=mark.steps,
+        shifts=shifts,
+    )
 
 
 def hear(state: State, lines: Iterable[Line]) -> State:
     """Take in lines of the log, the oldest first; heard again they change nothing."""
-    lines = list(lines)
     for line in lines:
-        if (
-            state.plan
-            and state.plan.request
-            and line.said.get("function_request_id") == state.plan.request
-        ):
-            if line.rollout != state.rollout:  # what was taken for ours was somebody else's
-                state = replace(
-                    State(state.function, state.alias, state.since, state.give_up, state.plan),
-                    rollout=line.rollout,
-                    where=state.where,
-                    deaf=state.deaf,
-                )
-        elif not state.rollout and state.plan and about(line, state.function, state.alias):
-            ours = _may_be_ours(
-                state, line.rollout, line.said.get("new-version", state.plan.version)
-            )
-            state = replace(state, rollout=line.rollout) if ours else state
+        if _is_of_our_invocation(state, line):
+            if line.rollout != state.rollout:
+                state = _taken_for(state, line.rollout)
+        elif state.plan and not state.rollout and about(line, state.function, state.alias):
+            version = line.said.get("new-version", state.plan.version)
+            if _may_be_ours(state, line.rollout, version):
+                state = replace(state, rollout=line.rollout)
         if line.rollout == state.rollout:
             state = _heard(state, line)
     return state
@@ -150,106 +145,112 @@ def hear(state: State, lines: Iterable[Line]) -> State:
 
 def count(state: State, look: Look) -> State:
     """Take in what CloudWatch has published of both versions."""
-    old, new = (
-        Counts(*map(sum, zip((0, 0), *minutes.values(), strict=True)))
-        for minutes in (look.original, look.new)
-    )
-    return replace(state, counts=(old, new), blind="")
+    counts = (_sum(look.original.values()), _sum(look.new.values()))
+    return replace(state, counts=counts, blind="")
 
 
 def conclude(state: State, now: float) -> State:
     """End it where nothing more is to be expected."""
     if state.end:
         return state
-    where = f"{state.name} {state.where}."
-    log = (
-        f"it stands in the deployer's log, but {state.deaf.rstrip('.')}"
-        if state.deaf
-        else "the deployer's log does not say"
-    )
     if not state.rollout:
-        give_up = (
-            state.give_up - LONGEST_START + LONGEST_START_UNHEARD
-            if state.plan and state.deaf
-            else state.give_up
-        )
-        if now < give_up:
-            return state
-        if not state.plan:
-            return replace(
-                state,
-                end=End(
-                    "NOTHING_RUNS",
-                    Status.NOTHING_RUNS,
-                    now,
-                    "No rollout runs on this alias.",
-                    where,
-                ),
-            )
-        return replace(
-            state,
-            end=End(
-                "NOT_BEGUN",
-                Status.UNKNOWN,
-                now,
-                f"Nothing was seen of it; why, is unknown: {log}.",
-                where,
-            ),
-        )
-    if state.gone is not None and now - state.gone >= (
-        0 if state.deaf and not state.split else PATIENCE
-    ):
-        return replace(
-            state, end=End("ENDED", Status.UNKNOWN, now, f"Ended; reason unknown: {log}.", where)
-        )
+        return _conclude_unseen(state, now)
+    # Where the log is deaf, there is nothing to wait for.
+    patience = 0.0 if state.deaf and not state.split else PATIENCE
+    if state.gone is not None and now - state.gone >= patience:
+        reason = f"Ended; reason unknown: {_silence(state)}."
+        return _ended(state, "ENDED", Status.UNKNOWN, now, reason)
     if state.until and now > state.until + GRACE.total_seconds() + WATCHDOG:
-        died = "Its deployer has died, and the watchdog has not rolled it back."
-        return replace(state, end=End("ABANDONED", Status.STILL_SPLIT, now, died, where))
+        reason = "Its deployer has died, and the watchdog has not rolled it back."
+        return _ended(state, "ABANDONED", Status.STILL_SPLIT, now, reason)
     return state
+
+
+def _conclude_unseen(state: State, now: float) -> State:
+    """No rollout has shown yet: it is waited for, for as long as there is hope."""
+    give_up = state.give_up
+    if state.plan and state.deaf:
+        give_up += LONGEST_START_UNHEARD - LONGEST_START
+    if now < give_up:
+        return state
+    if not state.plan:
+        reason = "No rollout runs on this alias."
+        return _ended(state, "NOTHING_RUNS", Status.NOTHING_RUNS, now, reason)
+    reason = f"Nothing was seen of it; why, is unknown: {_silence(state)}."
+    return _ended(state, "NOT_BEGUN", Status.UNKNOWN, now, reason)
+
+
+def _ended(state: State, name: str, status: Status, now: float, reason: str) -> State:
+    return replace(state, end=End(name, status, now, reason, f"{state.name} {state.where}."))
+
+
+def _silence(state: State) -> str:
+    """Why the reason is unknown."""
+    if state.deaf:
+        return f"it stands in the deployer's log, but {state.deaf.rstrip('.')}"
+    return "the deployer's log does not say"
+
+
+def _is_of_our_invocation(state: State, line: Line) -> bool:
+    if state.plan is None or not state.plan.request:
+        return False
+    return line.said.get("function_request_id") == state.plan.request
+
+
+def _taken_for(state: State, rollout: str) -> State:
+    """What was taken for ours was somebody else's: it begins anew, as that rollout."""
+    anew = State(state.function, state.alias, state.since, state.give_up, state.plan)
+    return replace(anew, rollout=rollout, where=state.where, deaf=state.deaf)
 
 
 def _may_be_ours(state: State, rollout: str, version: str) -> bool:
     """Whether a rollout that shows up is the one to follow: any one, or the one that was started
     here."""
-    return state.plan is None or (
-        version == state.plan.version and rollout not in state.plan.before
-    )
+    if state.plan is None:
+        return True
+    return version == state.plan.version and rollout not in state.plan.before
 
 
 def _heard(state: State, line: Line) -> State:
-    said, status = line.said, status_of(line.message)
-    versions = {
-        "original": said.get("original-version", state.original),
-        "new": said.get("new-version", state.new),
-    }
-    state = replace(state, **versions)
+    said = line.said
+    original = said.get("original-version", state.original)
+    state = replace(state, original=original, new=said.get("new-version", state.new))
+    status = status_of(line.message)
     if status is not None:
-        warnings = tuple(map(str, said.get("warnings") or ()))
-        where = str(said.get("where") or f"{state.name} {state.where}.")
-        return replace(
-            state,
-            end=End(
-                line.message, status, line.time, str(said.get("reason") or ""), where, warnings
-            ),
+        end = End(
+            name=line.message,
+            status=status,
+            at=line.time,
+            reason=str(said.get("reason") or ""),
+            where=str(said.get("where") or f"{state.name} {state.where}."),
+            warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
         )
+        return replace(state, end=end)
+    newest = state.verdict is None or line.time >= state.verdict[0]
     match line.message:
         case "STARTED":
             return replace(state, since=line.time, began=True, steps=said["steps"])
         case "SHIFTED":
             shifts = {**state.shifts, said["step"]: line.time}
-            latest = (
-                {"weight": said["weight"], "step": said["step"]}
-                if said["step"] >= state.step
-                else {}
-            )
-            return replace(state, shifts=shifts, steps=said["steps"], **latest)
-        case "LOOKED" if state.verdict is None or line.time >= state.verdict[0]:
+            state = replace(state, shifts=shifts, steps=said["steps"])
+            if said["step"] >= state.step:
+                state = replace(state, weight=said["weight"], step=said["step"])
+        case "LOOKED" if newest:
             return replace(state, verdict=(line.time, said["verdict"], said["reason"]), unseen=None)
-        case "NOT_SEEN" if state.verdict is None or line.time >= state.verdict[0]:
+        case "NOT_SEEN" if newest:
             return replace(state, unseen=(line.time, said["reason"]))
         case "HANDED_OVER":
             return replace(state, execution=said.get("execution", ""))
     return state
+
+
+def _sum(minutes: Iterable[Counts]) -> Counts:
+    calls = 0
+    errors = 0
+    for counts in minutes:
+        calls += counts.invocations
+        errors += counts.errors
+    return Counts(calls, errors)
 
 
 def _first(known: float | None, now: float) -> float:

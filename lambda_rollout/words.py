@@ -15,6 +15,9 @@ _VERDICTS = {
     "FAILED": "failed",
 }
 
+#: Units of time in seconds, the largest first, each with the next smaller one.
+_UNITS = ((86400, "day", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
 STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
 WATCH = "make watch FUNCTION={} ALIAS={}"
 
@@ -26,15 +29,13 @@ def clock(seconds: float) -> str:
 def lasting(seconds: float) -> str:
     """Such as "45 s", "3 min 20 s", "2 h 5 min" or "3 days 4 h"."""
     whole = round(seconds)
-    for large, small, name, rest in (
-        (86400, 3600, "day", "h"),
-        (3600, 60, "h", "min"),
-        (60, 1, "min", "s"),
-    ):
+    for large, name, small, smaller_name in _UNITS:
         if whole >= large:
-            many, part = whole // large, whole % large // small
+            many = whole // large
+            rest = whole % large // small
             plural = "s" if name == "day" and many > 1 else ""
-            return f"{many} {name}{plural}" + (f" {part} {rest}" if part else "")
+            of_rest = f" {rest} {smaller_name}" if rest else ""
+            return f"{many} {name}{plural}{of_rest}"
     return f"{whole} s"
 
 
@@ -44,8 +45,9 @@ def share(weight: float) -> str:
 
 def rate(counts: Counts) -> str:
     """The error rate; empty where none can be told."""
-    told = 0 <= counts.errors <= counts.invocations and counts.invocations
-    return f"{counts.errors / counts.invocations * 100:.2f} %" if told else ""
+    if not counts.invocations or not 0 <= counts.errors <= counts.invocations:
+        return ""
+    return f"{counts.errors / counts.invocations * 100:.2f} %"
 
 
 def versions(state: State) -> str:
@@ -76,11 +78,9 @@ def left(state: State, now: float) -> str:
     if state.end or not state.step or state.gone is not None or state.settling(now):
         return ""
     seconds = state.left(now)
-    return (
-        "time left: known after the next shift"
-        if seconds is None
-        else f"about {lasting(seconds)} left"
-    )
+    if seconds is None:
+        return "time left: known after the next shift"
+    return f"about {lasting(seconds)} left"
 
 
 def verdict(state: State) -> tuple[float, str, str] | None:
@@ -97,26 +97,27 @@ def ending(state: State) -> str:
     """What it came to, and after how long, where its beginning is known."""
     if state.end is None:
         return ""
-    return state.end.name + (f" after {lasting(state.end.at - state.since)}" if state.began else "")
+    if not state.began:
+        return state.end.name
+    return f"{state.end.name} after {lasting(state.end.at - state.since)}"
 
 
 def because(state: State) -> str:
     """Why it ended, without what the last look has said already."""
     if state.end is None or state.end.status is Status.DEPLOYED:
         return ""
-    return state.end.reason.removeprefix(state.verdict[2] if state.verdict else "").strip()
+    said = state.verdict[2] if state.verdict else ""
+    return state.end.reason.removeprefix(said).strip()
 
 
 def silence(state: State) -> list[str]:
     """What cannot be told, and why."""
-    return [
-        text
-        for text in (
-            state.blind and f"No metrics: {state.blind}",
-            state.deaf and f"No log: {state.deaf}",
-        )
-        if text
-    ]
+    told = []
+    if state.blind:
+        told.append(f"No metrics: {state.blind}")
+    if state.deaf:
+        told.append(f"No log: {state.deaf}")
+    return told
 
 
 def told(end: End) -> str:

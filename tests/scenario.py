@@ -1,373 +1,76 @@
-"""A scenario of the stateful test: a plan, played in one virtual time, and all that is known of it
-afterwards.
+"""Where the plans of the stateful test are played, in one virtual time: the stage.
 
-A plan is made of frozen values: rollouts of one alias, and the deeds of operators, AWS and fate.
-`play` goes through it until nothing is left to happen. Whoever acts has a thread, but only one of
-them runs at any time, and the next is always the earliest: a plan is played the same way every
-time. Nothing is judged here (test_stateful.py does).
+`play` goes through a plan until nothing is left to happen, and says all that is known of it then.
+Whoever acts has a thread, but only one of them runs at any time (tests/agenda.py). Nothing is
+judged here.
 
 Of the deployer only the ways in are used: `simple.deploy`, the state machine's tasks, and
 `watchdog.watch`.
 """
 
 import contextlib
-import heapq
 import io
 import json
 import logging
 import os
-import re
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 from deployer import watchdog
 from deployer.aws import CallFailed, id_of
 from deployer.decisions import errors
 from local.rules import Refused, StoredAlias
+from tests.agenda import Actor, Agenda
+from tests.plans import (
+    WATCHDOG,
+    At,
+    Beside,
+    Deed,
+    Deliver,
+    Ended,
+    Fault,
+    Kill,
+    Moment,
+    Plan,
+    Rollout,
+    Stop,
+    Update,
+    name_of,
+)
+from tests.played import (
+    ABANDONED,
+    NO_ENDINGS,
+    OPERATOR,
+    STAMP,
+    STRANGERS,
+    Course,
+    Played,
+    State,
+    Told,
+    Write,
+    unstamped,
+)
 from world.aws import FUNCTION
 from world.execution import Failed
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
-# -- the plan ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class At:
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"at {self.seconds:g} s"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """So many seconds after a rollout has ended, in whatever way."""
-
-    who: int
-    later: float
-
-    def __str__(self) -> str:
-        return f"{self.later:g} s after the end of {name_of(self.who)}"
-
-
-@dataclass(frozen=True)
-class Beside:
-    """Beside somebody's API call, counted from 0: before it is sent, or when its answer has
-    come."""
-
-    who: int
-    call: int
-    after: bool
-
-    def __str__(self) -> str:
-        return f"{'after' if self.after else 'before'} call {self.call} of {name_of(self.who)}"
-
-
-Moment = At | Ended | Beside
-
-#: In the place of a rollout's number.
-WATCHDOG = -1
-
-
-@dataclass(frozen=True)
-class Update:
-    """An operator's `update-alias`: None leaves as it is.
-
-    In the text, `{stamp}` is the stamp that stands, `{id}` the id of the first rollout.
-    """
-
-    version: str | None = None
-    routing: tuple[tuple[str, float], ...] | None = None
-    text: str | None = None
-
-    def __str__(self) -> str:
-        split = {True: "unsplit", False: f"split {dict(self.routing or ())}"}[self.routing == ()]
-        said = [f"version {self.version}"] if self.version else []
-        said += [split] if self.routing is not None else []
-        said += [f"description {self.text!r}"] if self.text is not None else []
-        return f"an operator updates the alias: {', '.join(said) or 'nothing'}"
-
-
-@dataclass(frozen=True)
-class Kill:
-    """The sandbox dies in which that rollout's deployer, or the watchdog, runs."""
-
-    who: int
-
-    def __str__(self) -> str:
-        return f"the sandbox of {name_of(self.who)} is killed"
-
-
-@dataclass(frozen=True)
-class Stop:
-    """StopExecution."""
-
-    who: int
-
-    def __str__(self) -> str:
-        return f"the execution of {name_of(self.who)} is stopped"
-
-
-@dataclass(frozen=True)
-class Deliver:
-    """The watchdog's message of that rollout is delivered now, in addition: early, or once more."""
-
-    who: int
-
-    def __str__(self) -> str:
-        return f"the watchdog's message of {name_of(self.who)} is delivered, in addition"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """For so many seconds; for a single call, beside which it is planned, with 0.
-
-    `what` is a fault of `World.call`, or "stale": GetAlias answers as of some seconds ago. `of` is
-    one operation, or "" for all.
-    """
-
-    what: str
-    seconds: float
-    of: str = ""
-
-    def __str__(self) -> str:
-        lasts = f"for {self.seconds:g} s" if self.seconds else "once"
-        return f"{self.of or 'every call'} is {self.what} {lasts}"
-
-
-Deed = Update | Kill | Stop | Deliver | Fault
-
-
-@dataclass(frozen=True)
-class Rollout:
-    driver: str  # "loop" or "machine"
-    starts: Moment
-    version: str
-    weights: tuple[float, ...]
-    interval: float
-    health: Any = True  # False, or seconds to settle
-    skew: float = (
-        0.0  # of its sandbox's clock; of the state machine's, in every second one the other way
-    )
-    budget: float = 900.0
-
-    def __str__(self) -> str:
-        how = (
-            f"{self.driver}, to version {self.version} by {self.weights} every {self.interval:g} s"
-        )
-        check = "no health check" if self.health is False else f"settle {self.health:g} s"
-        more = f"{check}, clock {self.skew:+g} s, budget {self.budget:g} s"
-        return f"starts {self.starts}: {how}; {more}"
-
-    @property
-    def event(self) -> dict[str, Any]:
-        target = {"function-name": "checkout", "alias-name": "live", "new-version": self.version}
-        how = {"weights": list(self.weights), "interval": self.interval, "hand-over": False}
-        check = False if self.health is False else {"settle": self.health}
-        return {**target, **how, "health-check": check}
-
-
-@dataclass(frozen=True)
-class Plan:
-    rollouts: tuple[Rollout, ...]
-    deeds: tuple[tuple[Moment, Deed], ...] = ()
-    words: str = "Checkout service"  # the description at the start
-    found: str = ""  # at the start: "", "abandoned" or "split"
-    failing: tuple[str, ...] = ()  # versions whose calls all fail
-    delay: float = 60.0  # how long after its end a minute is published
-    late: float = 0.0  # for how long every message to the watchdog is late
-    fires: float = 30.0  # how long after it is due a lease fires
-    events_lost: bool = (
-        False  # EventBridge loses the bad ends of executions; the schedule must find them
-    )
-    pending: float = 0.0  # until when version 9 is Pending
-
-    def __str__(self) -> str:
-        lines = [f"The alias is on version 7, described as {self.words!r}."]
-        if self.found:
-            lines += [{"abandoned": ABANDONED_STORY, "split": SPLIT_STORY}[self.found]]
-        if self.failing:
-            lines += [
-                f"All calls of {self.failing} fail; published {self.delay:g} s after the minute."
-            ]
-        if self.late:
-            lines += [f"Messages to the watchdog are {self.late:g} s late."]
-        if self.fires != 30.0:
-            lines += [f"Leases fire {self.fires:g} s after they are due."]
-        if self.events_lost:
-            lines += ["EventBridge loses what it is told of executions."]
-        if self.pending:
-            lines += [f"Version 9 is Pending until {self.pending:g} s."]
-        lines += [f"{name_of(number)} {each}." for number, each in enumerate(self.rollouts)]
-        lines += [f"{moment}: {deed}." for moment, deed in self.deeds]
-        return "\n".join(f"  {line}" for line in lines)
-
-
-ABANDONED_STORY = "A rollout that died an hour ago has left 30 % of its calls on version 9."
-SPLIT_STORY = "An operator has split it: 30 % of its calls go to version 9."
-
-
-def name_of(who: int) -> str:
-    return "the watchdog" if who == WATCHDOG else f"rollout {'ABCD'[who]}"
-
-
-# -- what is known afterwards --------------------------------------------------------------------
-
-OPERATOR, ABANDONED = "an operator", "eeeeeeeeeeee"
-
-#: Rollouts that are no part of a plan, but may stand in a stamp.
-STRANGERS = (ABANDONED, "dddddddddddd")
-
-#: What reads like a stamp is a stamp, whoever wrote it: no part of the user's words.
-STAMP = re.compile(r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+) [^\]]*until ([-0-9]+T[0-9:]+Z)\]")
-
-
-class Stamped(NamedTuple):
-    id: str
-    version: str
-    until: datetime
-
-
-def stamp_in(description: str) -> Stamped | None:
-    found = STAMP.findall(description)
-    if not found:
-        return None
-    id, version, until = found[-1]
-    return Stamped(id, version, datetime.fromisoformat(until))
-
-
-def unstamped(description: str) -> str:
-    return STAMP.sub("", description)
-
-
-class State(NamedTuple):
-    """What the alias was from then on, and who made it so: an operator, or a rollout, by its id."""
-
-    since: float
-    version: str
-    routing: dict[str, float]
-    description: str
-    words: str  # the user's own, as they were last written
-    version_by: str
-    routing_by: str
-    text_by: str
-    answer: dict[str, Any]
-
-    @property
-    def sentence(self) -> str:
-        if not self.routing:
-            return f"Alias 'live' of 'checkout' is on version {self.version}."
-        ((other, weight),) = self.routing.items()
-        split = f"is split: it sends {weight * 100:.4g} % of its calls to version {other}"
-        return f"Alias 'live' of 'checkout' {split}, the rest to version {self.version}."
-
-
-class Write(NamedTuple):
-    """`actor` is None for an operator; `by` is the rollout for which it was written."""
-
-    time: float
-    actor: "Actor | None"
-    by: str
-    before: State
-    after: State
-
-
-@dataclass
-class Told:
-    """One ending, as it was told; `heard` says that the bus took it, if need be at the second
-    try."""
-
-    time: float
-    actor: "Actor"
-    status: str
-    reason: str
-    where: str
-    warnings: list[str]
-    heard: bool
-
-    @property
-    def words(self) -> tuple[str, str]:
-        return self.status, self.reason
-
-    def __str__(self) -> str:
-        return f"{self.status} ({self.reason} {self.where}) by {self.actor} at {self.time:.2f} s"
-
-
-@dataclass
-class Course:
-    """What became of one rollout."""
-
-    number: int
-    plan: Rollout
-    id: str
-    original: str = ""  # as its events say
-    started: float | None = None
-    ended: float | None = None  # its deployer has ended, died or was stopped
-    outcome: tuple[str, str] | None = (
-        None  # a status and the error's text, unless it died or was stopped
-    )
-    stopped: bool = False
-    lease_until: float = float("inf")  # from then on the watchdog may have the alias
-    deaths: list[float] = field(
-        default_factory=list
-    )  # of its sandboxes, and of watchdogs at work for it
-    endings: list[Told] = field(default_factory=list)
-    rolled_back: list[float] = field(default_factory=list)  # when that was told
-
-    def __str__(self) -> str:
-        return f"{name_of(self.number)} ({self.plan.driver})"
-
-    def lease_over(self, time: float) -> bool:
-        return time >= self.lease_until
-
-    def lives(self, time: float) -> bool:
-        return self.started is not None and (self.ended is None or time < self.ended)
-
-
-@dataclass
-class Played:
-    plan: Plan
-    courses: list[Course]
-    states: list[State]
-    writes: list[Write]
-    unexpected: list[tuple[str, str]]  # an exception that is not of the tree, and where it came out
-    failed_rollbacks: list[tuple[float, "Actor", str]]  # deliveries that ended with RollbackFailed
-    journal: list[str]
-    done: int  # deeds that came to pass
-
-    def by_id(self, id: str) -> Course | None:
-        return next((course for course in self.courses if course.id == id), None)
-
-    def between(self, since: float, until: float) -> Iterator[State]:
-        """Every state that the alias was in at some time of those."""
-        for state, following in zip(self.states, [*self.states[1:], None], strict=True):
-            if state.since <= until and (following is None or following.since >= since):
-                yield state
-
-    @property
-    def story(self) -> str:
-        return f"The plan:\n{self.plan}\nWhat happened:\n" + "\n".join(
-            f"  {line}" for line in self.journal
-        )
-
-
-# -- the world -----------------------------------------------------------------------------------
-
-#: The statuses after which a rollout goes on, or goes on elsewhere.
-NO_ENDINGS = ("STARTED", "SHIFTED", "SUSPENDED", "RESUMED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
-
-#: As the template has them: the delay of what is told of an execution, how long a message that was
-#: not accepted is hidden, how often it is delivered, the function's time-out, and how often the
-#: schedule comes.
-DELAY, REDELIVERY, MOST_DELIVERIES, WATCHDOG_BUDGET, SCHEDULE = 180.0, 360.0, 60, 60.0, 900.0
+# As the template has them:
+
+#: The delay of what is told of an execution.
+DELAY = 180.0
+#: How long a message that was not accepted is hidden, and how often it is delivered.
+REDELIVERY = 360.0
+MOST_DELIVERIES = 60
+#: The watchdog's time-out.
+WATCHDOG_BUDGET = 60.0
+#: How often the schedule comes.
+SCHEDULE = 900.0
 
 #: The watchdog's environment, as the template has it.
 ENVIRONMENT = {"DEPLOY_STATE_MACHINE_ARN": STATE_MACHINE}
@@ -377,26 +80,6 @@ STALE = 6.0
 
 #: How many calls a second the alias has.
 RATE = 2.0
-
-
-@dataclass(eq=False)
-class Actor:
-    """A rollout's deployer, or one delivery to the watchdog. It sleeps until it is given its
-    turn."""
-
-    who: int
-    ids: tuple[str, ...]  # of the rollouts it may act for
-    skew: float = 0.0
-    sandbox: bool = (
-        True  # whether there is one that could be killed; the state machine's comes and goes
-    )
-    dead: bool = False
-    over: bool = False
-    sleeps: int = 0
-    turn: threading.Lock = field(default_factory=threading.Lock)
-
-    def __str__(self) -> str:
-        return name_of(self.who)
 
 
 @dataclass
@@ -480,7 +163,8 @@ class Execution(Machine):
 
     def _invoke(self, task: Any) -> Any:
         actor = self.world.acting
-        actor.sandbox, actor.skew = True, -actor.skew
+        actor.sandbox = True
+        actor.skew = -actor.skew
         try:
             return super()._invoke(task)
         except Failed:  # its sandbox died
@@ -500,7 +184,7 @@ class Stage(World):
     alias: WatchedAlias
 
     def __init__(self, plan: Plan) -> None:
-        self._acting: Actor | None = None
+        self.agenda = Agenda()
         self.sender: Actor | None = None  # whose call takes effect right now; None: an operator's
         super().__init__(rate=0, delay=plan.delay, errors=dict.fromkeys(plan.failing, 1.0))
         self.plan = plan
@@ -510,12 +194,10 @@ class Stage(World):
         self.unexpected: list[tuple[str, str]] = []
         self.failed_rollbacks: list[tuple[float, Actor, str]] = []
         self.journal: list[str] = []
-        self.told, self.messages, self.schedules = Heard(self), Queue(self), Leases(self)
+        self.told = Heard(self)
+        self.messages = Queue(self)
+        self.schedules = Leases(self)
         self._letters: dict[str, Letter] = {}  # by the rollout's id
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
-        self._number = count()
-        self._main = threading.Lock()
-        self._main.acquire()
         self._actors: list[Actor] = []
         self._calls_of: dict[int, int] = {}  # how many calls each has made
         self._faults: list[tuple[Fault, float]] = []  # and until when
@@ -524,13 +206,18 @@ class Stage(World):
         self.done = 0  # deeds that came to pass
         self._wrong: dict[tuple[Actor, str], str] = {}  # with what the last such call met
         self._schedules: set[float] = set()  # when the schedule comes
-        self._beside: dict[
-            Moment, list[Callable[[], None]]
-        ] = {}  # what is planned for which moment
-        self._set_up(plan)
+        self._beside: dict[Moment, list[Callable[[], None]]] = {}  # what is planned for which
+        self._set_up_alias(plan)
+        for number, rollout in enumerate(plan.rollouts):
+            self._set_up_rollout(number, rollout)
+        if plan.pending:
+            self.states["9"] = ["Pending"]
+            self.at(plan.pending, partial(self.states.update, {"9": ["Active"]}))
+        for moment, deed in plan.deeds:
+            self._plan(moment, partial(self._do, deed))
 
-    def _set_up(self, plan: Plan) -> None:
-        self.alias = alias = WatchedAlias(f"{FUNCTION}:live", "live", "7", plan.words)
+    def _set_up_alias(self, plan: Plan) -> None:
+        alias = WatchedAlias(f"{FUNCTION}:live", "live", "7", plan.words)
         alias.stage = self
         by = OPERATOR
         if plan.found:
@@ -538,29 +225,47 @@ class Stage(World):
         if plan.found == "abandoned":
             until = self._starts - timedelta(hours=1)
             stamp = f"[rollout {ABANDONED} to 9 at 0.3 (1/2) until {until:%Y-%m-%dT%H:%M:%SZ}]"
-            alias.description, by = f"{plan.words[:100]} {stamp}".strip(), ABANDONED
-        words = unstamped(alias.description)
-        facts = (alias.version, dict(alias.routing), alias.description, words)
-        self.states_of_alias = [State(0.0, *facts, OPERATOR, by, by, alias.answer())]
-        for number, rollout in enumerate(plan.rollouts):
-            execution = f"run-{number}"
-            id = f"{number + 10:x}" * 12 if rollout.driver == "loop" else id_of(arn(execution))
-            self.courses.append(Course(number, rollout, id))
-            if rollout.driver == "machine":
-                self.machines[number] = Execution(self, rollout.event, execution)
-            self._plan(rollout.starts, partial(self._begin, number))
-        if plan.pending:
-            self.states["9"] = ["Pending"]
-            self.at(plan.pending, partial(self.states.update, {"9": ["Active"]}))
-        for moment, deed in plan.deeds:
-            self._plan(moment, partial(self._do, deed))
+            alias.description = f"{plan.words[:100]} {stamp}".strip()
+            by = ABANDONED
+        first = State(
+            since=0.0,
+            version=alias.version,
+            routing=dict(alias.routing),
+            description=alias.description,
+            words=unstamped(alias.description),
+            version_by=OPERATOR,
+            routing_by=by,
+            text_by=by,
+            answer=alias.answer(),
+        )
+        self.alias = alias
+        self.states_of_alias = [first]
 
-    # -- time: an agenda, and threads in turns -----------------------------------------------------
+    def _set_up_rollout(self, number: int, rollout: Rollout) -> None:
+        if rollout.driver == "loop":
+            id = f"{number + 10:x}" * 12
+        else:
+            execution = f"run-{number}"
+            id = id_of(arn(execution))
+            self.machines[number] = Execution(self, rollout.event, execution)
+        self.courses.append(Course(number, rollout, id))
+        self._plan(rollout.starts, partial(self._begin, number))
+
+    # -- time, and whoever acts in it ---------------------------------------------------------------
+
+    @property
+    def time(self) -> float:
+        return self.agenda.time
+
+    @time.setter
+    def time(self, time: float) -> None:
+        self.agenda.time = time
 
     @property
     def starts(self) -> datetime:
         """The start, by the clock of whoever acts; by AWS's own while a call takes effect."""
-        skew = self._acting.skew if self._acting and not self.sender else 0.0
+        actor = self.agenda.acting
+        skew = actor.skew if actor and not self.sender else 0.0
         return self._starts + timedelta(seconds=skew)
 
     @starts.setter
@@ -572,66 +277,42 @@ class Stage(World):
 
     @property
     def acting(self) -> Actor:
-        assert self._acting, "somebody acts"
-        return self._acting
+        actor = self.agenda.acting
+        assert actor, "somebody acts"
+        return actor
 
     @property
     def dead(self) -> bool:
-        return bool(self._acting and self._acting.dead)
+        actor = self.agenda.acting
+        return actor is not None and actor.dead
 
     @dead.setter
     def dead(self, dead: bool) -> None:
-        if self._acting:
-            self._acting.dead = dead
+        actor = self.agenda.acting
+        if actor:
+            actor.dead = dead
 
     def at(self, time: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._agenda, (max(time, self.time), next(self._number), action))
-
-    def go_on(self) -> None:
-        """Until nothing is left to happen."""
-        while self._agenda:
-            self.time, _, action = heapq.heappop(self._agenda)
-            action()
+        self.agenda.at(time, action)
 
     def advance(self, seconds: float) -> None:
         self.alive()
-        actor = self.acting
-        self._wake(actor, self.time + seconds)
-        self._main.release()
-        actor.turn.acquire()
+        self.agenda.sleep(self.acting, seconds)
         self.alive()
-
-    def _wake(self, actor: Actor, time: float) -> None:
-        actor.sleeps += 1
-        self.at(time, partial(self._give_turn, actor, actor.sleeps))
-
-    def _give_turn(self, actor: Actor, sleep: int) -> None:
-        if actor.over or actor.sleeps != sleep:  # it was woken before, to be killed
-            return
-        self._acting = actor
-        actor.turn.release()
-        self._main.acquire()
-        self._acting = None
 
     def _act(self, actor: Actor, body: Callable[[], None], budget: float) -> None:
         """From now on, for so many seconds at most."""
 
         def run() -> None:
-            actor.turn.acquire()
             try:
                 body()
             except Killed:
                 pass
             except BaseException as error:  # an assertion, or a bug of the stage
                 self.unexpected.append((type(error).__name__, f"{actor}: {error}"))
-            finally:
-                actor.over = True
-                self._main.release()
 
-        actor.turn.acquire()
         self._actors.append(actor)
-        threading.Thread(target=run, daemon=True).start()
-        self._wake(actor, self.time)
+        self.agenda.start(actor, run)
         if budget:
             self.at(self.time + budget, partial(self._kill, actor, "out of time"))
 
@@ -643,16 +324,15 @@ class Stage(World):
         for course in self.courses:
             if course.id in actor.ids:
                 course.deaths.append(self.time)
-        if actor is self._acting:
+        if actor is self.agenda.acting:
             raise Killed
-        self._wake(actor, self.time)
+        self.agenda.wake(actor, self.time)
 
     def _plan(self, moment: Moment, action: Callable[[], None]) -> None:
-        match moment:
-            case At(seconds):
-                self.at(seconds, action)
-            case _:
-                self._beside.setdefault(moment, []).append(action)
+        if isinstance(moment, At):
+            self.at(moment.seconds, action)
+        else:
+            self._beside.setdefault(moment, []).append(action)
 
     def _say(self, text: str) -> None:
         self.journal.append(f"{self.time:8.2f} s  {text}")
@@ -669,7 +349,8 @@ class Stage(World):
         fault = self._fault(name)
         if fault == "stale":
             self._say(f"{actor}: call {number}, {name} is answered as of {STALE:g} s ago")
-            fault, apply = "", partial(self._answer_of, self.time - STALE)
+            fault = ""
+            apply = partial(self._answer_of, self.time - STALE)
         self.down = (fault, 0.0, float("inf"))
         wrong = fault
         try:
@@ -690,19 +371,24 @@ class Stage(World):
 
     def _fault(self, name: str) -> str:
         """What is wrong with a call of that name, sent now."""
-        this, self._this_call = self._this_call, None
         active = [fault for fault, until in self._faults if self.time < until]
-        active += [this] if this else []
+        if self._this_call:
+            active.append(self._this_call)
+            self._this_call = None
         kinds = [fault.what for fault in active if fault.of in ("", name)]
-        kinds = [kind for kind in kinds if kind != "stale" or name == "GetAlias"]
+        if name != "GetAlias":
+            kinds = [kind for kind in kinds if kind != "stale"]
         if not kinds:
             return ""
-        # An event whose answer is lost would be told twice by rights: the bus has no other fault
-        # than to be away.
-        return "unsent" if name == "PutEvents" else kinds[-1]
+        if name == "PutEvents":
+            # An event whose answer is lost would be told twice by rights: the bus has no other
+            # fault than to be away.
+            return "unsent"
+        return kinds[-1]
 
     def _applied(self, actor: Actor, apply: Callable[[], Any]) -> Any:
-        before, self.sender = self.sender, actor
+        before = self.sender
+        self.sender = actor
         self.count_calls()
         try:
             return apply()
@@ -714,9 +400,9 @@ class Stage(World):
             apply()
 
     def _answer_of(self, time: float) -> dict[str, Any]:
-        return [
-            state.answer for state in self.states_of_alias if state.since <= time or not state.since
-        ][-1]
+        """What GetAlias answered then; before the start, what it answered at the start."""
+        then = [state for state in self.states_of_alias if state.since <= max(time, 0.0)]
+        return then[-1].answer
 
     def count_calls(self) -> None:
         """The users' calls since the last time, split by the weights."""
@@ -736,13 +422,17 @@ class Stage(World):
     # -- the alias ---------------------------------------------------------------------------------
 
     def note(self, request: Any) -> None:
-        alias, before, writer = self.alias, self.states_of_alias[-1], self.sender
+        """The alias has been written: by whoever is the sender, or an operator."""
+        alias = self.alias
+        before = self.states_of_alias[-1]
+        writer = self.sender
         by = self._on_behalf(writer, before) if writer else OPERATOR
         text = request.get("Description")
-        facts = (alias.version, dict(alias.routing), alias.description)
         after = State(
-            self.time,
-            *facts,
+            since=self.time,
+            version=alias.version,
+            routing=dict(alias.routing),
+            description=alias.description,
             words=before.words if writer or text is None else unstamped(text),
             version_by=by if alias.version != before.version else before.version_by,
             routing_by=by if alias.routing != before.routing else before.routing_by,
@@ -756,34 +446,40 @@ class Stage(World):
 
     def _on_behalf(self, writer: Actor, before: State) -> str:
         """Of the rollouts for which it may act, the one whose split or stamp was there."""
-        stamp = stamp_in(before.description)
-        for id in (before.routing_by, stamp.id if stamp else ""):
-            if id in writer.ids:
-                return id
+        if before.routing_by in writer.ids:
+            return before.routing_by
+        if before.stamp and before.stamp.id in writer.ids:
+            return before.stamp.id
         return writer.ids[0]
 
     # -- telling -----------------------------------------------------------------------------------
 
     def tell(self, detail: dict[str, Any]) -> Told:
         """Somebody tries to tell that."""
-        status, reason = detail["status"], detail.get("reason", "")
-        where, warnings = detail.get("where", ""), detail.get("warnings", [])
-        told = Told(self.time, self.acting, status, reason, where, warnings, heard=False)
+        told = Told(
+            time=self.time,
+            actor=self.acting,
+            status=detail["status"],
+            reason=detail.get("reason", ""),
+            where=detail.get("where", ""),
+            warnings=detail.get("warnings", []),
+            heard=False,
+        )
         course = next((each for each in self.courses if each.id == detail["rollout"]), None)
         if course is None:
             assert detail["rollout"] in STRANGERS, f"told of an unknown rollout: {detail}"
-            self._say(f"{self.acting}: tells of {detail['rollout']}: {status}")
+            self._say(f"{self.acting}: tells of {detail['rollout']}: {told.status}")
             return told
         course.original = detail.get("original-version", course.original)
-        if status == "ROLLED_BACK":
+        if told.status == "ROLLED_BACK":
             course.rolled_back.append(self.time)
         for before in course.endings:
             if before.actor is told.actor and before.words == told.words and not before.heard:
                 return before  # the second try
-        if status not in NO_ENDINGS:
+        if told.status not in NO_ENDINGS:
             course.endings.append(told)
-        about = f"{name_of(course.number)} {status}"
-        self._say(f"{self.acting}: tells {about}. {reason} {where}".rstrip())
+        about = f"{name_of(course.number)} {told.status}"
+        self._say(f"{self.acting}: tells {about}. {told.reason} {told.where}".rstrip())
         return told
 
     def hear(self, told: Told) -> None:
@@ -852,7 +548,8 @@ class Stage(World):
         actor = Actor(number, (course.id,), course.plan.skew, sandbox=machine is None)
         self._say(f"{course} starts")
         body = partial(self._execute, machine, course) if machine else partial(self._loop, course)
-        self._act(actor, body, 0 if machine else course.plan.budget)
+        budget = 0 if machine else course.plan.budget
+        self._act(actor, body, budget)
 
     def _loop(self, course: Course) -> None:
         try:
@@ -887,13 +584,14 @@ class Stage(World):
         self._over(course)
 
     def _over(self, course: Course) -> None:
-        if course.ended is None:
-            course.ended = self.time
-            self._say(f"{course} is over: {course.outcome or 'killed'}")
-            for moment in [each for each in self._beside if isinstance(each, Ended)]:
-                if moment.who == course.number:
-                    for action in self._beside.pop(moment):
-                        self.at(self.time + moment.later, action)
+        if course.ended is not None:
+            return
+        course.ended = self.time
+        self._say(f"{course} is over: {course.outcome or 'killed'}")
+        for moment in list(self._beside):
+            if isinstance(moment, Ended) and moment.who == course.number:
+                for action in self._beside.pop(moment):
+                    self.at(self.time + moment.later, action)
 
     def _do(self, deed: Deed) -> None:
         self.done += 1
@@ -901,23 +599,30 @@ class Stage(World):
             case Update():
                 self._update(deed)
             case Kill(who):
-                for actor in [each for each in self._actors if each.who == who]:
-                    self._kill(actor, "killed")
-            case Stop(who) if who in self.machines and self.courses[who].started is not None:
-                machine, course = self.machines[who], self.courses[who]
-                if machine.status == "RUNNING":
-                    machine.abort()
-                    course.stopped = True
-                    self._say(f"{course} is stopped")
-                    self._ended_badly(machine, course)
-                    self._over(course)
-            case Deliver(who) if who < len(self.courses) and self.courses[who].id in self._letters:
-                self._deliver(self._letters[self.courses[who].id])
+                for actor in list(self._actors):
+                    if actor.who == who:
+                        self._kill(actor, "killed")
+            case Stop(who):
+                self._stop(self.courses[who])
+            case Deliver(who):
+                letter = self._letters.get(self.courses[who].id)
+                if letter:
+                    self._deliver(letter)
             case Fault(seconds=0):
                 self._this_call = deed
             case Fault():
                 self._say(str(deed))
                 self._faults.append((deed, self.time + deed.seconds))
+
+    def _stop(self, course: Course) -> None:
+        machine = self.machines.get(course.number)
+        if machine is None or course.started is None or machine.status != "RUNNING":
+            return
+        machine.abort()
+        course.stopped = True
+        self._say(f"{course} is stopped")
+        self._ended_badly(machine, course)
+        self._over(course)
 
     def _update(self, update: Update) -> None:
         """An operator's, with AWS's own refusals."""
@@ -932,7 +637,8 @@ class Stage(World):
             text = update.text.replace("{stamp}", stamp).replace("{id}", self.courses[0].id)
             request["Description"] = text.strip()
         author = self.states_of_alias[-1].text_by
-        before, self.sender = self.sender, None
+        before = self.sender
+        self.sender = None
         try:
             self.update_alias(**request)
             if update.text is not None and "{stamp}" in update.text and stands:
@@ -946,7 +652,9 @@ class Stage(World):
 
 def shown(state: State) -> str:
     text = state.description
-    return repr(text if len(text) < 130 else f"{text[:20]}…{text[-100:]}")
+    if len(text) >= 130:
+        text = f"{text[:20]}…{text[-100:]}"
+    return repr(text)
 
 
 def play(plan: Plan, world: type[Stage] = Stage) -> Played:
@@ -956,8 +664,16 @@ def play(plan: Plan, world: type[Stage] = Stage) -> Played:
     try:
         with contextlib.redirect_stdout(io.StringIO()), patch.dict(os.environ, ENVIRONMENT):
             stage = world(plan)
-            stage.go_on()
+            stage.agenda.go_on()
     finally:
         logging.disable(disabled)
-    facts = (stage.courses, stage.states_of_alias, stage.written, stage.unexpected)
-    return Played(plan, *facts, stage.failed_rollbacks, stage.journal, stage.done)
+    return Played(
+        plan=plan,
+        courses=stage.courses,
+        states=stage.states_of_alias,
+        writes=stage.written,
+        unexpected=stage.unexpected,
+        failed_rollbacks=stage.failed_rollbacks,
+        journal=stage.journal,
+        done=stage.done,
+    )

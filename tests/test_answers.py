@@ -13,55 +13,15 @@ from deployer.decisions.errors import (
     RolloutInterrupted,
 )
 from local.rules import StoredAlias
+from tests.beginnings import EVENT, left_split
 from tests.test_faults import LaggingLambda
-from tests.test_takeover import left_split
 from world.aws import FUNCTION, WORDS
 from world.delivery import deliver_all
 from world.faults import Killed
 from world.machine import Machine
 from world.world import FakeClients, World
 
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 3,
-    "interval": 30,
-}
-
-
-class RoundedAlias(StoredAlias):
-    """AWS keeps so many digits of a weight."""
-
-    digits = 2
-
-    def update(self, request: Any, versions: Any, roles: Any) -> None:
-        super().update(request, versions, roles)
-        self.routing = {
-            version: round(weight, self.digits) for version, weight in self.routing.items()
-        }
-
-
-def rounding(digits: int, **settings: Any) -> World:
-    world = World(**settings)
-    world.alias = RoundedAlias(f"{FUNCTION}:live", "live", "7", WORDS)
-    world.alias.digits = digits
-    return world
-
-
-def run(driver: str, world: World, event: Any) -> str:
-    """Its status, or its error's name."""
-    if driver == "the state machine":
-        machine = Machine(world, event).run()
-        return machine.error or str(machine.output["rollout"]["status"])
-    try:
-        return str(world.invoke(event)["rollout"]["status"])
-    except (HealthCheckFailed, RolloutInterrupted, AliasBusy) as error:
-        return type(error).__name__
-
-
 # Weights of fewer digits.
-
 THIRDS = {key: value for key, value in EVENT.items() if key != "steps"}
 THIRDS |= {"weights": [0.0012345, 1 / 3, 0.66666, 1]}
 
@@ -102,8 +62,6 @@ def test_a_dead_rollout_s_split_is_known_though_aws_kept_fewer_digits(
 
 
 # A GetAlias that lags.
-
-
 @pytest.mark.parametrize("errors", [{}, {"8": 1.0}])
 @pytest.mark.parametrize("lag", [0.5, 3, 12, 40])
 def test_a_getalias_that_lags_behind_the_writes_of_earlier_tasks_misleads_no_task(
@@ -124,8 +82,6 @@ def test_a_getalias_that_lags_behind_the_writes_of_earlier_tasks_misleads_no_tas
 
 
 # Answers that have grown old.
-
-
 def test_where_the_alias_is_is_read_again_after_a_version_was_pending_for_minutes() -> None:
     world = World(rate=0)
     world.states["8"] = ["Pending"] * 60 + ["Failed"]
@@ -147,8 +103,6 @@ def test_an_alias_that_moved_while_the_version_was_pending_is_not_taken_over() -
 
 
 # A dry run beside an abandoned split.
-
-
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("version", ["7", "8"])
 def test_a_dry_run_says_that_the_real_run_would_roll_back_an_abandoned_split(
@@ -167,7 +121,8 @@ def test_the_dead_rollout_s_ending_is_told_by_the_one_that_finds_its_split() -> 
     world = left_split("9", until=-100)
     world.invoke(EVENT)
     told = [(event["status"], event["rollout"], event["new-version"]) for event in world.told[:3]]
-    dead, mine = "cccccccccccc", "0123456789ab"
+    dead = "cccccccccccc"
+    mine = "0123456789ab"
     assert told == [
         ("ROLLED_BACK", dead, "9"),
         ("RolloutInterrupted", dead, "9"),
@@ -176,9 +131,7 @@ def test_the_dead_rollout_s_ending_is_told_by_the_one_that_finds_its_split() -> 
     assert "It was rolled back." in world.told[1]["reason"]
 
 
-def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdog_which_knows_them_whole() -> (
-    None
-):
+def test_a_dead_rollout_s_split_with_shortened_words_is_left_to_its_watchdog() -> None:
     words = "w" * 250
     world = World(rate=0)
     world.alias.description = words
@@ -194,8 +147,6 @@ def test_a_dead_rollout_s_split_whose_words_are_shortened_is_left_to_its_watchdo
 
 
 # A rollback that fails, in the state machine.
-
-
 def test_the_state_machine_tells_a_rollback_that_fails_once_however_often_it_is_tried() -> None:
     world = World(rate=0)
     world.at(40, lambda: setattr(world, "down", ("denied", 40.0, 4000.0)))
@@ -240,3 +191,36 @@ def test_one_sandbox_that_dies_does_not_undo_a_healthy_rollout(name: str) -> Non
     machine = Dying(world, EVENT).run()
     assert killed == [name] and machine.status == "SUCCEEDED"
     assert world.history[-1] == "8"
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class RoundedAlias(StoredAlias):
+    """AWS keeps so many digits of a weight."""
+
+    digits = 2
+
+    def update(self, request: Any, versions: Any, roles: Any) -> None:
+        super().update(request, versions, roles)
+        self.routing = {
+            version: round(weight, self.digits) for version, weight in self.routing.items()
+        }
+
+
+def rounding(digits: int, **settings: Any) -> World:
+    world = World(**settings)
+    world.alias = RoundedAlias(f"{FUNCTION}:live", "live", "7", WORDS)
+    world.alias.digits = digits
+    return world
+
+
+def run(driver: str, world: World, event: Any) -> str:
+    """Its status, or its error's name."""
+    if driver == "the state machine":
+        machine = Machine(world, event).run()
+        return machine.error or str(machine.output["rollout"]["status"])
+    try:
+        return str(world.invoke(event)["rollout"]["status"])
+    except (HealthCheckFailed, RolloutInterrupted, AliasBusy) as error:
+        return type(error).__name__

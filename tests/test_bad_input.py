@@ -36,22 +36,7 @@ def with_weights(weights: Any) -> dict[str, Any]:
     return {**without("steps"), "weights": weights}
 
 
-def refused(event: Any) -> str:
-    """The message, after having seen that AWS was not even asked."""
-    world = World()
-    with pytest.raises(InvalidRollout) as error:
-        world.invoke(event)
-    assert world.calls == []
-    message = str(error.value)
-    assert message.endswith(" The alias was neither read nor changed.")
-    assert "\n" not in message and len(message) < 600
-    assert message.encode()  # what cannot be encoded cannot be logged
-    return message
-
-
 # The payload itself.
-
-
 @pytest.mark.parametrize(
     "event", [None, True, 0, 3.5, math.nan, "", "linear", "x" * 5000, [], [GOOD], HUGE]
 )
@@ -376,15 +361,6 @@ REGIONS = [
 ]
 
 
-def of_place(partition: str, region: str) -> set[str]:
-    """The names that are read from the forms in which a place may stand before the name."""
-    place = f"{region}:123456789012:function:"
-    here = f"arn:{partition}:lambda:{place}SimpleDeployFunction"
-    forms = (f"arn:{partition}:lambda:{place}checkout", f"{place}checkout")
-    events = [{**GOOD, "function-name": form} for form in forms]
-    return {Rollout.from_event(event, here).target.function for event in events}
-
-
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
 def test_a_function_of_every_partition_and_region_of_aws_is_taken(
     partition: str, region: str
@@ -408,7 +384,6 @@ def test_the_partitions_are_all_that_there_are() -> None:
 
 
 # Any payload at all.
-
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -425,21 +400,6 @@ JSON = st.recursive(
     max_leaves=12,
 )
 MUTATIONS = st.dictionaries(st.sampled_from(list(KEYS)), JSON, max_size=3)
-
-
-def assert_a_rollout_or_refused(event: Any) -> None:
-    try:
-        rollout = Rollout.from_event(event, HERE)
-    except InvalidRollout as error:
-        assert len(error.reason) < 600
-        return
-    assert all(rollout.target) and int(rollout.new_version) > 0
-    assert all(
-        0 < before < after <= 1
-        for before, after in zip(rollout.weights, rollout.weights[1:], strict=False)
-    )
-    assert 0 < rollout.weights[0] <= rollout.weights[-1] == 1
-    assert 0 <= rollout.interval <= LONGEST_INTERVAL
 
 
 @settings(derandomize=True, deadline=None, max_examples=500)
@@ -470,17 +430,6 @@ def test_any_change_of_a_good_payload_leaves_the_alias_on_one_version(
 
 
 # The target.
-
-
-def target_refused(world: World, error: type[DeployError] = InvalidRollout, **payload: Any) -> str:
-    """The message, after having seen that the alias is as it was."""
-    before = world.alias.answer()
-    with pytest.raises(error) as failed:
-        world.deploy(**{"steps": 2, "interval": 10, **payload})
-    assert world.alias.answer() == before and world.moves == []
-    return str(failed.value)
-
-
 def test_an_alias_on_latest_cannot_be_split() -> None:
     world = World()
     world.alias.version = "$LATEST"
@@ -555,9 +504,7 @@ def test_a_pending_version_is_waited_for() -> None:
     assert 50 <= world.moves[0][0] <= 52
 
 
-def test_a_version_that_stays_pending_is_given_up_while_the_rollout_would_still_have_fitted() -> (
-    None
-):
+def test_a_version_that_stays_pending_is_given_up_while_there_is_still_time() -> None:
     world = World()
     world.states["8"] = ["Pending"]
     message = target_refused(world, RolloutInterrupted, steps=10, interval=60)
@@ -582,3 +529,52 @@ def test_what_is_deployed_already_is_a_success_and_not_touched() -> None:
     assert result["rollout"]["status"] == "ALREADY_DEPLOYED"
     assert (result["FunctionVersion"], result["rollout"]["original-version"]) == ("8", "8")
     assert world.alias.answer() == before and world.calls == ["GetAlias"]
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def refused(event: Any) -> str:
+    """The message, after having seen that AWS was not even asked."""
+    world = World()
+    with pytest.raises(InvalidRollout) as error:
+        world.invoke(event)
+    assert world.calls == []
+    message = str(error.value)
+    assert message.endswith(" The alias was neither read nor changed.")
+    assert "\n" not in message and len(message) < 600
+    assert message.encode()  # what cannot be encoded cannot be logged
+    return message
+
+
+def of_place(partition: str, region: str) -> set[str]:
+    """The names that are read from the forms in which a place may stand before the name."""
+    place = f"{region}:123456789012:function:"
+    here = f"arn:{partition}:lambda:{place}SimpleDeployFunction"
+    forms = (f"arn:{partition}:lambda:{place}checkout", f"{place}checkout")
+    events = [{**GOOD, "function-name": form} for form in forms]
+    return {Rollout.from_event(event, here).target.function for event in events}
+
+
+def assert_a_rollout_or_refused(event: Any) -> None:
+    try:
+        rollout = Rollout.from_event(event, HERE)
+    except InvalidRollout as error:
+        assert len(error.reason) < 600
+        return
+    assert all(rollout.target) and int(rollout.new_version) > 0
+    assert all(
+        0 < before < after <= 1
+        for before, after in zip(rollout.weights, rollout.weights[1:], strict=False)
+    )
+    assert 0 < rollout.weights[0] <= rollout.weights[-1] == 1
+    assert 0 <= rollout.interval <= LONGEST_INTERVAL
+
+
+def target_refused(world: World, error: type[DeployError] = InvalidRollout, **payload: Any) -> str:
+    """The message, after having seen that the alias is as it was."""
+    before = world.alias.answer()
+    with pytest.raises(error) as failed:
+        world.deploy(**{"steps": 2, "interval": 10, **payload})
+    assert world.alias.answer() == before and world.moves == []
+    return str(failed.value)

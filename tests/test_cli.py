@@ -31,52 +31,6 @@ WATCH = "watch --function checkout --alias live"
 WHY = "Version 8 had 5 errors in 50 invocations (10.00%); version 7 had 0 errors in 100 invocations in the same time."
 
 
-class Ran:
-    """What a command came to."""
-
-    def __init__(self, command: str, aws: Aws, **more: Any) -> None:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stderr(err):
-            self.status = cli_command.main(
-                [*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out
-            )
-        self.out, self.err = out.getvalue(), err.getvalue()
-        self.seconds = aws.clock.now - START
-
-
-@pytest.fixture
-def aws() -> Aws:
-    return Aws(Clock())
-
-
-def runs(aws: Aws, *acts: tuple[float, Callable[[], Any]]) -> Aws:
-    """A rollout of two steps, from the first second on; then what comes."""
-    started = (1, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2))
-    return aws.story(started, (1, lambda: aws.shift(0.5, 1)), *acts)
-
-
-def looked(aws: Aws, verdict: str = "PENDING", reason: str = WHY) -> Callable[[], None]:
-    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5)
-
-
-def good(aws: Aws) -> Aws:
-    second = (31, lambda: aws.shift(1, 2))
-    warned = ["Does anything call this alias?"]
-    return runs(
-        aws,
-        (16, looked(aws)),
-        second,
-        (90, lambda: aws.end("SUCCEEDED", "8", reason=WHY, warnings=warned)),
-    )
-
-
-def bad(aws: Aws, **more: Any) -> Aws:
-    failed = (46, looked(aws, "FAILED"))
-    rolled_back = (46, lambda: aws.tell("ROLLED_BACK", reason=WHY))
-    ended = (46, lambda: aws.end("HealthCheckFailed", "7", reason=f"{WHY} It was rolled back."))
-    return runs(aws, (16, looked(aws)), failed, rolled_back, ended)
-
-
 def test_a_rollout_is_started_once_and_followed_to_its_good_end(aws: Aws) -> None:
     ran = Ran(ROLLOUT, good(aws))
     assert ran.status == Status.DEPLOYED
@@ -115,10 +69,6 @@ def test_watch_follows_what_somebody_else_has_started(aws: Aws) -> None:
     assert "weight 50 %  step 1 of 2  time left: known after the next shift" in ran.out
     assert f"look nothing wrong so far  {WHY}" in ran.out
     assert "weight 100 %  step 2 of 2  about 29 s left" in ran.out
-
-
-def _classes(kind: type[Exception]) -> set[str]:
-    return {name for each in kind.__subclasses__() for name in {each.__name__, *_classes(each)}}
 
 
 def test_every_error_of_the_deployer_has_a_status_and_nothing_else_has() -> None:
@@ -482,14 +432,6 @@ def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:
     )
 
 
-def littered(aws: Aws, routing: dict[str, float], id: str = "c" * 12) -> Aws:
-    """A stamp of a rollout to version 8 that is over, on an alias whose calls go as `routing`
-    says."""
-    aws.shift(0.5, 1, id=id, quiet=True)
-    aws.routing = routing
-    return aws
-
-
 LITTERED = {
     "unsplit": ({}, "is on version 7."),
     "split by hand": (
@@ -517,13 +459,8 @@ def test_the_rollout_that_begins_on_a_littered_alias_is_the_one_that_is_followed
     assert f"rollout {ID} on checkout:live" in ran.out and "c" * 12 not in ran.out
 
 
-def taken_back(aws: Aws) -> Aws:
-    """By an operator, with the README's command, which leaves the description and so the stamp."""
-    return runs(aws, (40, lambda: setattr(aws, "routing", {})))
-
-
 @pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 60"])
-def test_an_alias_that_is_taken_back_under_a_stamp_that_still_stands_is_left_to_the_log(
+def test_an_alias_taken_back_under_a_stamp_that_stands_is_left_to_the_log(
     aws: Aws, command: str
 ) -> None:
     left = "Somebody else moved the alias during the rollout, so it was left to them."
@@ -585,7 +522,8 @@ def test_aws_may_be_silent_for_a_while_but_not_for_ever(aws: Aws) -> None:
         Ran(ROLLOUT, good(aws).story((20, silent), (80, aws.faults.clear))).status
         == Status.DEPLOYED
     )
-    other, aws = aws, Aws(Clock())
+    other = aws
+    aws = Aws(Clock())
     ran = Ran(ROLLOUT, runs(aws, (20, silent)))
     assert ran.status == Status.NOT_SEEN and ran.seconds == pytest.approx(320, abs=5)
     assert other is not aws and "ThrottlingException" in ran.err
@@ -613,18 +551,6 @@ SECONDS = {
 @pytest.mark.parametrize("seconds", SECONDS)
 def test_a_time_is_told_in_two_units_at_most(seconds: float) -> None:
     assert words.lasting(seconds) == SECONDS[seconds]
-
-
-def _state(**more: Any) -> State:
-    known: dict[str, Any] = {
-        "rollout": ID,
-        "original": "7",
-        "new": "8",
-        "weight": 0.5,
-        "step": 2,
-        "steps": 4,
-    }
-    return State("checkout", "live", START, START, **{**known, **more})
 
 
 def test_the_time_left_is_that_of_the_plan_or_of_the_shifts_seen() -> None:
@@ -668,12 +594,6 @@ def test_the_screen_shows_the_bar_the_calls_and_the_end() -> None:
     assert (
         "it is on version 7. Waiting for one until 12:01:07 UTC …" in waiting and "━" not in waiting
     )
-
-
-def _drawn(state: State) -> str:
-    console = Console(file=io.StringIO(), width=100, record=True)
-    console.print(screen.panel(state, START))
-    return console.export_text()
 
 
 def test_lines_that_are_no_rollout_s_are_left_out() -> None:
@@ -725,3 +645,89 @@ def test_a_file_says_what_it_is_for_and_pure_ones_are_pure(name: str) -> None:
             "pathlib",
         }
         assert not re.search(r"\b(datetime|date)\.(now|utcnow|today)\b", MODULES[name])
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class Ran:
+    """What a command came to."""
+
+    def __init__(self, command: str, aws: Aws, **more: Any) -> None:
+        out = io.StringIO()
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            self.status = cli_command.main(
+                [*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out
+            )
+        self.out = out.getvalue()
+        self.err = err.getvalue()
+        self.seconds = aws.clock.now - START
+
+
+@pytest.fixture
+def aws() -> Aws:
+    return Aws(Clock())
+
+
+def runs(aws: Aws, *acts: tuple[float, Callable[[], Any]]) -> Aws:
+    """A rollout of two steps, from the first second on; then what comes."""
+    started = (1, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2))
+    return aws.story(started, (1, lambda: aws.shift(0.5, 1)), *acts)
+
+
+def looked(aws: Aws, verdict: str = "PENDING", reason: str = WHY) -> Callable[[], None]:
+    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5)
+
+
+def good(aws: Aws) -> Aws:
+    second = (31, lambda: aws.shift(1, 2))
+    warned = ["Does anything call this alias?"]
+    return runs(
+        aws,
+        (16, looked(aws)),
+        second,
+        (90, lambda: aws.end("SUCCEEDED", "8", reason=WHY, warnings=warned)),
+    )
+
+
+def bad(aws: Aws, **more: Any) -> Aws:
+    failed = (46, looked(aws, "FAILED"))
+    rolled_back = (46, lambda: aws.tell("ROLLED_BACK", reason=WHY))
+    ended = (46, lambda: aws.end("HealthCheckFailed", "7", reason=f"{WHY} It was rolled back."))
+    return runs(aws, (16, looked(aws)), failed, rolled_back, ended)
+
+
+def _classes(kind: type[Exception]) -> set[str]:
+    return {name for each in kind.__subclasses__() for name in {each.__name__, *_classes(each)}}
+
+
+def littered(aws: Aws, routing: dict[str, float], id: str = "c" * 12) -> Aws:
+    """A stamp of a rollout to version 8 that is over, on an alias whose calls go as `routing`
+    says."""
+    aws.shift(0.5, 1, id=id, quiet=True)
+    aws.routing = routing
+    return aws
+
+
+def taken_back(aws: Aws) -> Aws:
+    """By an operator, with the README's command, which leaves the description and so the stamp."""
+    return runs(aws, (40, lambda: setattr(aws, "routing", {})))
+
+
+def _state(**more: Any) -> State:
+    known: dict[str, Any] = {
+        "rollout": ID,
+        "original": "7",
+        "new": "8",
+        "weight": 0.5,
+        "step": 2,
+        "steps": 4,
+    }
+    return State("checkout", "live", START, START, **{**known, **more})
+
+
+def _drawn(state: State) -> str:
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(screen.panel(state, START))
+    return console.export_text()

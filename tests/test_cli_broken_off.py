@@ -34,58 +34,7 @@ GONE = BrokenPipeError(errno.EPIPE, "Broken pipe")
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-class Narrow(io.StringIO):
-    """An output that takes so many lines, and then none."""
-
-    def __init__(self, lines: int, error: BaseException) -> None:
-        super().__init__()
-        self.left = lines
-        self._error = error
-
-    def write(self, text: str, /) -> int:
-        if self.left <= 0:
-            raise self._error
-        self.left -= text.count("\n")
-        return super().write(text)
-
-
-class Pressed(Narrow):
-    """An output during whose next line, after so many, Ctrl-C is pressed."""
-
-    def __init__(self, lines: int) -> None:
-        super().__init__(lines, KeyboardInterrupt())
-
-    def write(self, text: str, /) -> int:
-        try:
-            return super().write(text)
-        except KeyboardInterrupt:
-            self.left = 1000
-            raise
-
-
-def typed(line: str, aws: Aws, out: io.StringIO) -> tuple[int, str]:
-    """The exit status, and what was said on standard error."""
-    err = io.StringIO()
-    with contextlib.redirect_stderr(err):
-        status = command.main(line.split(), lambda: aws, aws.clock, out)
-    return status, err.getvalue()
-
-
-def rollout() -> Aws:
-    return good(Aws(Clock()))
-
-
-@pytest.fixture
-def progress() -> int:
-    """How many lines come before those of the ending."""
-    out = io.StringIO()
-    assert typed(ROLLOUT, rollout(), out)[0] == Status.DEPLOYED
-    return [" SUCCEEDED: " in line for line in out.getvalue().splitlines()].index(True)
-
-
 # The output.
-
-
 @pytest.mark.parametrize("error", [GONE, FULL], ids=lambda error: str(error.strerror))
 def test_a_rollout_whose_progress_cannot_be_written_goes_on_and_that_is_said(
     error: OSError, progress: int
@@ -110,7 +59,8 @@ def test_an_ending_that_was_seen_gives_the_status_though_it_cannot_be_written(
 
 
 def test_the_status_is_the_same_where_nothing_can_be_said_either() -> None:
-    aws, nowhere = rollout(), Narrow(0, FULL)
+    aws = rollout()
+    nowhere = Narrow(0, FULL)
     with contextlib.redirect_stderr(nowhere):
         assert command.main(ROLLOUT.split(), lambda: aws, aws.clock, nowhere) == Status.BROKEN_OFF
         aws.faults["get_alias"] = refusal("AccessDeniedException", status=403)
@@ -119,13 +69,12 @@ def test_the_status_is_the_same_where_nothing_can_be_said_either() -> None:
 
 
 # Ctrl-C.
-
-
 @pytest.mark.parametrize(
     "call", ["get_alias", "filter_log_events", "describe_stacks", "get_metric_data", "invoke"]
 )
 def test_ctrl_c_during_any_call_of_aws_stops_watching(call: str) -> None:
-    aws, out = rollout(), io.StringIO()
+    aws = rollout()
+    out = io.StringIO()
     aws.faults[call] = KeyboardInterrupt()
     status, told = typed(ROLLOUT, aws, out)
     assert (status, told) == (Status.STOPPED_WATCHING, "")
@@ -151,8 +100,6 @@ def test_ctrl_c_when_the_ending_has_been_seen_changes_nothing_about_it(progress:
 
 
 # What was typed, and faults of our own.
-
-
 @pytest.mark.parametrize(
     "wait", ["inf", "-inf", "nan", "-1", "1e400", "1e12", "31449601", "soon", "", "1,5"]
 )
@@ -205,84 +152,6 @@ def test_a_fault_of_the_command_itself_is_a_sentence_with_its_place_and_no_rollb
     assert re.match(rf"Stopped \({fault}\); a rollout that has begun goes on", told)
 
 
-# The process.
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-
-class Answers(BaseHTTPRequestHandler):
-    """The alias `live` is split by a rollout under its stamp; `idle` is not split; all else is
-    refused."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        stamp = Stamp(ID, "8", 0.5, 1, 2, datetime(2099, 1, 1, tzinfo=UTC))
-        alias: dict[str, Any] = {"FunctionVersion": "7", "RevisionId": "1"}
-        if self.path.endswith("/live"):
-            alias |= {"Description": str(stamp)}
-            alias |= {"RoutingConfig": {"AdditionalVersionWeights": {"8": 0.5}}}
-        self._answer(200, json.dumps(alias).encode())
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(400, b"<Response><Error><Code>ValidationError</Code></Error></Response>")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: the tests tell."""
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    """In which the server is AWS."""
-    names = ("FORCE_COLOR", "TTY_COMPATIBLE", "PYTHONIOENCODING", "AWS_PROFILE")
-    inherited = {name: value for name, value in os.environ.items() if name not in names}
-    with Server(("127.0.0.1", 0), Answers) as server:
-        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
-        place = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
-        place |= {"NO_PROXY": "127.0.0.1", "AWS_DEFAULT_REGION": "eu-west-1"}
-        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        yield {**inherited, **place, **keys}
-        server.shutdown()
-        serving.join()
-
-
-def ran(
-    line: str, environment: dict[str, str], out: Any, err: Any = subprocess.PIPE
-) -> tuple[int, str]:
-    """The process's exit status, and what it said on standard error, where that is read."""
-    arguments = [sys.executable, "-m", "lambda_rollout", *line.split()]
-    done = subprocess.run(
-        arguments,
-        cwd=ROOT,
-        env=environment,
-        stdout=out,
-        stderr=err,
-        timeout=60,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stderr or ""
-
-
-@contextlib.contextmanager
-def closed_pipe() -> Iterator[int]:
-    """A pipe that nobody reads any more."""
-    read, write = os.pipe()
-    os.close(read)
-    yield write
-    os.close(write)
-
-
 # A screen begins before the first look; a line comes after it.
 SHOWN = pytest.mark.parametrize(
     ("colour", "told"),
@@ -294,6 +163,7 @@ SHOWN = pytest.mark.parametrize(
 )
 
 
+# The process.
 @SHOWN
 def test_a_pipe_that_is_closed_ends_the_watch_alone(
     environment: dict[str, str], colour: str, told: str
@@ -383,3 +253,130 @@ def test_what_happens_while_the_command_still_loads_is_told_too(
     ended, said = ran(WATCH, {**environment, "PYTHONPATH": str(tmp_path)}, subprocess.DEVNULL)
     assert ended == status
     assert said.startswith(told) and said.count("\n") == 1
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class Narrow(io.StringIO):
+    """An output that takes so many lines, and then none."""
+
+    def __init__(self, lines: int, error: BaseException) -> None:
+        super().__init__()
+        self.left = lines
+        self._error = error
+
+    def write(self, text: str, /) -> int:
+        if self.left <= 0:
+            raise self._error
+        self.left -= text.count("\n")
+        return super().write(text)
+
+
+class Pressed(Narrow):
+    """An output during whose next line, after so many, Ctrl-C is pressed."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__(lines, KeyboardInterrupt())
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except KeyboardInterrupt:
+            self.left = 1000
+            raise
+
+
+def typed(line: str, aws: Aws, out: io.StringIO) -> tuple[int, str]:
+    """The exit status, and what was said on standard error."""
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        status = command.main(line.split(), lambda: aws, aws.clock, out)
+    return status, err.getvalue()
+
+
+def rollout() -> Aws:
+    return good(Aws(Clock()))
+
+
+@pytest.fixture
+def progress() -> int:
+    """How many lines come before those of the ending."""
+    out = io.StringIO()
+    assert typed(ROLLOUT, rollout(), out)[0] == Status.DEPLOYED
+    return [" SUCCEEDED: " in line for line in out.getvalue().splitlines()].index(True)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class Answers(BaseHTTPRequestHandler):
+    """The alias `live` is split by a rollout under its stamp; `idle` is not split; all else is
+    refused."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        stamp = Stamp(ID, "8", 0.5, 1, 2, datetime(2099, 1, 1, tzinfo=UTC))
+        alias: dict[str, Any] = {"FunctionVersion": "7", "RevisionId": "1"}
+        if self.path.endswith("/live"):
+            alias |= {"Description": str(stamp)}
+            alias |= {"RoutingConfig": {"AdditionalVersionWeights": {"8": 0.5}}}
+        self._answer(200, json.dumps(alias).encode())
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(400, b"<Response><Error><Code>ValidationError</Code></Error></Response>")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the tests tell."""
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """In which the server is AWS."""
+    names = ("FORCE_COLOR", "TTY_COMPATIBLE", "PYTHONIOENCODING", "AWS_PROFILE")
+    inherited = {name: value for name, value in os.environ.items() if name not in names}
+    with Server(("127.0.0.1", 0), Answers) as server:
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        place = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
+        place |= {"NO_PROXY": "127.0.0.1", "AWS_DEFAULT_REGION": "eu-west-1"}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        yield {**inherited, **place, **keys}
+        server.shutdown()
+        serving.join()
+
+
+def ran(
+    line: str, environment: dict[str, str], out: Any, err: Any = subprocess.PIPE
+) -> tuple[int, str]:
+    """The process's exit status, and what it said on standard error, where that is read."""
+    arguments = [sys.executable, "-m", "lambda_rollout", *line.split()]
+    done = subprocess.run(
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=out,
+        stderr=err,
+        timeout=60,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr or ""
+
+
+@contextlib.contextmanager
+def closed_pipe() -> Iterator[int]:
+    """A pipe that nobody reads any more."""
+    read, write = os.pipe()
+    os.close(read)
+    yield write
+    os.close(write)

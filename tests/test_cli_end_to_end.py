@@ -19,86 +19,19 @@ from local.demo.users import Users
 from local.terminal import Frame, recorded
 
 #: Each rollout has an alias of its own, so that all of them run at once.
-BAD, INVOKED, EXECUTED = "typed-bad", "invoked", "executed"
+BAD = "typed-bad"
+INVOKED = "invoked"
+EXECUTED = "executed"
 
 Typed = subprocess.CompletedProcess[str]
 Screens = tuple[list[Frame], int]
 
 
-def _blocks() -> list[str]:
-    """The commands of the page: rollout, watch, and what a pipeline calls."""
-    return [
-        block.strip()
-        for block in re.findall(
-            r"```sh\n(.*?)```", (ROOT / "docs" / "cli.md").read_text(), re.DOTALL
-        )
-    ]
-
-
-def _payload(alias: str, version: str) -> str:
-    target = {"function-name": FUNCTION, "alias-name": alias, "new-version": version}
-    return shlex.quote(json.dumps({**target, "steps": 3, "interval": 10}))
-
-
-def _watch(alias: str) -> str:
-    return (
-        f".venv/bin/python -m lambda_rollout watch --function {FUNCTION} --alias {alias} --wait 60"
-    )
-
-
-def _put_back(cloud: Cloud) -> None:
-    nothing: Any = {"AdditionalVersionWeights": {}}
-    cloud.client("lambda").update_alias(
-        FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, RoutingConfig=nothing
-    )
-
-
-@pytest.fixture(scope="module")
-def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
-    """All that is typed, under way at once."""
-    _put_back(cloud)
-    for alias in (BAD, INVOKED, EXECUTED):
-        cloud.client("lambda").create_alias(
-            FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
-        )
-    bad = f".venv/bin/python -m lambda_rollout rollout --function {FUNCTION} --alias {BAD} --version {FAILING}"
-    execute = (
-        f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
-    )
-    invoke = (
-        "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
-    )
-    with ExitStack() as stack:
-        for alias in (ALIAS, BAD, INVOKED, EXECUTED):
-            stack.enter_context(Users(cloud, 3, alias=alias))
-        run, show = cloud.run, lambda command, *keys: recorded(command, cloud.environment, *keys)
-        pool = stack.enter_context(ThreadPoolExecutor())
-        futures: dict[str, Future[Any]] = {
-            "rollout": pool.submit(run, _blocks()[0]),
-            "watch": pool.submit(run, _blocks()[1]),
-            "bad": pool.submit(run, f"{bad} --steps 3 --interval 5"),
-            "invoked": pool.submit(run, _watch(INVOKED)),
-            "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new"),
-            "executed": pool.submit(show, _watch(EXECUTED)),
-        }
-        time.sleep(3)  # they wait for a rollout
-        assert run(f"{invoke} {_payload(INVOKED, HEALTHY)} /dev/null").returncode == 0
-        assert (
-            run(f"{execute} --name watched --input {_payload(EXECUTED, FAILING)}").returncode == 0
-        )
-        yield futures
-    _put_back(cloud)
-
-
-def _alias(cloud: Cloud, name: str) -> tuple[str, bool]:
-    alias = cloud.client("lambda").get_alias(FunctionName=FUNCTION, Name=name)
-    return alias["FunctionVersion"], "RoutingConfig" in alias
-
-
 def test_the_page_s_rollout_ends_well_and_so_does_the_watch_beside_it(
     cloud: Cloud, typed: dict[str, "Future[Typed]"]
 ) -> None:
-    rollout, watch = typed["rollout"].result(), typed["watch"].result()
+    rollout = typed["rollout"].result()
+    watch = typed["watch"].result()
     assert (rollout.returncode, watch.returncode) == (0, 0), rollout.stderr + watch.stderr
     for told in (rollout.stdout, watch.stdout):
         weights = re.findall(r"weight (\d+) %  step (\d) of 4", told)
@@ -167,3 +100,83 @@ def test_an_execution_is_followed_in_a_terminal(
     assert re.search(rf"version {FAILING}, new +\d+ +[1-9]\d* +\d+\.\d\d %", last)
     assert max(len(line) for line in last.splitlines()) <= 100
     assert _alias(cloud, EXECUTED) == (ORIGINAL, False)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def _blocks() -> list[str]:
+    """The commands of the page: rollout, watch, and what a pipeline calls."""
+    return [
+        block.strip()
+        for block in re.findall(
+            r"```sh\n(.*?)```", (ROOT / "docs" / "cli.md").read_text(), re.DOTALL
+        )
+    ]
+
+
+def _payload(alias: str, version: str) -> str:
+    target = {"function-name": FUNCTION, "alias-name": alias, "new-version": version}
+    return shlex.quote(json.dumps({**target, "steps": 3, "interval": 10}))
+
+
+def _watch(alias: str) -> str:
+    return (
+        f".venv/bin/python -m lambda_rollout watch --function {FUNCTION} --alias {alias} --wait 60"
+    )
+
+
+def _put_back(cloud: Cloud) -> None:
+    nothing: Any = {"AdditionalVersionWeights": {}}
+    cloud.client("lambda").update_alias(
+        FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, RoutingConfig=nothing
+    )
+
+
+@pytest.fixture(scope="module")
+def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
+    """All that is typed, under way at once."""
+    run = cloud.run
+    _put_back(cloud)
+    for alias in (BAD, INVOKED, EXECUTED):
+        cloud.client("lambda").create_alias(
+            FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
+        )
+    bad = (
+        ".venv/bin/python -m lambda_rollout rollout "
+        f"--function {FUNCTION} --alias {BAD} --version {FAILING}"
+    )
+    execute = (
+        f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')}"
+    )
+    invoke = (
+        "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
+    )
+
+    def show(command: str, *keys: str) -> tuple[list[Frame], int]:
+        return recorded(command, cloud.environment, *keys)
+
+    with ExitStack() as stack:
+        for alias in (ALIAS, BAD, INVOKED, EXECUTED):
+            stack.enter_context(Users(cloud, 3, alias=alias))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        futures: dict[str, Future[Any]] = {
+            "rollout": pool.submit(run, _blocks()[0]),
+            "watch": pool.submit(run, _blocks()[1]),
+            "bad": pool.submit(run, f"{bad} --steps 3 --interval 5"),
+            "invoked": pool.submit(run, _watch(INVOKED)),
+            "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new"),
+            "executed": pool.submit(show, _watch(EXECUTED)),
+        }
+        time.sleep(3)  # they wait for a rollout
+        assert run(f"{invoke} {_payload(INVOKED, HEALTHY)} /dev/null").returncode == 0
+        assert (
+            run(f"{execute} --name watched --input {_payload(EXECUTED, FAILING)}").returncode == 0
+        )
+        yield futures
+    _put_back(cloud)
+
+
+def _alias(cloud: Cloud, name: str) -> tuple[str, bool]:
+    alias = cloud.client("lambda").get_alias(FunctionName=FUNCTION, Name=name)
+    return alias["FunctionVersion"], "RoutingConfig" in alias

@@ -22,6 +22,105 @@ from world.turns import Outcome, SharedWorld
 from world.world import FakeClients, WorldClock
 
 SEED = 20261123
+
+
+@pytest.mark.parametrize(
+    "versions", [["8"], ["8", "9"]], ids=["same version", "different versions"]
+)
+@pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("number", [2, 10])
+def test_of_deployers_started_at_once_on_one_alias_exactly_one_goes_on(
+    number: int, apart: float, versions: list[str]
+) -> None:
+    world = SharedWorld(rate=0)
+    assert_one_goes_on(world, crowd(world, [apart * each for each in range(number)], versions))
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 20))
+def test_of_ten_started_within_a_second_exactly_one_goes_on(seed: int) -> None:
+    draw = random.Random(seed)
+    world = SharedWorld(rate=0, latency=draw.choice([0.01, 0.05, 0.3]))
+    starts = [draw.uniform(0, 1) for _ in range(10)]
+    print(f"Seed {seed}, starts {starts}")
+    assert_one_goes_on(world, crowd(world, starts, ["8", "9", "6"]))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.3])
+@pytest.mark.parametrize("number", [2, 10])
+def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(
+    number: int, apart: float
+) -> None:
+    world = SharedWorld(rate=0)
+    until = (world.now() - timedelta(hours=1)).replace(microsecond=0)
+    world.alias.routing = {"9": 0.3}
+    world.alias.description = stamp.write(WORDS, Stamp("cccccccccccc", "9", 0.3, 3, 10, until))
+    ended = crowd(world, [apart * each for each in range(number)], ["8"])
+    assert_one_goes_on(world, ended, before=["7"])
+
+
+@pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "unsent"])
+def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost(
+    fault: str,
+) -> None:
+    for number in range(30, 42):  # after three calls of each before the shifts
+        world = SharedWorld(rate=0)
+        world.faults = {number: fault}
+        assert_one_goes_on(world, crowd(world, [0.0] * 10, ["8", "9"]))
+
+
+# A hundred at once, in an account that takes 15 requests a second.
+#: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many
+#: may come at once.
+REQUESTS = 15.0
+BURST = 15.0
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("check", [False, True])
+def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
+    check: Any, apart: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one
+    settles for 120 s."""
+    world, ended = hundred(apart, **{"health-check": check})
+    assert len(ended) == 100
+    how: Counter[str] = Counter()
+    for name, one in ended.items():
+        alias = world.aliases[name]
+        failed = isinstance(one, DeployError)
+        before = " before the start" if "before the start" in str(one) else ""
+        if isinstance(one, DeployError):
+            how[f"{type(one).__name__}{before}"] += 1
+        else:
+            how[one["rollout"]["status"]] += 1
+        assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
+        assert alias.version == ("7" if failed else "8")
+        assert not isinstance(one, InvalidRollout)
+    with capsys.disabled():
+        told = ", ".join(f"{number} {what}" for what, number in how.most_common())
+        calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
+        setting = f"A hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second"
+        print(f"\n{setting}: {told}; {calls}")
+
+
+def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
+    world, ended = hundred(0.5, errs_from=70.0)
+    assert Counter(type(one).__name__ for one in ended.values()) == {"HealthCheckFailed": 100}
+    assert {(alias.version, *alias.routing) for alias in world.aliases.values()} == {("7",)}
+    assert world.refused > 40 and world.time < 150
+
+
+def test_those_who_were_refused_together_do_not_come_back_together() -> None:
+    world, _ = hundred(0.0, **{"health-check": False})
+    assert len(world.paused) > 200
+    assert all(0.25 <= pause <= 4.0 for pause in world.paused)
+    first = sorted(pause for pause in world.paused[:60] if pause <= 0.5)
+    assert len({round(pause, 6) for pause in first}) == len(first) > 40
+    assert max(after - before for before, after in pairwise(first)) < 0.05
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
 STEPS: dict[str, Any] = {"steps": 3, "interval": 20}
 
 
@@ -60,57 +159,6 @@ def assert_one_goes_on(
     )
 
 
-@pytest.mark.parametrize(
-    "versions", [["8"], ["8", "9"]], ids=["same version", "different versions"]
-)
-@pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0])
-@pytest.mark.parametrize("number", [2, 10])
-def test_of_deployers_started_at_once_on_one_alias_exactly_one_goes_on(
-    number: int, apart: float, versions: list[str]
-) -> None:
-    world = SharedWorld(rate=0)
-    assert_one_goes_on(world, crowd(world, [apart * each for each in range(number)], versions))
-
-
-@pytest.mark.parametrize("seed", range(SEED, SEED + 20))
-def test_of_ten_started_within_a_second_exactly_one_goes_on(seed: int) -> None:
-    draw = random.Random(seed)
-    world = SharedWorld(rate=0, latency=draw.choice([0.01, 0.05, 0.3]))
-    starts = [draw.uniform(0, 1) for _ in range(10)]
-    print(f"Seed {seed}, starts {starts}")
-    assert_one_goes_on(world, crowd(world, starts, ["8", "9", "6"]))
-
-
-@pytest.mark.parametrize("apart", [0.0, 0.01, 0.05, 0.3])
-@pytest.mark.parametrize("number", [2, 10])
-def test_of_deployers_that_find_an_abandoned_split_exactly_one_goes_on(
-    number: int, apart: float
-) -> None:
-    world = SharedWorld(rate=0)
-    until = (world.now() - timedelta(hours=1)).replace(microsecond=0)
-    world.alias.routing = {"9": 0.3}
-    world.alias.description = stamp.write(WORDS, Stamp("cccccccccccc", "9", 0.3, 3, 10, until))
-    ended = crowd(world, [apart * each for each in range(number)], ["8"])
-    assert_one_goes_on(world, ended, before=["7"])
-
-
-@pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "unsent"])
-def test_of_ten_started_at_once_at_most_one_goes_on_whatever_is_lost_at_its_first_shift(
-    fault: str,
-) -> None:
-    for number in range(30, 42):  # after three calls of each before the shifts
-        world = SharedWorld(rate=0)
-        world.faults = {number: fault}
-        assert_one_goes_on(world, crowd(world, [0.0] * 10, ["8", "9"]))
-
-
-# A hundred at once, in an account that takes 15 requests a second.
-
-#: Requests a second to Lambda's control plane, of the whole account (Lambda's quotas), and how many
-#: may come at once.
-REQUESTS, BURST = 15.0, 15.0
-
-
 class Account(SharedWorld):
     """Many aliases of one account. Every request to Lambda takes a token; without one it is refused
     with 429."""
@@ -120,8 +168,10 @@ class Account(SharedWorld):
         self.aliases = {
             name: StoredAlias(f"{FUNCTION}:{name}", name, "7", f"{WORDS}, {name}") for name in names
         }
-        self.refused, self.paused = 0, list[float]()
-        self._tokens, self._filled = BURST, 0.0
+        self.refused = 0
+        self.paused = list[float]()
+        self._tokens = BURST
+        self._filled = 0.0
 
     def take_token(self) -> None:
         self._tokens = min(BURST, self._tokens + (self.time - self._filled) * REQUESTS)
@@ -165,7 +215,8 @@ class SilentCloudWatch:
     """Nobody calls these aliases; with `errs_from` all new versions fail from that time on."""
 
     def __init__(self, world: Account, errs_from: float) -> None:
-        self._world, self._errs_from = world, errs_from
+        self._world = world
+        self._errs_from = errs_from
 
     def get_metric_data(self, **request: Any) -> dict[str, Any]:
         errs = self._world.time > self._errs_from
@@ -220,50 +271,3 @@ def hundred(
 
     ended = world.at_once({name: (apart * n, deployer(n, name)) for n, name in enumerate(names)})
     return world, ended
-
-
-@pytest.mark.parametrize("apart", [0.0, 0.05, 0.5])
-@pytest.mark.parametrize("check", [False, True])
-def test_a_hundred_rollouts_at_once_all_end_and_none_is_split(
-    check: Any, apart: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Short ones, 3 × 20 s, a look every 15 s; nobody calls the aliases, so that a checked one
-    settles for 120 s."""
-    world, ended = hundred(apart, **{"health-check": check})
-    assert len(ended) == 100
-    how: Counter[str] = Counter()
-    for name, one in ended.items():
-        alias, failed = world.aliases[name], isinstance(one, DeployError)
-        before = " before the start" if "before the start" in str(one) else ""
-        how[
-            f"{type(one).__name__}{before}"
-            if isinstance(one, DeployError)
-            else one["rollout"]["status"]
-        ] += 1
-        assert (alias.routing, alias.description) == ({}, f"{WORDS}, {name}"), (name, one)
-        assert alias.version == ("7" if failed else "8")
-        assert not isinstance(one, InvalidRollout)
-    with capsys.disabled():
-        told = ", ".join(f"{number} {what}" for what, number in how.most_common())
-        calls = f"{len(world.numbered)} calls, {world.refused} refused with 429, {world.time:.0f} s"
-        print(
-            f"\nA hundred rollouts {apart:g} s apart at {REQUESTS:g} requests a second: {told}; {calls}"
-        )
-
-
-def test_a_hundred_rollouts_that_fail_at_the_same_time_are_all_rolled_back() -> None:
-    world, ended = hundred(0.5, errs_from=70.0)
-    assert Counter(type(one).__name__ for one in ended.values()) == {"HealthCheckFailed": 100}
-    assert {(alias.version, *alias.routing) for alias in world.aliases.values()} == {("7",)}
-    assert world.refused > 40 and world.time < 150
-
-
-def test_the_pauses_before_retries_differ_so_that_those_who_were_refused_together_do_not_come_back_together() -> (
-    None
-):
-    world, _ = hundred(0.0, **{"health-check": False})
-    assert len(world.paused) > 200
-    assert all(0.25 <= pause <= 4.0 for pause in world.paused)
-    first = sorted(pause for pause in world.paused[:60] if pause <= 0.5)
-    assert len({round(pause, 6) for pause in first}) == len(first) > 40
-    assert max(after - before for before, after in pairwise(first)) < 0.05

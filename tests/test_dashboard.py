@@ -17,42 +17,6 @@ RESOURCES = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
 LAMBDA = ("AWS/Lambda", frozenset({"FunctionName", "Resource", "ExecutedVersion"}))
 
 
-def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """The lines of CloudWatch's embedded format that a good and a bad rollout write."""
-    capsys.readouterr()
-    for errors in ({}, {"8": 1.0}):
-        with contextlib.suppress(DeployError):
-            World(errors=errors).deploy(steps=2, interval=60)
-    return [
-        json.loads(line)
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith('{"_aws"')
-    ]
-
-
-def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]:
-    return {
-        (told["Namespace"], metric["Name"], frozenset(told["Dimensions"][0]))
-        for line in lines
-        for told in line["_aws"]["CloudWatchMetrics"]
-        for metric in told["Metrics"]
-    }
-
-
-def searched() -> set[tuple[str, str, frozenset[str]]]:
-    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    widgets = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
-    asked = [
-        metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]
-    ]
-    found = [
-        re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked
-    ]
-    return {
-        (m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m
-    }
-
-
 def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -92,3 +56,42 @@ def test_the_saved_queries_name_fields_and_messages_that_the_log_has(
             "alias",
         }
     assert set(re.findall(r'"(\w+)"', queries["EndingsQuery"])) == {*NO_ENDINGS} - {"ROLLED_BACK"}
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The lines of CloudWatch's embedded format that a good and a bad rollout write."""
+    capsys.readouterr()
+    for errors in ({}, {"8": 1.0}):
+        with contextlib.suppress(DeployError):
+            World(errors=errors).deploy(steps=2, interval=60)
+    return [
+        json.loads(line)
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith('{"_aws"')
+    ]
+
+
+def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]:
+    return {
+        (told["Namespace"], metric["Name"], frozenset(told["Dimensions"][0]))
+        for line in lines
+        for told in line["_aws"]["CloudWatchMetrics"]
+        for metric in told["Metrics"]
+    }
+
+
+def searched() -> set[tuple[str, str, frozenset[str]]]:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
+    asked = [
+        metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]
+    ]
+    found = [
+        re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked
+    ]
+    return {
+        (m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m
+    }

@@ -42,12 +42,6 @@ def blocks(kind: str) -> list[Any]:
     ]
 
 
-def first_column(page: str, header: str) -> list[str]:
-    """The names in code in the first column of the table that begins so."""
-    rows = BY_NAME[page].split(f"\n| {header} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
-    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
-
-
 def test_every_block_is_of_a_known_kind_and_what_is_to_be_typed_is_run() -> None:
     for page, source in BY_NAME.items():
         kinds = {name for name, _ in BLOCK.findall(source)}
@@ -167,16 +161,6 @@ def test_the_readme_s_comparison_is_the_bench_s() -> None:
     )
 
 
-def _equal_at_1_percent(row: dict[str, str]) -> bool:
-    cell = (row["original"], row["new"], row["rate"], row["delay"], row["rollout"])
-    return cell == ("0.01", "0.01", "10.0", "60.0", "10 × 60 s")
-
-
-def anchors(page: str) -> set[str]:
-    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", BY_NAME[page]), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
@@ -187,3 +171,22 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.name), link
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def first_column(page: str, header: str) -> list[str]:
+    """The names in code in the first column of the table that begins so."""
+    rows = BY_NAME[page].split(f"\n| {header} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def _equal_at_1_percent(row: dict[str, str]) -> bool:
+    cell = (row["original"], row["new"], row["rate"], row["delay"], row["rollout"])
+    return cell == ("0.01", "0.01", "10.0", "60.0", "10 × 60 s")
+
+
+def anchors(page: str) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", BY_NAME[page]), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -17,20 +17,6 @@ EVENT: dict[str, Any] = {
 }
 
 
-def planned(world: World, driver: str, **payload: Any) -> dict[str, Any]:
-    event = {**EVENT, **payload}
-    told = world.invoke(event) if driver == "the loop" else Machine(world, event).run().output
-    assert world.writes == 0 and world.messages == [] and world.smoked == []
-    return dict(told["rollout"])
-
-
-def an_hour(**settings: Any) -> World:
-    """A world in which users have called for an hour."""
-    world = World(**settings)
-    world.advance(3600)
-    return world
-
-
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 def test_the_plan_says_when_and_how_many_calls(driver: str) -> None:
     told = planned(an_hour(rate=10), driver, steps=4, interval=60)
@@ -155,3 +141,20 @@ def test_a_busy_alias_is_busy_for_a_plan_too() -> None:
 def test_a_version_that_is_deployed_already_needs_no_plan() -> None:
     told = World().invoke({**EVENT, "new-version": "7", "steps": 2, "interval": 60})
     assert told["rollout"]["status"] == "ALREADY_DEPLOYED"
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def planned(world: World, driver: str, **payload: Any) -> dict[str, Any]:
+    event = {**EVENT, **payload}
+    told = world.invoke(event) if driver == "the loop" else Machine(world, event).run().output
+    assert world.writes == 0 and world.messages == [] and world.smoked == []
+    return dict(told["rollout"])
+
+
+def an_hour(**settings: Any) -> World:
+    """A world in which users have called for an hour."""
+    world = World(**settings)
+    world.advance(3600)
+    return world

@@ -24,66 +24,8 @@ from local.demo.users import Users
 ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
 
 
-@pytest.fixture(scope="module")
-def users(cloud: Cloud) -> Iterator[Users]:
-    with Users(cloud, demo.RATE) as users:
-        yield users
-
-
-@pytest.fixture(scope="module", autouse=True)
-def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
-    """A rollout of the slow version, under way while the other tests run."""
-    lambda_ = cloud.client("lambda")
-    lambda_.create_alias(
-        FunctionName=FUNCTION, Name="slow", FunctionVersion=ORIGINAL, Description=WORDS
-    )
-    payload = {
-        "function-name": FUNCTION,
-        "alias-name": "slow",
-        "new-version": SLOW,
-        "weights": [0.5, 1],
-        "interval": 60,
-    }
-    with Users(cloud, 4, alias="slow"), ThreadPoolExecutor() as executor:
-        yield executor.submit(
-            lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload)
-        )
-
-
 #: Lines of the log that end nothing.
 AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
-
-EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
-    """Executions of the state machine, under way while the other tests run: alias to execution
-    ARN."""
-    describe = (
-        "aws cloudformation describe-stack-resources --stack-name aws-lambda-deploy-stack "
-        "--logical-resource-id DeployStateMachine --query 'StackResources[0].PhysicalResourceId' --output text"
-    )
-    machine, started = cloud.run(describe).stdout.strip(), {}
-    with contextlib.ExitStack() as stack:
-        for alias, version in EXECUTIONS.items():
-            cloud.client("lambda").create_alias(
-                FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
-            )
-            stack.enter_context(Users(cloud, 3, alias=alias))
-            payload = {
-                "function-name": FUNCTION,
-                "alias-name": alias,
-                "new-version": version,
-                "steps": 10,
-                "interval": 9,
-            }
-            command = (
-                f"aws stepfunctions start-execution --state-machine-arn {machine} --name {alias}"
-            )
-            done = cloud.run(f"{command} --input {shlex.quote(json.dumps(payload))}")
-            started[alias] = json.loads(done.stdout)["executionArn"]
-        yield started
 
 
 #: Imports all of the artifact's own modules from it, and nothing of it from anywhere else.
@@ -176,13 +118,6 @@ def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(
     _stands_on(cloud, "slow", ORIGINAL)
 
 
-def _ended(cloud: Cloud, arn: str) -> dict[str, Any]:
-    describe = cloud.client("stepfunctions").describe_execution
-    return dict(
-        _until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING")
-    )
-
-
 def test_the_state_machine_rolls_the_failing_version_back(
     cloud: Cloud, executions: dict[str, str]
 ) -> None:
@@ -235,6 +170,111 @@ def test_the_commands_of_the_state_machine_s_page_do_what_it_says(
     assert '"RUNNING"' in done.stdout
     _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
     _taken_back(cloud, done.stdout.split()[-1])
+
+
+def test_the_commands_of_the_recipes_do_what_they_say(
+    cloud: Cloud, users: Users, tmp_path: Path
+) -> None:
+    page = (
+        (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
+    )
+    stop, promote, plan, start = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    _put_back(cloud)
+
+    def planned() -> Any:
+        assert cloud.run(plan).returncode == 0
+        return json.loads((tmp_path / "out.json").read_text())["rollout"]
+
+    # The users' calls of the last hour are counted, once their minute is published.
+    told = _until(planned, lambda rollout: rollout["plan"]["steps"][0]["calls"] > 0)
+    assert (told["status"], told["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
+    for command, ends, version in (
+        (stop, "AliasChanged", ORIGINAL),
+        (promote, "SUCCEEDED", HEALTHY),
+    ):
+        _put_back(cloud)
+        assert json.loads(cloud.run(start).stdout)["StatusCode"] == 202
+        _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+        assert cloud.run(command).returncode == 0
+        before = len(cloud.deployer_log())
+        lines = _until(
+            cloud.deployer_log,
+            lambda log, n=before: any(line["message"] not in AT_WORK for line in log[n:]),
+        )
+        assert [line["message"] for line in lines[before:] if line["message"] not in AT_WORK] == [
+            ends
+        ]
+        _stands_on(cloud, ALIAS, version)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def users(cloud: Cloud) -> Iterator[Users]:
+    with Users(cloud, demo.RATE) as users:
+        yield users
+
+
+@pytest.fixture(scope="module", autouse=True)
+def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
+    """A rollout of the slow version, under way while the other tests run."""
+    lambda_ = cloud.client("lambda")
+    lambda_.create_alias(
+        FunctionName=FUNCTION, Name="slow", FunctionVersion=ORIGINAL, Description=WORDS
+    )
+    payload = {
+        "function-name": FUNCTION,
+        "alias-name": "slow",
+        "new-version": SLOW,
+        "weights": [0.5, 1],
+        "interval": 60,
+    }
+    with Users(cloud, 4, alias="slow"), ThreadPoolExecutor() as executor:
+        yield executor.submit(
+            lambda_.invoke, FunctionName="SimpleDeployFunction", Payload=json.dumps(payload)
+        )
+
+
+EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def executions(cloud: Cloud) -> Iterator[dict[str, str]]:
+    """Executions of the state machine, under way while the other tests run: alias to execution
+    ARN."""
+    describe = (
+        "aws cloudformation describe-stack-resources --stack-name aws-lambda-deploy-stack "
+        "--logical-resource-id DeployStateMachine --query 'StackResources[0].PhysicalResourceId' --output text"
+    )
+    machine = cloud.run(describe).stdout.strip()
+    started = {}
+    with contextlib.ExitStack() as stack:
+        for alias, version in EXECUTIONS.items():
+            cloud.client("lambda").create_alias(
+                FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
+            )
+            stack.enter_context(Users(cloud, 3, alias=alias))
+            payload = {
+                "function-name": FUNCTION,
+                "alias-name": alias,
+                "new-version": version,
+                "steps": 10,
+                "interval": 9,
+            }
+            command = (
+                f"aws stepfunctions start-execution --state-machine-arn {machine} --name {alias}"
+            )
+            done = cloud.run(f"{command} --input {shlex.quote(json.dumps(payload))}")
+            started[alias] = json.loads(done.stdout)["executionArn"]
+        yield started
+
+
+def _ended(cloud: Cloud, arn: str) -> dict[str, Any]:
+    describe = cloud.client("stepfunctions").describe_execution
+    return dict(
+        _until(lambda: describe(executionArn=arn), lambda told: told["status"] != "RUNNING")
+    )
 
 
 def _taken_back(cloud: Cloud, execution: str) -> None:
@@ -293,41 +333,6 @@ def _until(look: Any, good: Any) -> Any:
             return seen
         time.sleep(0.2)
     raise AssertionError(f"it did not happen within a minute: {seen}")
-
-
-def test_the_commands_of_the_recipes_do_what_they_say(
-    cloud: Cloud, users: Users, tmp_path: Path
-) -> None:
-    page = (
-        (ROOT / "docs" / "recipes.md").read_text().replace("out.json", str(tmp_path / "out.json"))
-    )
-    stop, promote, plan, start = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
-    _put_back(cloud)
-
-    def planned() -> Any:
-        assert cloud.run(plan).returncode == 0
-        return json.loads((tmp_path / "out.json").read_text())["rollout"]
-
-    # The users' calls of the last hour are counted, once their minute is published.
-    told = _until(planned, lambda rollout: rollout["plan"]["steps"][0]["calls"] > 0)
-    assert (told["status"], told["plan"]["driver"]) == ("PLANNED", "SimpleDeployFunction")
-    for command, ends, version in (
-        (stop, "AliasChanged", ORIGINAL),
-        (promote, "SUCCEEDED", HEALTHY),
-    ):
-        _put_back(cloud)
-        assert json.loads(cloud.run(start).stdout)["StatusCode"] == 202
-        _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
-        assert cloud.run(command).returncode == 0
-        before = len(cloud.deployer_log())
-        lines = _until(
-            cloud.deployer_log,
-            lambda log, n=before: any(line["message"] not in AT_WORK for line in log[n:]),
-        )
-        assert [line["message"] for line in lines[before:] if line["message"] not in AT_WORK] == [
-            ends
-        ]
-        _stands_on(cloud, ALIAS, version)
 
 
 def _has_ended(messages: list[str]) -> bool:

@@ -26,14 +26,6 @@ EVENTS = sorted(
 _valid = Draft202012Validator(SCHEMA).is_valid
 
 
-def _refusal(event: Any) -> str | None:
-    try:
-        Rollout.from_event(event, HERE)
-    except InvalidRollout as error:
-        return error.reason
-    return None
-
-
 #: Too long for one invocation.
 HANDED_OVER = {"sample"}
 
@@ -66,11 +58,6 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
     assert [json.loads(payload) for payload in world.smoked] == (
         [] if smoke_test is None else [smoke_test]
     )
-
-
-def _checks_of(event: Any) -> dict[str, Any]:
-    wanted = event.get("health-check", True)
-    return wanted if isinstance(wanted, dict) else {}
 
 
 def test_the_schema_is_a_schema_and_knows_the_same_keys() -> None:
@@ -177,8 +164,8 @@ _CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def _some_of(
     values: dict[str, st.SearchStrategy[Any]], most: int
 ) -> st.SearchStrategy[list[tuple[str, Any]]]:
-    pair = st.sampled_from(sorted(values)).flatmap(lambda key: st.tuples(st.just(key), values[key]))
-    return st.lists(pair, max_size=most)
+    pairs = {key: st.tuples(st.just(key), value) for key, value in values.items()}
+    return st.lists(st.sampled_from(sorted(values)).flatmap(pairs.__getitem__), max_size=most)
 
 
 _CHECKS = _some_of(_CHECK_VALUES, 3).map(dict)
@@ -234,19 +221,6 @@ _GOOD = {
 }
 
 
-#: What no schema can say: the function refuses it all the same.
-_BEYOND_THE_SCHEMA = (
-    "leave 'steps' out",
-    "leave 'interval' out",
-    "must be a list of numbers that rise",
-    "must end with 1",
-    "without a version or an alias",
-    "'function-name' is of the account",
-    "with one weight there is nothing to compare with",
-    "'health-check' is longer than 32 KiB",
-)
-
-
 @settings(max_examples=5000, derandomize=True, deadline=None, database=None)
 @given(_some_of(_VALUES, 4), st.sets(st.sampled_from(sorted(_GOOD)), max_size=2))
 def test_the_schema_and_the_function_take_and_refuse_the_same(
@@ -261,6 +235,35 @@ def test_the_schema_and_the_function_take_and_refuse_the_same_health_checks(
     checks: dict[str, Any],
 ) -> None:
     _compare({**_GOOD, "health-check": checks})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def _refusal(event: Any) -> str | None:
+    try:
+        Rollout.from_event(event, HERE)
+    except InvalidRollout as error:
+        return error.reason
+    return None
+
+
+def _checks_of(event: Any) -> dict[str, Any]:
+    wanted = event.get("health-check", True)
+    return wanted if isinstance(wanted, dict) else {}
+
+
+#: What no schema can say: the function refuses it all the same.
+_BEYOND_THE_SCHEMA = (
+    "leave 'steps' out",
+    "leave 'interval' out",
+    "must be a list of numbers that rise",
+    "must end with 1",
+    "without a version or an alias",
+    "'function-name' is of the account",
+    "with one weight there is nothing to compare with",
+    "'health-check' is longer than 32 KiB",
+)
 
 
 def _compare(event: dict[str, Any]) -> None:

@@ -39,46 +39,6 @@ STORIES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "failing, first step": (FAILING, {"steps": 2, "interval": 240}),
 }
 
-#: What a caller may be told of these; anything else is a bug.
-EXPECTED = (
-    InvalidRollout,
-    RolloutInterrupted,
-    HealthCheckFailed,
-    HealthCheckInconclusive,
-    AliasBusy,
-)
-
-
-def run(world: World, payload: dict[str, Any]) -> str:
-    """Deploy, wait until late requests have landed, and see that the alias is where it should be
-    and we are told so."""
-    try:
-        ended = world.deploy(**payload)["rollout"]["status"]
-        message = ""
-    except DeployError as error:
-        ended, message = type(error).__name__, str(error)
-        assert isinstance(error, EXPECTED), message
-    assert world.time < world.budget
-    if message:
-        assert_told_truly(world, message)
-    world.advance(60)
-    assert world.alias.routing == {}, (ended, world.moves)
-    assert world.alias.version == ("8" if ended == "SUCCEEDED" else "7"), (ended, world.moves)
-    assert world.alias.description == WORDS
-    if message:
-        assert_told_truly(world, message)
-    return str(ended)
-
-
-def assert_told_truly(world: World, message: str) -> None:
-    """The last sentence says where the alias is, or that it could not be read."""
-    who = "Alias 'live' of 'checkout'"
-    told = message.endswith(f"{who} is on version {world.alias.version}.")
-    unread = f"{who} could not be read (" in message
-    last_seen = message.endswith(f"when last seen it is on version {world.alias.version}.")
-    untouched = message.endswith("The alias was neither read nor changed.") and not world.writes
-    assert told or (unread and last_seen) or untouched, message
-
 
 @pytest.mark.parametrize(
     "told",
@@ -113,19 +73,6 @@ def test_an_answer_that_cannot_be_understood_is_a_look_that_could_not_be_made() 
     told = world.invoke(event, clients=FakeClients(world, cloudwatch=Garbled(world)))["rollout"]
     assert world.history == [0.5, 1.0, "8"]
     assert (told["status"], told["checks"]["unseen"]) == ("SUCCEEDED", 2)
-
-
-def report(capsys: pytest.CaptureFixture[str], what: str, ended: Counter[str]) -> None:
-    with capsys.disabled():
-        told = ", ".join(f"{count} {how}" for how, count in ended.most_common())
-        print(f"\n{what}: {sum(ended.values())} cases: {told}")
-
-
-def numbers(errors: dict[str, float], payload: dict[str, Any]) -> Iterator[int]:
-    """The number of every API call of an undisturbed rollout, and of a few more."""
-    world = World(errors=errors)
-    run(world, payload)
-    yield from range(len(world.numbered) + 3)
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -236,8 +183,6 @@ def test_a_shift_that_is_refused_later_is_rolled_back_in_aws_s_words() -> None:
 
 
 # The API does not come back.
-
-
 @pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "unsent"])
 @pytest.mark.parametrize("words", [WORDS, "", 'it\'s $HOME; rm -rf "x" 🚀', "a" * 256])
 def test_an_outage_to_the_end_gives_the_command_that_undoes_it(words: str, fault: str) -> None:
@@ -312,28 +257,6 @@ def test_a_bug_of_our_own_rolls_back_and_is_told_as_an_interruption() -> None:
 
 
 # Answers that are older than what they tell of.
-
-
-class LaggingLambda(FakeLambda):
-    """`GetAlias` answers with the alias as it was some seconds ago."""
-
-    def __init__(self, world: World, lag: float) -> None:
-        super().__init__(world)
-        self._was = [(-lag, world.alias.answer())]
-        self._lag, self._note = lag, world.moved
-        world.moved = self._remember  # type: ignore[method-assign]
-
-    def _remember(self) -> None:
-        self._note()
-        self._was.append((self._world.time, self._world.alias.answer()))
-
-    def get_alias(self, **request: Any) -> dict[str, Any]:
-        super().get_alias(**request)
-        return dict(
-            [answer for time, answer in self._was if time + self._lag <= self._world.time][-1]
-        )
-
-
 @pytest.mark.parametrize("lag", [0.5, 2, 6, 12])
 @pytest.mark.parametrize("errors", [HEALTHY, FAILING])
 @pytest.mark.parametrize("fault", ["", "broken", "lost", "late", "unsent"])
@@ -366,3 +289,81 @@ def test_a_getalias_that_lags_behind_misleads_nobody(
             "7" if errors else "8",
         ]
         assert (world.alias.routing, world.alias.description) == ({}, WORDS)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+#: What a caller may be told of these; anything else is a bug.
+EXPECTED = (
+    InvalidRollout,
+    RolloutInterrupted,
+    HealthCheckFailed,
+    HealthCheckInconclusive,
+    AliasBusy,
+)
+
+
+def run(world: World, payload: dict[str, Any]) -> str:
+    """Deploy, wait until late requests have landed, and see that the alias is where it should be
+    and we are told so."""
+    try:
+        ended = world.deploy(**payload)["rollout"]["status"]
+        message = ""
+    except DeployError as error:
+        ended = type(error).__name__
+        message = str(error)
+        assert isinstance(error, EXPECTED), message
+    assert world.time < world.budget
+    if message:
+        assert_told_truly(world, message)
+    world.advance(60)
+    assert world.alias.routing == {}, (ended, world.moves)
+    assert world.alias.version == ("8" if ended == "SUCCEEDED" else "7"), (ended, world.moves)
+    assert world.alias.description == WORDS
+    if message:
+        assert_told_truly(world, message)
+    return str(ended)
+
+
+def assert_told_truly(world: World, message: str) -> None:
+    """The last sentence says where the alias is, or that it could not be read."""
+    who = "Alias 'live' of 'checkout'"
+    told = message.endswith(f"{who} is on version {world.alias.version}.")
+    unread = f"{who} could not be read (" in message
+    last_seen = message.endswith(f"when last seen it is on version {world.alias.version}.")
+    untouched = message.endswith("The alias was neither read nor changed.") and not world.writes
+    assert told or (unread and last_seen) or untouched, message
+
+
+def report(capsys: pytest.CaptureFixture[str], what: str, ended: Counter[str]) -> None:
+    with capsys.disabled():
+        told = ", ".join(f"{count} {how}" for how, count in ended.most_common())
+        print(f"\n{what}: {sum(ended.values())} cases: {told}")
+
+
+def numbers(errors: dict[str, float], payload: dict[str, Any]) -> Iterator[int]:
+    """The number of every API call of an undisturbed rollout, and of a few more."""
+    world = World(errors=errors)
+    run(world, payload)
+    yield from range(len(world.numbered) + 3)
+
+
+class LaggingLambda(FakeLambda):
+    """`GetAlias` answers with the alias as it was some seconds ago."""
+
+    def __init__(self, world: World, lag: float) -> None:
+        super().__init__(world)
+        self._was = [(-lag, world.alias.answer())]
+        self._lag = lag
+        self._note = world.moved
+        world.moved = self._remember  # type: ignore[method-assign]
+
+    def _remember(self) -> None:
+        self._note()
+        self._was.append((self._world.time, self._world.alias.answer()))
+
+    def get_alias(self, **request: Any) -> dict[str, Any]:
+        super().get_alias(**request)
+        return dict(
+            [answer for time, answer in self._was if time + self._lag <= self._world.time][-1]
+        )

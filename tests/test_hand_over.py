@@ -15,6 +15,7 @@ from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 EXECUTION = arn("request-1")
+
 #: The sample's own example, which takes 20 minutes.
 SAMPLE = {
     "function-name": "checkout",
@@ -24,19 +25,6 @@ SAMPLE = {
     "interval": 120,
     "type": "linear",
 }
-
-
-@pytest.fixture(autouse=True)
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-
-
-def _invoked(
-    world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
-) -> tuple[Any, FakeStepFunctions]:
-    clients = FakeClients(world)
-    clients.stepfunctions = stepfunctions or FakeStepFunctions(world)
-    return world.invoke(event, clients=clients), clients.stepfunctions
 
 
 def test_the_sample_s_own_example_is_handed_over_and_completes() -> None:
@@ -150,23 +138,6 @@ def test_a_hand_over_that_fails_says_so_and_where_the_alias_is() -> None:
     assert str(failed.value).endswith("Alias 'live' of 'checkout' is on version 7.")
 
 
-class Unanswering(FakeStepFunctions):
-    """The first answers are lost; what was asked for is done."""
-
-    def __init__(self, world: World, lost: int) -> None:
-        super().__init__(world)
-        self.asked = 0
-        self._lost = lost
-
-    def start_execution(self, **request: Any) -> Any:
-        self.asked += 1
-        if request["name"] not in self.started:  # the same name and input: the same execution
-            super().start_execution(**request)
-        if self.asked <= self._lost:
-            raise ReadTimeoutError(endpoint_url="https://states.test")
-        return {"executionArn": EXECUTION}
-
-
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_execution(
     lost: int,
@@ -176,9 +147,7 @@ def test_a_hand_over_whose_answer_was_lost_is_asked_for_again_and_is_one_executi
     assert told["rollout"]["status"] == "HANDED_OVER" and len(stepfunctions.started) == 1
 
 
-def test_where_aws_never_says_whether_it_was_handed_over_that_is_said_with_a_command_to_look() -> (
-    None
-):
+def test_a_hand_over_that_aws_never_confirms_is_said_with_a_command_to_look() -> None:
     world = World()
     with pytest.raises(
         RolloutInterrupted, match="AWS did not answer whether it was handed over"
@@ -202,3 +171,36 @@ def test_what_no_longer_fits_after_a_slow_preflight_is_handed_over(pending: int)
 def test_what_is_too_long_only_because_it_must_not_be_handed_over_is_told_so() -> None:
     with pytest.raises(RolloutTooLong, match="or leave out 'hand-over': false"):
         _invoked(World(), {**SAMPLE, "hand-over": False})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
+
+
+def _invoked(
+    world: World, event: Any, stepfunctions: FakeStepFunctions | None = None
+) -> tuple[Any, FakeStepFunctions]:
+    clients = FakeClients(world)
+    clients.stepfunctions = stepfunctions or FakeStepFunctions(world)
+    return world.invoke(event, clients=clients), clients.stepfunctions
+
+
+class Unanswering(FakeStepFunctions):
+    """The first answers are lost; what was asked for is done."""
+
+    def __init__(self, world: World, lost: int) -> None:
+        super().__init__(world)
+        self.asked = 0
+        self._lost = lost
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        self.asked += 1
+        if request["name"] not in self.started:  # the same name and input: the same execution
+            super().start_execution(**request)
+        if self.asked <= self._lost:
+            raise ReadTimeoutError(endpoint_url="https://states.test")
+        return {"executionArn": EXECUTION}

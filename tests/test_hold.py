@@ -14,21 +14,6 @@ from world.world import World
 FAST = 0.5
 
 
-def times(world: World) -> list[float]:
-    """When the alias was moved, in seconds since its first move."""
-    return [time - world.moves[0][0] for time, *_ in world.moves]
-
-
-def inconclusive(world: World, checks: dict[str, Any], **payload: Any) -> str:
-    with pytest.raises(HealthCheckInconclusive) as failed:
-        world.deploy(**{"steps": 3, "interval": 60, **payload}, health_check=checks)
-    assert world.history[-1] == "7" and world.alias.description == WORDS
-    assert str(failed.value).endswith(
-        "It was rolled back. Alias 'live' of 'checkout' is on version 7."
-    )
-    return str(failed.value)
-
-
 def test_a_step_is_held_until_enough_calls_are_reported_and_later_weights_move_with_it() -> None:
     world = World(starts=datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC))
     told = world.deploy(steps=3, interval=60, health_check={"min-invocations": 50})["rollout"]
@@ -57,9 +42,7 @@ def test_only_calls_since_the_weight_took_effect_count() -> None:
     )
 
 
-def test_calls_of_the_step_before_do_not_count_either_when_no_look_of_a_step_could_be_made() -> (
-    None
-):
+def test_calls_of_the_step_before_do_not_count_when_no_look_could_be_made() -> None:
     world = World()
     world.at(180.5, lambda: setattr(world, "down", ("broken", 181.0, 241.5)))
     told = world.deploy(steps=2, interval=60, health_check={"min-invocations": 300})["rollout"]
@@ -147,3 +130,21 @@ def test_what_is_published_late_is_waited_for_where_settle_allows_it() -> None:
     told = world.deploy(steps=3, interval=30, health_check={"settle": 500})["rollout"]
     assert (told["checks"]["judged"], told["warnings"]) == (True, [])
     assert times(world)[-1] < 90 + 400
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def times(world: World) -> list[float]:
+    """When the alias was moved, in seconds since its first move."""
+    return [time - world.moves[0][0] for time, *_ in world.moves]
+
+
+def inconclusive(world: World, checks: dict[str, Any], **payload: Any) -> str:
+    with pytest.raises(HealthCheckInconclusive) as failed:
+        world.deploy(**{"steps": 3, "interval": 60, **payload}, health_check=checks)
+    assert world.history[-1] == "7" and world.alias.description == WORDS
+    assert str(failed.value).endswith(
+        "It was rolled back. Alias 'live' of 'checkout' is on version 7."
+    )
+    return str(failed.value)

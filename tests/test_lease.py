@@ -18,64 +18,16 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
+from tests.beginnings import UNSPLIT
 from world.aws import WORDS
 from world.delivery import REDELIVERY, arrival, deliver, deliver_all, watch
 from world.faults import Killed
 from world.world import World
 
 SEED = 20261125
+
 #: Ten steps of a minute: the last weight is reached after nine.
 STEPS: dict[str, Any] = {"steps": 10, "interval": 60}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
-
-
-class GuardedWorld(World):
-    """A world whose watchdog is awake: what becomes due reaches it while deployers are still at
-    work."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._guarding = False
-
-    def advance(self, seconds: float) -> None:
-        end = self.time + seconds
-        while not self._guarding and self.due and self.due[0][0] <= end:
-            super().advance(max(0.0, self.due[0][0] - self.time))
-            if self.due and self.due[0][0] <= self.time:
-                self._guard()
-        super().advance(max(0.0, end - self.time))
-
-    def _guard(self) -> None:
-        """The watchdog has a sandbox of its own: whatever it does takes this world's time, but
-        kills nobody."""
-        self._guarding = True
-        dead, self.dead = self.dead, False
-        try:
-            body = arrival(self)
-            watch(self, body)
-        except (DeployError, *CallFailed):
-            self.messages.append((self.time + REDELIVERY, body))
-        finally:
-            self._guarding, self.dead = False, dead
-
-
-class SlowWorld(GuardedWorld):
-    """Every call takes as long as its time-outs allow: an attempt that times out, a pause, one that
-    just succeeds."""
-
-    slow_from = 0.0
-    seconds = 12.5
-
-    def call(self, name: str, apply: Callable[[], Any]) -> Any:
-        if self.time >= self.slow_from and not self._guarding:
-            self.advance(self.seconds)
-        return super().call(name, apply)
-
-
-def endings(world: World) -> list[str]:
-    return [
-        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
-    ]
 
 
 @pytest.mark.parametrize("number", range(100))
@@ -112,8 +64,6 @@ def test_a_deployer_killed_between_its_rollback_and_its_word_has_left_no_split()
 
 
 # A deployer that cannot move its lease on.
-
-
 @pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "lost", "unsent"])
 @pytest.mark.parametrize("lateness", [0.0, 30.0, 59.0])
 def test_one_that_cannot_renew_rolls_back_by_its_own_clock_before_the_watchdog_comes(
@@ -179,8 +129,6 @@ def test_while_the_watchdog_cannot_see_whether_the_deployer_lives_it_does_nothin
 
 
 # A slow deployer.
-
-
 @pytest.mark.parametrize("lateness", [0.0, 20.0, 59.0])
 @pytest.mark.parametrize("slow_from", [0.0, 20.0, 75.0, 130.0, 200.0, 333.0])
 @pytest.mark.parametrize("seconds", [3.9, 8.0, 12.5])
@@ -189,7 +137,9 @@ def test_a_slow_deployer_is_never_told_of_twice_and_never_fights_its_watchdog(
     errors: dict[str, float], seconds: float, slow_from: float, lateness: float
 ) -> None:
     world = SlowWorld(rate=2.0, errors=errors)
-    world.lateness, world.slow_from, world.seconds = lateness, slow_from, seconds
+    world.lateness = lateness
+    world.slow_from = slow_from
+    world.seconds = seconds
     ended = "SUCCEEDED"
     try:
         world.deploy(**STEPS)
@@ -208,9 +158,7 @@ def test_a_slow_deployer_is_never_told_of_twice_and_never_fights_its_watchdog(
     assert weights == sorted(weights, key=lambda move: 2.0 if move == "8" else move)
 
 
-def test_one_that_finds_its_split_gone_after_its_lease_ran_out_says_so_and_leaves_the_telling_to_the_watchdog() -> (
-    None
-):
+def test_a_split_that_is_gone_after_its_lease_ran_out_is_the_watchdog_s_to_tell() -> None:
     """Its sandbox was frozen for minutes: a call that did not return, and no time-out that would
     have ended it."""
     world = GuardedWorld(rate=0)
@@ -223,8 +171,6 @@ def test_one_that_finds_its_split_gone_after_its_lease_ran_out_says_so_and_leave
 
 
 # Late messages, and another rollout of the same payload.
-
-
 @pytest.mark.parametrize("at", range(1, 640, 16))
 def test_a_s_late_lease_never_touches_b_s_rollout_of_the_same_payload(at: int) -> None:
     world = World(rate=0)
@@ -233,7 +179,8 @@ def test_a_s_late_lease_never_touches_b_s_rollout_of_the_same_payload(at: int) -
         world.deploy("aaaaaaaaaaaa", **STEPS)
     world.dead = False
     deliver_all(world)
-    late, since = world.leases[0], world.time
+    late = world.leases[0]
+    since = world.time
     world.at(since + at, lambda: watch(world, late))
     world.deploy("bbbbbbbbbbbb", **STEPS)
     assert world.told[-1]["status"] == "SUCCEEDED" and world.alias.version == "8"
@@ -249,14 +196,6 @@ def test_an_operator_who_takes_it_back_is_told_by_the_deployer_that_lives() -> N
     assert endings(world) == ["AliasChanged"]
 
 
-class Unwritable(GuardedWorld):
-    """From its first seconds on the alias cannot be written, for eleven minutes."""
-
-    def call(self, name: str, apply: Callable[[], Any]) -> Any:
-        self.down = ("denied" if name == "UpdateAlias" else "", 20.0, 700.0)
-        return super().call(name, apply)
-
-
 def test_a_rollback_that_failed_is_left_to_the_watchdog_with_the_word_that_it_was_told() -> None:
     world = Unwritable(rate=2.0, errors={"8": 1.0}, budget=145, delay=-30.0)
     with pytest.raises(RollbackFailed):
@@ -269,9 +208,7 @@ def test_a_rollback_that_failed_is_left_to_the_watchdog_with_the_word_that_it_wa
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
-def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_without_pause() -> (
-    None
-):
+def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then() -> None:
     world = GuardedWorld(rate=0)
     world.faults = {"UpdateSchedule": "throttled"}
     with pytest.raises(RolloutInterrupted):
@@ -279,9 +216,7 @@ def test_a_lease_that_aws_does_not_move_on_is_asked_for_now_and_then_and_not_wit
     assert 10 <= world.calls.count("UpdateSchedule") <= 20
 
 
-def test_a_write_that_is_sent_in_time_has_landed_or_never_will_when_the_watchdog_can_first_come() -> (
-    None
-):
+def test_a_write_sent_in_time_has_landed_or_never_will_when_the_watchdog_comes() -> None:
     assert lease.SAFE > CALL_SECONDS
     assert lease.AHEAD - lease.EVERY - lease.SAFE >= 3 * CALL_SECONDS
 
@@ -293,3 +228,65 @@ def test_a_failing_version_is_rolled_back_as_ever(errors: dict[str, float]) -> N
         world.deploy(**STEPS)
     world.advance(300)
     assert endings(world) == ["ROLLED_BACK", "HealthCheckFailed"] and world.schedules == {}
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class GuardedWorld(World):
+    """A world whose watchdog is awake: what becomes due reaches it while deployers are still at
+    work."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._guarding = False
+
+    def advance(self, seconds: float) -> None:
+        end = self.time + seconds
+        while not self._guarding and self.due and self.due[0][0] <= end:
+            super().advance(max(0.0, self.due[0][0] - self.time))
+            if self.due and self.due[0][0] <= self.time:
+                self._guard()
+        super().advance(max(0.0, end - self.time))
+
+    def _guard(self) -> None:
+        """The watchdog has a sandbox of its own: whatever it does takes this world's time, but
+        kills nobody."""
+        self._guarding = True
+        dead = self.dead
+        self.dead = False
+        try:
+            body = arrival(self)
+            watch(self, body)
+        except (DeployError, *CallFailed):
+            self.messages.append((self.time + REDELIVERY, body))
+        finally:
+            self._guarding = False
+            self.dead = dead
+
+
+class SlowWorld(GuardedWorld):
+    """Every call takes as long as its time-outs allow: an attempt that times out, a pause, one that
+    just succeeds."""
+
+    slow_from = 0.0
+    seconds = 12.5
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        if self.time >= self.slow_from and not self._guarding:
+            self.advance(self.seconds)
+        return super().call(name, apply)
+
+
+def endings(world: World) -> list[str]:
+    return [
+        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
+    ]
+
+
+class Unwritable(GuardedWorld):
+    """From its first seconds on the alias cannot be written, for eleven minutes."""
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        self.down = ("denied" if name == "UpdateAlias" else "", 20.0, 700.0)
+        return super().call(name, apply)

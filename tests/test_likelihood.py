@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from math import comb, exp, inf, isfinite, log, sqrt
+from math import comb, exp, inf, isfinite
 
 import pytest
 from hypothesis import given, settings
@@ -17,120 +17,16 @@ from deployer.decisions.checks.errors import ENOUGH
 from deployer.decisions.errors import HealthCheckFailed
 from deployer.decisions.evidence import LATEST, MINUTE, Counts, Evidence, Look
 from local.cloud import ROOT
+from tests.chance import drawn, interval
 from world.world import World
 
 TRIALS = 10_000
+
 #: Calls a minute on the alias: 0.5 to 500 a second. Each has a part of the trials.
 TRAFFIC = (30, 300, 3_000, 30_000)
-#: Ten weights of a minute each.
-WEIGHTS = [step / 10 for step in range(1, 11)]
-
-#: A minute's calls of the original and of the new version.
-Pair = tuple[Counts, Counts]
-
-
-def drawn(source: random.Random, calls: int, rate: float) -> int:
-    """Binomial, by skipping from one error to the next; where there are many, by its normal
-    approximation."""
-    if not rate or not calls:
-        return 0
-    mean = calls * rate
-    if rate == 1:
-        return calls
-    if mean > 50:
-        return min(calls, max(0, round(source.gauss(mean, sqrt(mean * (1 - rate))))))
-    errors, place, scale = 0, 0.0, log(1 - rate)
-    while (place := place + 1 + int(log(1 - source.random()) / scale)) <= calls:
-        errors += 1
-    return errors
-
-
-def minutes(source: random.Random, calls: int, original: float, new: float) -> Iterator[Pair]:
-    """A rollout of ten minutes; both versions fail with their rate."""
-    for weight in WEIGHTS:
-        ours = calls if weight == 1 else drawn(source, calls, weight)
-        theirs = calls - ours
-        yield (
-            Counts(theirs, drawn(source, theirs, original)),
-            Counts(ours, drawn(source, ours, new)),
-        )
-
-
-class Baseline:
-    """`baseline` as `checks/errors.py` has it, quick: a minute's numbers are reckoned only when it
-    comes."""
-
-    def __init__(self) -> None:
-        self._parts = [0.0] * len(likelihood.RATIOS)
-        self._reference, self._alone = [0, 0], [0, 0]
-
-    def weighed(self, original: Counts, new: Counts) -> float:
-        for sums, counts in (
-            (self._reference, original),
-            (self._alone, () if original.invocations else new),
-        ):
-            for place, number in enumerate(counts):
-                sums[place] += number
-        if original.invocations and new.invocations and (original.errors or new.errors):
-            share = new.invocations / (original.invocations + new.invocations)
-            for place, ratio in enumerate(likelihood.RATIOS):
-                self._parts[place] += likelihood.of_minute(
-                    ratio, share, new.errors, original.errors
-                )
-        return max(likelihood.baseline(self._parts), self._guard())
-
-    def _guard(self) -> float:
-        if not self._alone[0]:
-            return 0.0
-        limit = 2 * likelihood.highest_rate(
-            invocations=self._reference[0], errors=self._reference[1]
-        )
-        if limit >= 1:
-            return 0.0
-        return likelihood.rate(limit, invocations=self._alone[0], errors=self._alone[1])
-
-
-def failed_by_baseline(source: random.Random, calls: int, original: float, new: float) -> bool:
-    """Whether a rollout is rolled back that is looked at after every minute."""
-    test = Baseline()
-    return any(test.weighed(*pair) >= ENOUGH for pair in minutes(source, calls, original, new))
-
-
-def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) -> bool:
-    invocations = errors = 0
-    for weight in WEIGHTS:
-        ours = drawn(source, calls, weight) if weight < 1 else calls
-        invocations, errors = invocations + ours, errors + drawn(source, ours, new)
-        if likelihood.rate(limit, invocations=invocations, errors=errors) >= ENOUGH:
-            return True
-    return False
-
-
-def interval(count: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    share, z = count / trials, 1.96
-    middle, spread = (
-        share + z * z / (2 * trials),
-        z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2),
-    )
-    return max(0.0, (middle - spread) / (1 + z * z / trials)), (middle + spread) / (
-        1 + z * z / trials
-    )
-
-
-def assert_at_most_one_percent(what: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
-    low, high = interval(count, TRIALS)
-    with capsys.disabled():
-        print(
-            f"\n{what}: {count} of {TRIALS:,} rolled back, {count / TRIALS:.2%} ({low:.2%} to {high:.2%})",
-            end="",
-        )
-    assert low <= likelihood.ALPHA
 
 
 # Healthy versions.
-
-
 @pytest.mark.parametrize("rate", [0.0, 0.001, 0.01, 0.1])
 def test_baseline_rolls_back_at_most_one_healthy_version_of_a_hundred(
     rate: float, capsys: pytest.CaptureFixture[str]
@@ -157,7 +53,9 @@ def test_a_rate_rolls_back_at_most_one_of_a_hundred_versions_that_are_exactly_at
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
-    source, test, seen = random.Random(seed), Baseline(), Evidence()
+    source = random.Random(seed)
+    test = Baseline()
+    seen = Evidence()
     check = errors.Baseline()
     for number, (original, new) in enumerate(minutes(source, 300, 0.02, 0.05)):
         minute = number * MINUTE
@@ -168,8 +66,6 @@ def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
 
 
 # Failing versions.
-
-
 @pytest.mark.parametrize(
     ("calls", "original", "new"),
     [
@@ -205,24 +101,14 @@ def test_a_fix_is_never_rolled_back() -> None:
     assert not any(failed_by_baseline(random.Random(seed), 600, 0.1, 0.0) for seed in range(300))
 
 
-# Exactly.
-
-
-def e_value(share: float, new_errors: int, original_errors: int) -> float:
-    """Of one minute."""
-    parts = [
-        likelihood.of_minute(ratio, share, new_errors, original_errors)
-        for ratio in likelihood.RATIOS
-    ]
-    return exp(likelihood.baseline(parts))
-
-
 CALLS = st.integers(0, 20) | st.integers(0, 10**12)
+
 #: For sums of products of floats.
 ALMOST = 1 + 1e-9
 EXACT = settings(derandomize=True, deadline=None, database=None, max_examples=300)
 
 
+# Exactly.
 @EXACT
 @given(st.integers(0, 30), st.floats(0.001, 0.999))
 def test_the_evidence_of_a_healthy_version_averages_to_at_most_one(
@@ -309,8 +195,10 @@ def test_the_highest_rate_without_errors_is_the_exact_one(calls: int) -> None:
 def test_counts_of_any_size_overflow_nothing(
     first: tuple[int, int], second: tuple[int, int], limit: float
 ) -> None:
-    (ours, new), (theirs, old) = sorted(first), sorted(second)
-    new, old = max(1, new), max(1, old)
+    ours, new = sorted(first)
+    theirs, old = sorted(second)
+    new = max(1, new)
+    old = max(1, old)
     share = new / (new + old)
     parts = [likelihood.of_minute(ratio, share, ours, theirs) for ratio in likelihood.RATIOS]
     highest = likelihood.highest_rate(invocations=old, errors=theirs)
@@ -325,10 +213,113 @@ def test_counts_of_any_size_overflow_nothing(
 
 
 # How little traffic suffices, in whole rollouts.
+def test_the_docs_tell_the_smallest_traffic_at_which_a_failing_version_is_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = smallest_traffic()
+    with capsys.disabled():
+        print("", table, sep="\n")
+    assert " inf " not in table
+    docs = ROOT / "docs" / "health-checks.md"
+    if docs.exists():
+        assert table in docs.read_text()
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+#: Ten weights of a minute each.
+WEIGHTS = [step / 10 for step in range(1, 11)]
+
+#: A minute's calls of the original and of the new version.
+Pair = tuple[Counts, Counts]
+
+
+def minutes(source: random.Random, calls: int, original: float, new: float) -> Iterator[Pair]:
+    """A rollout of ten minutes; both versions fail with their rate."""
+    for weight in WEIGHTS:
+        ours = calls if weight == 1 else drawn(source, calls, weight)
+        theirs = calls - ours
+        yield (
+            Counts(theirs, drawn(source, theirs, original)),
+            Counts(ours, drawn(source, ours, new)),
+        )
+
+
+class Baseline:
+    """`baseline` as `health.evidence` has it, quick: a minute's numbers are reckoned only when it
+    comes."""
+
+    def __init__(self) -> None:
+        self._parts = [0.0] * len(likelihood.RATIOS)
+        self._reference = [0, 0]
+        self._alone = [0, 0]
+
+    def weighed(self, original: Counts, new: Counts) -> float:
+        for sums, counts in (
+            (self._reference, original),
+            (self._alone, () if original.invocations else new),
+        ):
+            for place, number in enumerate(counts):
+                sums[place] += number
+        if original.invocations and new.invocations and (original.errors or new.errors):
+            share = new.invocations / (original.invocations + new.invocations)
+            for place, ratio in enumerate(likelihood.RATIOS):
+                self._parts[place] += likelihood.of_minute(
+                    ratio, share, new.errors, original.errors
+                )
+        return max(likelihood.baseline(self._parts), self._guard())
+
+    def _guard(self) -> float:
+        if not self._alone[0]:
+            return 0.0
+        limit = 2 * likelihood.highest_rate(
+            invocations=self._reference[0], errors=self._reference[1]
+        )
+        if limit >= 1:
+            return 0.0
+        return likelihood.rate(limit, invocations=self._alone[0], errors=self._alone[1])
+
+
+def failed_by_baseline(source: random.Random, calls: int, original: float, new: float) -> bool:
+    """Whether a rollout is rolled back that is looked at after every minute."""
+    test = Baseline()
+    return any(test.weighed(*pair) >= ENOUGH for pair in minutes(source, calls, original, new))
+
+
+def failed_by_rate(source: random.Random, calls: int, limit: float, new: float) -> bool:
+    invocations = errors = 0
+    for weight in WEIGHTS:
+        ours = drawn(source, calls, weight) if weight < 1 else calls
+        invocations += ours
+        errors += drawn(source, ours, new)
+        if likelihood.rate(limit, invocations=invocations, errors=errors) >= ENOUGH:
+            return True
+    return False
+
+
+def assert_at_most_one_percent(what: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    low, high = interval(count, TRIALS)
+    with capsys.disabled():
+        print(
+            f"\n{what}: {count} of {TRIALS:,} rolled back, {count / TRIALS:.2%} ({low:.2%} to {high:.2%})",
+            end="",
+        )
+    assert low <= likelihood.ALPHA
+
+
+def e_value(share: float, new_errors: int, original_errors: int) -> float:
+    """Of one minute."""
+    parts = [
+        likelihood.of_minute(ratio, share, new_errors, original_errors)
+        for ratio in likelihood.RATIOS
+    ]
+    return exp(likelihood.baseline(parts))
+
 
 #: Calls a second on the alias.
 LEVELS = [digit * 10.0**power for power in (-3, -2, -1, 0) for digit in (1, 1.5, 2, 3, 5, 7)]
-NEEDED, OF = 95, 100
+NEEDED = 95
+OF = 100
 
 
 def found(check: str, rate: float, traffic: float, seed: int) -> bool:
@@ -365,15 +356,3 @@ def smallest_traffic() -> str:
             f'| `"{check}"` | ' + " | ".join(f"{each:g} calls a second" for each in least) + " |"
         )
     return "\n".join(rows)
-
-
-def test_the_docs_tell_the_smallest_traffic_at_which_a_failing_version_is_found(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    table = smallest_traffic()
-    with capsys.disabled():
-        print("", table, sep="\n")
-    assert " inf " not in table
-    docs = ROOT / "docs" / "health-checks.md"
-    if docs.exists():
-        assert table in docs.read_text()

@@ -20,38 +20,6 @@ DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachine" / "deploy.asl.jso
 PAGE = (ROOT / "docs" / "state-machine.md").read_text()
 
 
-def arrows(drawing: str) -> list[tuple[str, str, str]]:
-    """From, to, and the label; every line but the first is an arrow."""
-    first, *lines = drawing.splitlines()
-    assert first == "stateDiagram-v2"
-    found = [re.fullmatch(r" {4}(\S+) --> (\S+?)(?:: ([^:;#]+))?", line) for line in lines]
-    assert all(found)
-    return [(match[1], match[2], match[3] or "") for match in found if match]
-
-
-def targets(value: Any) -> Iterator[str]:
-    """Whatever a state may go to, wherever it is said."""
-    if isinstance(value, list):
-        for item in value:
-            yield from targets(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key in ("Next", "Default"):
-                yield item
-            elif key == "End" or (key, item) in (("Type", "Fail"), ("Type", "Succeed")):
-                yield "[*]"
-            else:
-                yield from targets(item)
-
-
-def longer() -> dict[str, Any]:
-    """The definition with one state more, before `Finalize`."""
-    definition = copy.deepcopy(DEFINITION)
-    definition["States"]["Bake"] = {"Type": "Wait", "Seconds": 60, "Next": "Finalize"}
-    definition["States"]["IsFullyWeighted"]["Choices"][0]["Next"] = "Bake"
-    return definition
-
-
 def test_the_page_shows_the_state_machine_of_today() -> None:
     assert picture.renewed(PAGE, DEFINITION) == PAGE, "run 'python tools/picture.py'"
 
@@ -124,3 +92,38 @@ def test_a_page_without_a_place_for_the_picture_is_no_page_up_to_date() -> None:
 def test_what_cannot_be_drawn_is_refused(state: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="does not know how to"):
         picture.draw({"StartAt": "Odd", "States": {"Odd": state}})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def arrows(drawing: str) -> list[tuple[str, str, str]]:
+    """From, to, and the label; every line but the first is an arrow."""
+    first, *lines = drawing.splitlines()
+    assert first == "stateDiagram-v2"
+    found = [re.fullmatch(r" {4}(\S+) --> (\S+?)(?:: ([^:;#]+))?", line) for line in lines]
+    assert all(found)
+    return [(match[1], match[2], match[3] or "") for match in found if match]
+
+
+def targets(value: Any) -> Iterator[str]:
+    """Whatever a state may go to, wherever it is said."""
+    if isinstance(value, list):
+        for item in value:
+            yield from targets(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("Next", "Default"):
+                yield item
+            elif key == "End" or (key, item) in (("Type", "Fail"), ("Type", "Succeed")):
+                yield "[*]"
+            else:
+                yield from targets(item)
+
+
+def longer() -> dict[str, Any]:
+    """The definition with one state more, before `Finalize`."""
+    definition = copy.deepcopy(DEFINITION)
+    definition["States"]["Bake"] = {"Type": "Wait", "Seconds": 60, "Next": "Finalize"}
+    definition["States"]["IsFullyWeighted"]["Choices"][0]["Next"] = "Bake"
+    return definition

@@ -8,49 +8,12 @@ import pytest
 
 from deployer.decisions import ending
 from deployer.decisions.errors import AliasChanged
-from tests.test_takeover import left_split
+from tests.beginnings import EVENT, UNSPLIT, left_split
 from world.aws import WORDS
 from world.machine import Machine
 from world.world import World
 
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 3,
-    "interval": 30,
-}
-PROMOTE: dict[str, Any] = {
-    "FunctionVersion": "8",
-    "RoutingConfig": {"AdditionalVersionWeights": {}},
-}
-
-
-def endings(world: World) -> list[str]:
-    return [
-        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
-    ]
-
-
-def run(driver: str, world: World) -> dict[str, Any]:
-    if driver == "the loop":
-        return dict(world.invoke(EVENT)["rollout"])
-    machine = Machine(world, EVENT).run()
-    assert machine.status == "SUCCEEDED", (machine.error, machine.cause)
-    return dict(machine.output["rollout"])
-
-
-class PromotedAt(World):
-    """Somebody promotes version 8 just before that call, the n-th of its name from 0."""
-
-    def __init__(self, name: str, number: int, request: dict[str, Any], **settings: Any) -> None:
-        super().__init__(**settings)
-        self._at, self._request = (name, number), request
-
-    def call(self, name: str, apply: Callable[[], Any]) -> Any:
-        if (name, self.calls.count(name)) == self._at:
-            self.update_alias(**self._request)
-        return super().call(name, apply)
+PROMOTE = {"FunctionVersion": "8", **UNSPLIT}
 
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
@@ -118,8 +81,6 @@ def test_promoted_while_a_task_fails_for_good(name: str) -> None:
 
 
 # Provisioned concurrency.
-
-
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 @pytest.mark.parametrize("provisioned", [True, False])
 def test_the_original_s_share_beside_the_new_version(provisioned: bool, driver: str) -> None:
@@ -142,3 +103,34 @@ def test_the_original_s_share_beside_the_new_version(provisioned: bool, driver: 
         {"7": 0.6},
         WORDS,
     )
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def endings(world: World) -> list[str]:
+    return [
+        event["status"] for event in world.told if event["status"] not in ("STARTED", "SHIFTED")
+    ]
+
+
+def run(driver: str, world: World) -> dict[str, Any]:
+    if driver == "the loop":
+        return dict(world.invoke(EVENT)["rollout"])
+    machine = Machine(world, EVENT).run()
+    assert machine.status == "SUCCEEDED", (machine.error, machine.cause)
+    return dict(machine.output["rollout"])
+
+
+class PromotedAt(World):
+    """Somebody promotes version 8 just before that call, the n-th of its name from 0."""
+
+    def __init__(self, name: str, number: int, request: dict[str, Any], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._at = (name, number)
+        self._request = request
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        if (name, self.calls.count(name)) == self._at:
+            self.update_alias(**self._request)
+        return super().call(name, apply)

@@ -9,7 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from deployer.decisions import likelihood
 from deployer.decisions.checks.errors import ENOUGH, Baseline
 from deployer.decisions.errors import DeployError, HealthCheckFailed
 from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
-from tests.test_likelihood import drawn, interval
+from tests.chance import drawn, interval
 from world.aws import WORDS
 from world.machine import Machine
 from world.world import World
@@ -55,31 +55,8 @@ in_every_order_of_seconds = pytest.mark.parametrize("delays", IN_SECONDS, ids=to
 
 
 # Whole rollouts.
-
-
-def outage(world: World, since: float, lasts: float) -> None:
-    """Both versions fail 30 % of their calls for so long."""
-    world.at(since, lambda: world.errors.update({"7": 0.3, "8": 0.3}))
-    world.at(since + lasts, lambda: world.errors.update({"7": 0.0, "8": 0.0}))
-
-
-def ended(world: World, payload: dict[str, Any], errors: Any = "baseline") -> str:
-    """How the rollout ended: its status, or the error's name."""
-    try:
-        result = world.deploy(**payload, health_check={"errors": errors})
-        return str(result["rollout"]["status"])
-    except DeployError as error:
-        return type(error).__name__
-
-
-def published(world: World, minute: datetime, *metrics: tuple[str, str]) -> float:
-    """When all these metrics are published for that minute, in seconds since the start."""
-    late = world.delay + max(world.delays.get(metric, 0.0) for metric in metrics)
-    return (minute - world.starts).total_seconds() + MINUTE + late
-
-
 @in_every_order
-def test_an_outage_of_both_versions_rolls_nothing_back_in_whatever_order_it_is_published(
+def test_an_outage_of_both_versions_rolls_nothing_back_in_any_order_of_publication(
     delays: Delays,
 ) -> None:
     for seed, lasts in enumerate((20, 60, 180)):
@@ -124,7 +101,7 @@ def test_the_same_in_the_state_machine(delays: Delays, bad: bool) -> None:
 @in_every_order_of_seconds
 @pytest.mark.parametrize("second", [7, 27, 47])
 @pytest.mark.parametrize("errors", ["any", 0.01, "baseline"])
-def test_a_quick_rollout_of_a_failing_version_does_not_settle_on_half_of_what_is_published(
+def test_a_failing_version_s_quick_rollout_does_not_settle_on_half_of_the_metrics(
     errors: Any, second: int, delays: Delays
 ) -> None:
     world = World(errors={"8": 1.0}, starts=AT_NOON.replace(second=second))
@@ -135,10 +112,11 @@ def test_a_quick_rollout_of_a_failing_version_does_not_settle_on_half_of_what_is
 
 @pytest.mark.parametrize("errors", ["any", 0.01, "baseline"])
 @in_every_order_of_seconds
-def test_a_healthy_quick_rollout_settles_until_its_last_minute_is_published_and_no_longer(
+def test_a_healthy_quick_rollout_settles_until_its_last_minute_is_published(
     delays: Delays, errors: Any
 ) -> None:
-    world, needed = World(), FOUR if errors == "baseline" else FOUR[2:]
+    world = World()
+    needed = FOUR if errors == "baseline" else FOUR[2:]
     world.delays = delays
     assert ended(world, QUICK, errors) == "SUCCEEDED"
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
@@ -185,7 +163,7 @@ def test_at_full_weight_the_new_version_alone_is_waited_for(delays: Delays) -> N
     assert 0 < world.moves[-1][0] - published(world, failing, *FOUR[2:]) <= ONE_LOOK
 
 
-def test_a_version_beside_which_the_original_is_not_called_is_judged_after_five_minutes() -> None:
+def test_where_the_original_is_not_called_a_version_is_judged_after_five_minutes() -> None:
     """It has none from 12:10:07 on, at the second weight; the new version fails from 12:11:07
     on."""
     world = World(budget=3000)
@@ -197,82 +175,10 @@ def test_a_version_beside_which_the_original_is_not_called_is_judged_after_five_
 
 
 # Counts alone.
-
 #: By version, by the minute's start.
 Called = Mapping[str, Mapping[int, Counts]]
 
 NAMES = [f"{metric}_{who}" for who in ("original", "new") for metric in Counts._fields]
-
-
-def look_at(called: Called, late: Mapping[str, float], now: float, zeros: bool = True) -> Look:
-    """What is published by now; each metric so many seconds after a minute's end.
-
-    A version without calls has no values. `zeros` says whether no errors are a value of 0.
-    """
-    values: dict[str, dict[int, int]] = {name: {} for name in NAMES}
-    for who, minutes in called.items():
-        for minute, counts in minutes.items():
-            for metric, number in counts._asdict().items():
-                over = minute + MINUTE + late[f"{metric}_{who}"] <= now
-                if over and counts.invocations and (number or zeros):
-                    values[f"{metric}_{who}"][minute] = number
-    return Look(
-        _counts(values, "original"),
-        _counts(values, "new"),
-        newest={name: max(minutes) for name, minutes in values.items() if minutes},
-    )
-
-
-def _counts(values: Mapping[str, Mapping[int, int]], who: str) -> dict[int, Counts]:
-    calls, errors = values[f"invocations_{who}"], values[f"errors_{who}"]
-    minutes = sorted({*calls, *errors})
-    return {minute: Counts(calls.get(minute, 0), errors.get(minute, 0)) for minute in minutes}
-
-
-def a_rollout(source: random.Random, rate: int, new_fails: float) -> tuple[int, Called]:
-    """When it starts, and what users meet in ten steps of a minute and 120 s more.
-
-    Before the weight of 1.0 there is an outage of both versions, of 20 s to three minutes.
-    """
-    starts = NOON + source.randrange(60)
-    lasts = source.randint(20, 180)
-    since = source.randint(0, 540 - lasts)
-    sums: dict[str, dict[int, Counts]] = {
-        "original": defaultdict(Counts),
-        "new": defaultdict(Counts),
-    }
-    for second in range(720):
-        minute = (starts + second) // MINUTE * MINUTE
-        down = 0.3 if since <= second < since + lasts else 0.0
-        new = drawn(source, rate, TENTHS[min(second // 60, 9)])
-        for who, calls, fails in (
-            ("original", rate - new, down),
-            ("new", new, max(down, new_fails)),
-        ):
-            before = sums[who][minute]
-            errors = before.errors + drawn(source, calls, fails)
-            sums[who][minute] = Counts(before.invocations + calls, errors)
-    return starts, sums
-
-
-def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
-    """Whether `baseline` rolls it back in one of its looks."""
-    seen = Evidence()
-    for second in range(15, 735, 15):
-        now, step = starts + second, min(second // 60, 9)
-        seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
-        if BASELINE.strength(seen) >= ENOUGH:
-            return True
-    return False
-
-
-def lateness(source: random.Random, kind: str, most: float) -> dict[str, float]:
-    """Seconds from a minute's end to its publication, by metric: 60, and more for what is late."""
-    late = dict.fromkeys(NAMES, 60.0)
-    for name in NAMES:
-        if kind in name or kind == "any":
-            late[name] += source.uniform(0, most)
-    return late
 
 
 #: What is late: the names that hold the word, or any of the four.
@@ -287,13 +193,15 @@ KINDS = {
 TRIALS = 250
 
 
-def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage_of_both_versions(
+def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines, in_all = [], 0
+    lines = []
+    in_all = 0
     for kind, words in KINDS.items():
         for most in (30, 240):
-            users, clouds = random.Random(5), random.Random(6)
+            users = random.Random(5)
+            clouds = random.Random(6)
             back = 0
             for trial in range(TRIALS):
                 starts, called = a_rollout(users, (1, 3, 10, 30)[trial % 4], 0.0)
@@ -312,25 +220,28 @@ def test_at_most_one_healthy_release_of_a_hundred_is_rolled_back_in_an_outage_of
         )
 
 
-def test_with_heavy_traffic_late_publication_rolls_nothing_back_that_prompt_publication_does_not(
+def test_with_heavy_traffic_late_publication_rolls_back_no_more_than_prompt(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """There an outage in the minute of a shift can look like the new version's, late or not."""
-    users, clouds = random.Random(9), random.Random(10)
+    users = random.Random(9)
+    clouds = random.Random(10)
     promptly = late = 0
     for trial in range(120):
         starts, called = a_rollout(users, 1000, 0.0)
         prompt = rolled_back(starts, called, dict.fromkeys(NAMES, 60.0))
         back = rolled_back(starts, called, lateness(clouds, "any", (30, 240)[trial % 2]))
         assert prompt or not back
-        promptly, late = promptly + prompt, late + back
+        promptly += prompt
+        late += back
     with capsys.disabled():
         found = f"{promptly} of 120 rolled back, published late {late}"
         print(f"\nThe same at 1,000 calls a second: {found}", end="")
 
 
 def test_a_failing_version_is_found_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    users, clouds = random.Random(7), random.Random(8)
+    users = random.Random(7)
+    clouds = random.Random(8)
     for most in (0, 30, 240):
         found = 0
         for _ in range(100):
@@ -364,8 +275,10 @@ def test_a_minute_waits_for_each_metric_that_its_test_needs_or_for_five_minutes(
 ) -> None:
     """`newest` is counted in minutes from this one, `after` in seconds from its end."""
     at = {name: NOON + MINUTE * minutes for name, minutes in newest.items()}
-    look, now = Look({NOON: SOME}, {NOON: SOME}, newest=at), NOON + MINUTE + after
-    seen, full = Evidence(), Evidence()
+    look = Look({NOON: SOME}, {NOON: SOME}, newest=at)
+    now = NOON + MINUTE + after
+    seen = Evidence()
+    full = Evidence()
     seen.add(look, now, NOON)
     full.add(look, now, NOON, full=True)
     assert seen.of("tested") == full.of("tested") == (SOME if rate else Counts())
@@ -376,12 +289,14 @@ def test_a_minute_waits_for_each_metric_that_its_test_needs_or_for_five_minutes(
 
 
 @pytest.mark.parametrize("stray", [Counts(3, 0), Counts(3, 3), Counts(0, 3)])
-def test_stray_calls_to_the_original_at_full_weight_change_no_evidence_whenever_they_come(
+def test_stray_calls_to_the_original_at_full_weight_change_no_evidence(
     stray: Counts,
 ) -> None:
-    at_half, at_full = Counts(3000, 30), Counts(600, 60)
+    at_half = Counts(3000, 30)
+    at_full = Counts(600, 60)
     newest = dict.fromkeys(NAMES, NOON + MINUTE)
-    shifted, now = NOON + MINUTE, NOON + 2 * MINUTE
+    shifted = NOON + MINUTE
+    now = NOON + 2 * MINUTE
     weights = []
     for minutes in ({NOON: at_half}, {NOON: at_half, NOON + MINUTE: stray}):
         seen = Evidence()
@@ -400,26 +315,6 @@ COUNTS = st.builds(Counts, st.integers(25, 50), st.integers(0, 25))
 STARTS = st.integers(0, 12).map(lambda number: NOON + number * MINUTE)
 MINUTE_BY_MINUTE = st.dictionaries(STARTS, COUNTS)
 LATENESS = st.fixed_dictionaries({name: st.integers(0, 4 * MINUTE) for name in NAMES})
-
-
-def parts(
-    look: Look,
-    minute: int,
-    now: float,
-    shifted: float,
-    full: bool,
-) -> list[dict[str, float]]:
-    """What that minute gives to a rate, and what to `baseline`."""
-    original = dict(each for each in look.original.items() if each[0] == minute)
-    new = dict(each for each in look.new.items() if each[0] == minute)
-    seen = Evidence()
-    seen.add(Look(original, new, newest=look.newest), now, shifted, full)
-    rate = {name: number for name, number in seen.total.items() if name.startswith("tested")}
-    prefixes = ("reference", "weighed", "alone", "ratio")
-    return [
-        rate,
-        {name: number for name, number in seen.total.items() if name.startswith(prefixes)},
-    ]
 
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=300)
@@ -446,3 +341,125 @@ def test_a_minute_takes_part_with_all_that_will_be_published_of_it_or_not_at_all
                 if now >= minute + MINUTE + PATIENCE:
                     assert part == whole
             before = found
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def outage(world: World, since: float, lasts: float) -> None:
+    """Both versions fail 30 % of their calls for so long."""
+    world.at(since, lambda: world.errors.update({"7": 0.3, "8": 0.3}))
+    world.at(since + lasts, lambda: world.errors.update({"7": 0.0, "8": 0.0}))
+
+
+def ended(world: World, payload: dict[str, Any], errors: Any = "baseline") -> str:
+    """How the rollout ended: its status, or the error's name."""
+    try:
+        result = world.deploy(**payload, health_check={"errors": errors})
+        return str(result["rollout"]["status"])
+    except DeployError as error:
+        return type(error).__name__
+
+
+def published(world: World, minute: datetime, *metrics: tuple[str, str]) -> float:
+    """When all these metrics are published for that minute, in seconds since the start."""
+    late = world.delay + max(world.delays.get(metric, 0.0) for metric in metrics)
+    return (minute - world.starts).total_seconds() + MINUTE + late
+
+
+def look_at(called: Called, late: Mapping[str, float], now: float, zeros: bool = True) -> Look:
+    """What is published by now; each metric so many seconds after a minute's end.
+
+    A version without calls has no values. `zeros` says whether no errors are a value of 0.
+    """
+    values: dict[str, dict[int, int]] = {name: {} for name in NAMES}
+    for who, minutes in called.items():
+        for minute, counts in minutes.items():
+            for metric, number in counts._asdict().items():
+                over = minute + MINUTE + late[f"{metric}_{who}"] <= now
+                if over and counts.invocations and (number or zeros):
+                    values[f"{metric}_{who}"][minute] = number
+    return Look(
+        _counts(values, "original"),
+        _counts(values, "new"),
+        newest={name: max(minutes) for name, minutes in values.items() if minutes},
+    )
+
+
+def _counts(values: Mapping[str, Mapping[int, int]], who: str) -> dict[int, Counts]:
+    calls = values[f"invocations_{who}"]
+    errors = values[f"errors_{who}"]
+    minutes = sorted({*calls, *errors})
+    return {minute: Counts(calls.get(minute, 0), errors.get(minute, 0)) for minute in minutes}
+
+
+def a_rollout(source: random.Random, rate: int, new_fails: float) -> tuple[int, Called]:
+    """When it starts, and what users meet in ten steps of a minute and 120 s more.
+
+    Before the weight of 1.0 there is an outage of both versions, of 20 s to three minutes.
+    """
+    starts = NOON + source.randrange(60)
+    lasts = source.randint(20, 180)
+    since = source.randint(0, 540 - lasts)
+    sums: dict[str, dict[int, Counts]] = {
+        "original": defaultdict(Counts),
+        "new": defaultdict(Counts),
+    }
+    # From one of these seconds to the next nothing changes: no minute, no weight, no outage.
+    changes = {since, since + lasts, *range(0, 721, 60)}
+    changes |= {second for second in range(720) if (starts + second) % MINUTE == 0}
+    for second, until in pairwise(sorted(changes)):
+        minute = (starts + second) // MINUTE * MINUTE
+        down = 0.3 if since <= second < since + lasts else 0.0
+        calls = rate * (until - second)
+        new = drawn(source, calls, TENTHS[min(second // 60, 9)])
+        old = calls - new
+        add(sums["original"], minute, old, drawn(source, old, down))
+        add(sums["new"], minute, new, drawn(source, new, max(down, new_fails)))
+    return starts, sums
+
+
+def add(minutes: dict[int, Counts], minute: int, calls: int, errors: int) -> None:
+    before = minutes[minute]
+    minutes[minute] = Counts(before.invocations + calls, before.errors + errors)
+
+
+def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
+    """Whether `baseline` rolls it back in one of its looks."""
+    seen = Evidence()
+    for second in range(15, 735, 15):
+        now = starts + second
+        step = min(second // 60, 9)
+        seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
+        if BASELINE.strength(seen) >= ENOUGH:
+            return True
+    return False
+
+
+def lateness(source: random.Random, kind: str, most: float) -> dict[str, float]:
+    """Seconds from a minute's end to its publication, by metric: 60, and more for what is late."""
+    late = dict.fromkeys(NAMES, 60.0)
+    for name in NAMES:
+        if kind in name or kind == "any":
+            late[name] += source.uniform(0, most)
+    return late
+
+
+def parts(
+    look: Look,
+    minute: int,
+    now: float,
+    shifted: float,
+    full: bool,
+) -> list[dict[str, float]]:
+    """What that minute gives to a rate, and what to `baseline`."""
+    original = dict(each for each in look.original.items() if each[0] == minute)
+    new = dict(each for each in look.new.items() if each[0] == minute)
+    seen = Evidence()
+    seen.add(Look(original, new, newest=look.newest), now, shifted, full)
+    rate = {name: number for name, number in seen.total.items() if name.startswith("tested")}
+    prefixes = ("reference", "weighed", "alone", "ratio")
+    return [
+        rate,
+        {name: number for name, number in seen.total.items() if name.startswith(prefixes)},
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from deployer import watchdog
 from deployer.aws import CallFailed
-from tests.test_watchdog import EVENT, killed
+from tests.beginnings import EVENT, killed
 from world.aws import WORDS
 from world.delivery import deliver_all, watch
 from world.execution import Event
@@ -16,27 +16,6 @@ from world.machine import STATE_MACHINE, Machine
 from world.world import World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
-
-
-ENDS = {status: kind for kind, status in Machine.STATUSES.items()}
-
-
-class AbortedIn(Machine):
-    """It ends badly as it enters a state for the n-th time; the state's task goes on to its end."""
-
-    def __init__(
-        self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
-    ) -> None:
-        super().__init__(world, event)
-        self._in = state
-        self._times = times
-        self._ends = ENDS[status]
-
-    def note(self, event: Event) -> None:
-        super().note(event)
-        begun = event["type"] in ("WaitStateEntered", "ChoiceStateEntered", "LambdaFunctionStarted")
-        if begun and self.entered[-1] == self._in and self.entered.count(self._in) == self._times:
-            super().note({"type": self._ends})
 
 
 STATES = ["UpdateWeight", "Wait", "HealthCheck", "VerifyHealthCheck", "IsFullyWeighted"]
@@ -139,13 +118,6 @@ def test_what_a_task_still_writes_after_its_execution_was_aborted_is_undone() ->
 
 
 # The schedule.
-
-
-@pytest.fixture
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-
-
 @pytest.mark.usefixtures("_the_state_machine_is_known")
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 @pytest.mark.parametrize(
@@ -186,12 +158,39 @@ def test_executions_that_ended_well_are_left_alone_by_the_schedule() -> None:
 
 
 @pytest.mark.usefixtures("_the_state_machine_is_known")
-def test_a_key_of_the_user_s_that_is_called_progress_keeps_the_schedule_from_no_other_execution() -> (
-    None
-):
+def test_a_user_s_key_called_progress_keeps_the_schedule_from_no_other_execution() -> None:
     world = World(rate=0)
     machine = AbortedIn(world, "Wait", 3, "FAILED").run()
     refused = Machine(world, {**EVENT, "weights": [1], "progress": 1}, "refused").run()
     world.advance(200)
     watch(world, SCHEDULED, [machine, refused])
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+ENDS = {status: kind for kind, status in Machine.STATUSES.items()}
+
+
+class AbortedIn(Machine):
+    """It ends badly as it enters a state for the n-th time; the state's task goes on to its end."""
+
+    def __init__(
+        self, world: World, state: str, times: int = 1, status: str = "ABORTED", event: Any = EVENT
+    ) -> None:
+        super().__init__(world, event)
+        self._in = state
+        self._times = times
+        self._ends = ENDS[status]
+
+    def note(self, event: Event) -> None:
+        super().note(event)
+        begun = event["type"] in ("WaitStateEntered", "ChoiceStateEntered", "LambdaFunctionStarted")
+        if begun and self.entered[-1] == self._in and self.entered.count(self._in) == self._times:
+            super().note({"type": self._ends})
+
+
+@pytest.fixture
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)

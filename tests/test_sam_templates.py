@@ -17,6 +17,75 @@ from samtranslator.yaml_helper import yaml_parse
 from local.strict import _NoManagedPolicies
 from tests.test_docs import blocks
 
+
+def templates() -> list[Any]:
+    return [page for page in blocks("yaml") if "Resources" in yaml_parse(page.values[0])]
+
+
+def test_the_docs_have_a_template() -> None:
+    assert templates()
+
+
+@pytest.mark.parametrize("text", templates())
+def test_a_template_of_the_docs_takes_no_alias_and_no_event_source_from_a_reader(text: str) -> None:
+    template = yaml_parse(text)
+    before = deployed(with_alias(template))
+    after = deployed(template)
+    assert aliases(before), "a template without a function shows nothing"
+    assert targets(before), "a template without events shows nothing"
+    assert aliases(before) <= aliases(after)
+    assert targets(before) == targets(after)
+
+
+def test_versions_that_sam_published_are_kept_when_the_next_one_comes() -> None:
+    (template, *_) = templates()
+    resources = deployed(yaml_parse(template.values[0]))
+    versions = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Version"]
+    assert [version["DeletionPolicy"] for version in versions] == ["Retain"]
+
+
+CHECKOUT = yaml_parse("""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Orders:
+    Type: AWS::SQS::Queue
+  Checkout:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: src/
+      Handler: app.handler
+      Runtime: python3.13
+      AutoPublishAlias: live
+      Events:
+        Orders:
+          Type: SQS
+          Properties: {Queue: !GetAtt Orders.Arn}
+        Nightly:
+          Type: Schedule
+          Properties: {Schedule: rate(1 day)}
+        Pay:
+          Type: HttpApi
+          Properties: {Path: /pay, Method: post}
+""")
+
+CALLERS = (
+    *("CheckoutOrders", "CheckoutNightly", "CheckoutNightlyPermission"),
+    *("CheckoutPayPermission", "ServerlessHttpApi"),
+)
+
+
+def test_without_auto_publish_alias_the_alias_goes_and_events_call_unpublished_code() -> None:
+    before = deployed(CHECKOUT)
+    after = deployed(without_alias(CHECKOUT))
+    assert aliases(before) == {"CheckoutAliaslive"}
+    assert before["CheckoutAliaslive"].get("DeletionPolicy", "Delete") == "Delete"
+    assert targets(before) == {caller: {"CheckoutAliaslive"} for caller in CALLERS}
+    assert aliases(after) == set()
+    assert targets(after) == {caller: {"Checkout"} for caller in CALLERS}
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
 Resources = dict[str, Any]
 
 #: What a function and its alias are made of. What else names them calls them, or lets others call.
@@ -27,10 +96,6 @@ PARTS = ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")
 def region(monkeypatch: pytest.MonkeyPatch) -> None:
     """SAM's translator asks for one."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-
-
-def templates() -> list[Any]:
-    return [page for page in blocks("yaml") if "Resources" in yaml_parse(page.values[0])]
 
 
 def deployed(template: dict[str, Any]) -> Resources:
@@ -86,63 +151,3 @@ def names(value: Any) -> set[str]:
         for inner in value:
             found |= names(inner)
     return found
-
-
-def test_the_docs_have_a_template() -> None:
-    assert templates()
-
-
-@pytest.mark.parametrize("text", templates())
-def test_a_template_of_the_docs_takes_no_alias_and_no_event_source_from_a_reader(text: str) -> None:
-    template = yaml_parse(text)
-    before, after = deployed(with_alias(template)), deployed(template)
-    assert aliases(before), "a template without a function shows nothing"
-    assert targets(before), "a template without events shows nothing"
-    assert aliases(before) <= aliases(after)
-    assert targets(before) == targets(after)
-
-
-def test_versions_that_sam_published_are_kept_when_the_next_one_comes() -> None:
-    (template, *_) = templates()
-    resources = deployed(yaml_parse(template.values[0]))
-    versions = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Version"]
-    assert [version["DeletionPolicy"] for version in versions] == ["Retain"]
-
-
-CHECKOUT = yaml_parse("""
-Transform: AWS::Serverless-2016-10-31
-Resources:
-  Orders:
-    Type: AWS::SQS::Queue
-  Checkout:
-    Type: AWS::Serverless::Function
-    Properties:
-      CodeUri: src/
-      Handler: app.handler
-      Runtime: python3.13
-      AutoPublishAlias: live
-      Events:
-        Orders:
-          Type: SQS
-          Properties: {Queue: !GetAtt Orders.Arn}
-        Nightly:
-          Type: Schedule
-          Properties: {Schedule: rate(1 day)}
-        Pay:
-          Type: HttpApi
-          Properties: {Path: /pay, Method: post}
-""")
-
-CALLERS = (
-    *("CheckoutOrders", "CheckoutNightly", "CheckoutNightlyPermission"),
-    *("CheckoutPayPermission", "ServerlessHttpApi"),
-)
-
-
-def test_without_auto_publish_alias_the_alias_goes_and_events_call_unpublished_code() -> None:
-    before, after = deployed(CHECKOUT), deployed(without_alias(CHECKOUT))
-    assert aliases(before) == {"CheckoutAliaslive"}
-    assert before["CheckoutAliaslive"].get("DeletionPolicy", "Delete") == "Delete"
-    assert targets(before) == {caller: {"CheckoutAliaslive"} for caller in CALLERS}
-    assert aliases(after) == set()
-    assert targets(after) == {caller: {"Checkout"} for caller in CALLERS}

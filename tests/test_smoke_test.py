@@ -23,22 +23,6 @@ PING = {"path": "/ping", "deep": [1, 2.5, None, True, {"ü🚀": "\ud800"}], "":
 ON_7 = "Alias 'live' of 'checkout' is on version 7."
 
 
-def deployed(world: World, payload: Any = PING, **more: Any) -> dict[str, Any]:
-    told: dict[str, Any] = world.deploy(
-        steps=2, interval=60, health_check={"smoke-test": payload, **more}
-    )["rollout"]
-    return told
-
-
-def failed(world: World, error: type[DeployError] = HealthCheckFailed, payload: Any = PING) -> str:
-    """The message; the alias was not touched, and the new version invoked once at most."""
-    with pytest.raises(error) as told:
-        deployed(world, payload)
-    assert world.moves == [] and world.writes == 0 and world.calls.count("InvokeFunction") == 1
-    assert str(told.value).endswith(ON_7) and "rolled back" not in str(told.value)
-    return str(told.value)
-
-
 def refusing(status: int, code: str, message: str = "Something is wrong.") -> World:
     """A world whose Lambda refuses to invoke version 8."""
     answer: Any = {
@@ -202,3 +186,22 @@ def test_its_time_must_fit_as_well() -> None:
     World(rate=1).deploy(**fits, health_check={"smoke-test": {}})
     with pytest.raises(InvalidRollout, match="and up to 30 s for the smoke test are 840 s"):
         World().deploy(steps=6, interval=115, health_check={"smoke-test": {}})
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def deployed(world: World, payload: Any = PING, **more: Any) -> dict[str, Any]:
+    told: dict[str, Any] = world.deploy(
+        steps=2, interval=60, health_check={"smoke-test": payload, **more}
+    )["rollout"]
+    return told
+
+
+def failed(world: World, error: type[DeployError] = HealthCheckFailed, payload: Any = PING) -> str:
+    """The message; the alias was not touched, and the new version invoked once at most."""
+    with pytest.raises(error) as told:
+        deployed(world, payload)
+    assert world.moves == [] and world.writes == 0 and world.calls.count("InvokeFunction") == 1
+    assert str(told.value).endswith(ON_7) and "rolled back" not in str(told.value)
+    return str(told.value)

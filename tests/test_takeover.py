@@ -1,12 +1,10 @@
 """Somebody else moves the alias, edits its words, or deploys at the same time: nobody's work is
 overwritten."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from deployer.decisions import stamp
 from deployer.decisions.errors import (
     AliasBusy,
     AliasChanged,
@@ -14,50 +12,15 @@ from deployer.decisions.errors import (
     HealthCheckFailed,
     InvalidRollout,
 )
-from deployer.decisions.stamp import Stamp
+from tests.beginnings import UNSPLIT, left_split
 from world.aws import WORDS
 from world.turns import SharedWorld
 from world.world import World
 
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 ONE_LOOK = 15 + 0.3
 
 
-def split(version: str, weight: float) -> dict[str, Any]:
-    return {"RoutingConfig": {"AdditionalVersionWeights": {version: weight}}}
-
-
-def operator(at: float, **request: Any) -> World:
-    """A world in which somebody updates the alias at that time."""
-    world = World()
-    world.at(at, lambda: world.update_alias(**request))
-    return world
-
-
-def left_split(version: str, until: float, weight: float = 0.3, words: str = WORDS) -> World:
-    """A world that starts with a stamped split, whose deployer has ended by `until`, in seconds
-    from now."""
-    world = World()
-    mark = Stamp(
-        "cccccccccccc",
-        version,
-        weight,
-        3,
-        10,
-        (world.now() + timedelta(seconds=until)).replace(microsecond=0),
-    )
-    world.alias.routing = {version: weight}
-    world.alias.description = stamp.write(words, mark)
-    return world
-
-
-def deploy(world: World, **payload: Any) -> dict[str, Any]:
-    return world.deploy(**{"steps": 5, "interval": 60, **payload})
-
-
 # Somebody takes the alias.
-
-
 def test_an_operator_stops_a_rollout_by_taking_the_alias_back() -> None:
     world = operator(100, **UNSPLIT)
     with pytest.raises(AliasChanged, match="Somebody else moved the alias") as changed:
@@ -92,7 +55,7 @@ def test_an_operator_promotes_by_hand_and_it_is_a_success_that_says_so(
 @pytest.mark.parametrize(
     ("version", "error"), [("7", HealthCheckFailed), ("8", HealthCheckFailed), ("9", AliasChanged)]
 )
-def test_an_operator_who_comes_just_before_the_rollback_of_a_failing_version_is_respected(
+def test_an_operator_who_comes_just_before_the_rollback_is_respected(
     version: str, error: type[DeployError]
 ) -> None:
     """Also on the failing version itself: somebody wants it all the same, but that is not called a
@@ -194,8 +157,6 @@ def test_an_alias_deleted_at_any_time_is_told(at: float) -> None:
 
 
 # Somebody edits only the words.
-
-
 def test_words_edited_beside_the_stamp_survive_and_the_rollout_goes_on() -> None:
     world = World()
     world.at(
@@ -246,8 +207,6 @@ def test_words_edited_at_any_time_survive_success_and_rollback(
 
 
 # Two at once.
-
-
 def test_a_second_invocation_is_told_how_far_the_first_is_and_the_first_ends_well() -> None:
     world = World()
     second: list[str] = []
@@ -302,8 +261,6 @@ def test_of_two_started_at_the_same_instant_at_most_one_goes_on_whatever_is_lost
 
 
 # A split that was there before.
-
-
 def test_an_abandoned_split_is_rolled_back_first_and_then_the_rollout_runs() -> None:
     world = left_split("8", until=-61)
     told = deploy(world)["rollout"]
@@ -378,10 +335,8 @@ def test_a_stamp_on_an_unsplit_alias_is_litter_and_goes_with_the_next_write(unti
 
 
 # What AWS itself does.
-
-
 @pytest.mark.parametrize("fault", ["", "lost", "broken", "throttled", "unsent"])
-def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_is_no_interference(
+def test_what_provisioned_concurrency_adds_after_finalize_is_no_interference(
     fault: str,
 ) -> None:
     clean = World()
@@ -406,7 +361,6 @@ def test_the_original_version_that_provisioned_concurrency_adds_after_finalize_i
 
 
 # The user's words.
-
 DESCRIPTIONS = [
     "",
     "x",
@@ -454,19 +408,6 @@ def test_words_that_are_shortened_meanwhile_are_not_taken_for_somebody_s_edit(wo
 
 
 # Somebody else comes while an answer of ours is lost.
-
-
-def lost_shift(step: int, after: float, **request: Any) -> World:
-    """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect,
-    or just before."""
-    clean = World()
-    deploy(clean)
-    shifts = [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]
-    world = operator(clean.moves[step][0] + after, **request, **UNSPLIT)
-    world.faults = {shifts[step]: "lost"}
-    return world
-
-
 @pytest.mark.parametrize("step", [0, 1, 4])
 @pytest.mark.parametrize("version", ["7", "9"])
 @pytest.mark.parametrize("after", [1.0, 3.9])
@@ -490,10 +431,39 @@ def test_a_promotion_while_a_shift_s_answer_is_lost_is_a_success(after: float, s
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("8", {}, WORDS)
 
 
-def test_an_edit_of_the_alias_just_before_the_first_shift_is_kept_and_the_rollout_goes_on() -> None:
+def test_an_edit_just_before_the_first_shift_is_kept_and_the_rollout_goes_on() -> None:
     clean = World()
     deploy(clean)
     world = operator(clean.moves[0][0] - 0.01, Description="Mine")
     assert deploy(world)["rollout"]["status"] == "SUCCEEDED"
     assert world.history == ["7", 0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert world.alias.description == "Mine"
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def split(version: str, weight: float) -> dict[str, Any]:
+    return {"RoutingConfig": {"AdditionalVersionWeights": {version: weight}}}
+
+
+def operator(at: float, **request: Any) -> World:
+    """A world in which somebody updates the alias at that time."""
+    world = World()
+    world.at(at, lambda: world.update_alias(**request))
+    return world
+
+
+def deploy(world: World, **payload: Any) -> dict[str, Any]:
+    return world.deploy(**{"steps": 5, "interval": 60, **payload})
+
+
+def lost_shift(step: int, after: float, **request: Any) -> World:
+    """The answer of that step's shift is lost for 4 s; somebody comes `after` it has taken effect,
+    or just before."""
+    clean = World()
+    deploy(clean)
+    shifts = [number for number, name in enumerate(clean.numbered) if name == "UpdateAlias"]
+    world = operator(clean.moves[step][0] + after, **request, **UNSPLIT)
+    world.faults = {shifts[step]: "lost"}
+    return world

@@ -24,24 +24,6 @@ from world.world import FakeClients, World
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
 
 
-@pytest.fixture(scope="module")
-def resources() -> dict[str, Any]:
-    """The resources that SAM makes of the template."""
-    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    for function in FUNCTIONS:
-        template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
-    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = (
-        "s3://bucket/definition"
-    )
-    parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
-    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
-
-
-def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
-    return dict(resources[name]["Properties"])
-
-
 def test_the_function_is_the_one_that_users_know(resources: dict[str, Any]) -> None:
     function = _properties(resources, "SimpleDeployFunction")
     assert function["FunctionName"] == "SimpleDeployFunction"
@@ -113,155 +95,19 @@ def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(
     assert min(timeouts) > _properties(resources, "DeployWorkflowFunction")["Timeout"]
 
 
-def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
-    """The role's own statements, of one policy or of all; those of our managed policies and of
-    others that name it."""
-    properties = _properties(resources, role)
-    # The one under a condition counts as well.
-    own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
-    policies = [each["PolicyDocument"] for each in own if policy in ("", each["PolicyName"])]
-    if not policy:
-        ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
-        policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
-        attached = [
-            resource["Properties"]
-            for resource in resources.values()
-            if resource["Type"] == "AWS::IAM::Policy"
-        ]
-        policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
-    return [statement for document in policies for statement in document["Statement"]]
-
-
-def _actions(statements: list[dict[str, Any]]) -> set[str]:
-    actions = [statement["Action"] for statement in statements]
-    return {
-        each for action in actions for each in (action if isinstance(action, list) else [action])
-    }
-
-
 #: What the platform itself does in a function's name: its log, an asynchronous invocation's record,
 #: polling a queue.
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 ON_FAILURE = {"sns:Publish", "sqs:SendMessage"}
 POLL = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 
-SERVICES = {
-    **dict.fromkeys(
-        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
-    ),
-    **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
-    **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
-    **dict.fromkeys(
-        ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
-    ),
-    "GetProvisionedConcurrencyConfig": "lambda",
-    "SendMessage": "sqs",
-}
-#: What AWS asks of a caller beside the call itself: the schedule is given a role.
-IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule": "iam:PassRole"}
-
-#: Every kind of check, so that every call is made.
-CHECKS = {
-    "errors": "baseline",
-    "metrics": [
-        {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}
-    ],
-    "alarms": ["checkout-errors"],
-    "smoke-test": {},
-    "min-invocations": 1,
-}
-EVENT = {
-    "function-name": "checkout",
-    "alias-name": "live",
-    "new-version": "8",
-    "steps": 2,
-    "interval": 30,
-}
-
-
-def _world(**settings: Any) -> World:
-    world = World(**settings)
-    world.alarms = {"checkout-errors": "OK"}
-    return world
-
-
-def _called(world: World) -> set[str]:
-    assert world.told, "every story is told"
-    called = {f"{SERVICES[call]}:{call}" for call in world.calls}
-    return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
-
-
-def _promote_by_hand(world: World) -> None:
-    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way
-    round."""
-    world.provisioned = True
-    world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
-
-
-def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-    called = set()
-    promoted = _world()
-    promoted.at(20, lambda: _promote_by_hand(promoted))
-    worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
-    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
-        clients = FakeClients(world)
-        clients.stepfunctions = FakeStepFunctions(world)
-        with contextlib.suppress(DeployError):
-            world.invoke(
-                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
-            )
-        called |= _called(world)
-    return called
-
-
-def _by_the_state_machine() -> set[str]:
-    good, bad, promoted = _world(), _world(errors={"8": 1.0}), _world()
-    promoted.at(20, lambda: _promote_by_hand(promoted))
-    for world in (good, bad, promoted):
-        Machine(world, {**EVENT, "health-check": CHECKS}).run()
-    return _called(good) | _called(bad) | _called(promoted)
-
-
-def _dead() -> World:
-    """A world whose deployer was killed in mid-rollout; the calls from now on are the
-    watchdog's."""
-    world = _world()
-    world.at(20, world.kill)
-    with pytest.raises(Killed):
-        world.invoke(EVENT)
-    world.dead = False
-    assert world.alias.routing
-    world.calls.clear()
-    return world
-
-
-def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
-    looked, unstamped, promoted = _world(), _dead(), _dead()
-    stopped = Machine(looked, EVENT)
-    looked.at(20, stopped.abort)
-    stopped.run()
-    assert looked.alias.routing
-    looked.calls.clear()
-    looked.advance(600)
-    watch(looked, json.dumps({"detail-type": "Scheduled Event"}), [stopped])
-    unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
-    deliver_all(unstamped)
-    _promote_by_hand(promoted)
-    deliver_all(promoted)
-    assert (looked.alias.routing, unstamped.alias.routing, promoted.alias.version) == ({}, {}, "8")
-    return _called(looked) | _called(unstamped) | _called(promoted)
-
 
 def test_the_roles_allow_what_is_called_and_nothing_else(
     resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, machine, dog = (
-        _by_the_loop(monkeypatch),
-        _by_the_state_machine(),
-        _by_the_watchdog(monkeypatch),
-    )
+    loop = _by_the_loop(monkeypatch)
+    machine = _by_the_state_machine()
+    dog = _by_the_watchdog(monkeypatch)
     assert _actions(_statements(resources, "SimpleDeployFunctionRole")) == loop | LOG | ON_FAILURE
     assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == machine | LOG
     assert _actions(_statements(resources, "WatchdogFunctionRole")) == dog | LOG | POLL
@@ -311,13 +157,14 @@ def test_a_lease_s_role_sends_and_does_nothing_else(resources: dict[str, Any]) -
     assert statement["Resource"] == queues
     (trust,) = _properties(resources, "LeaseRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    account, group = {"Ref": "AWS::AccountId"}, {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
+    account = {"Ref": "AWS::AccountId"}
+    group = {"Fn::GetAtt": ["LeaseGroup", "Arn"]}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": group}
     }
 
 
-def test_only_scheduler_is_given_that_role_and_only_our_own_group_s_schedules_are_touched(
+def test_only_scheduler_gets_that_role_and_only_our_group_s_schedules_are_touched(
     resources: dict[str, Any],
 ) -> None:
     schedules, role = _statements(resources, "SimpleDeployFunctionRole", "KeepLease")
@@ -344,7 +191,7 @@ def test_a_lease_s_queue_takes_leases_alone(resources: dict[str, Any]) -> None:
     assert "DelaySeconds" not in _properties(resources, "LeaseQueue")
 
 
-def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_moving_dead_letters_there(
+def test_the_watchdog_s_queue_takes_our_rules_events_and_an_operator_s_dead_letters(
     resources: dict[str, Any],
 ) -> None:
     (rules,) = _properties(resources, "WatchdogQueuePolicy")["PolicyDocument"]["Statement"]
@@ -359,7 +206,8 @@ def test_the_watchdog_s_queue_takes_our_rules_events_and_keeps_no_operator_from_
 def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_alarm(
     resources: dict[str, Any], name: str
 ) -> None:
-    queue, function = _properties(resources, name), _properties(resources, "WatchdogFunction")
+    queue = _properties(resources, name)
+    function = _properties(resources, "WatchdogFunction")
     assert (
         queue["SqsManagedSseEnabled"]
         and _properties(resources, "WatchdogDeadLetterQueue")["SqsManagedSseEnabled"]
@@ -441,7 +289,8 @@ def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
 def test_install_sh_builds_and_deploys_with_and_without_a_bucket(
     bucket: str | None, tmp_path: Path
 ) -> None:
-    recorder, record = tmp_path / "sam", tmp_path / "calls"
+    recorder = tmp_path / "sam"
+    record = tmp_path / "calls"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {record}\n')
     recorder.chmod(0o755)
     environment = {**os.environ, "SAM": str(recorder), "STACK_NAME": "mine"}
@@ -460,9 +309,171 @@ def test_install_sh_builds_and_deploys_with_and_without_a_bucket(
 
 
 def test_a_failed_build_is_not_deployed(tmp_path: Path) -> None:
-    recorder, record = tmp_path / "sam", tmp_path / "calls"
+    recorder = tmp_path / "sam"
+    record = tmp_path / "calls"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {record}\nexit 3\n')
     recorder.chmod(0o755)
     environment = {**os.environ, "SAM": str(recorder)}
     done = subprocess.run([ROOT / "install.sh"], env=environment, capture_output=True, check=False)
     assert (done.returncode, record.read_text()) == (3, "build\n")
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    """The resources that SAM makes of the template."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    for function in FUNCTIONS:
+        template["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
+    template["Resources"]["DeployStateMachine"]["Properties"]["DefinitionUri"] = (
+        "s3://bucket/definition"
+    )
+    parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
+    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
+
+
+def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(resources[name]["Properties"])
+
+
+def _statements(resources: dict[str, Any], role: str, policy: str = "") -> list[dict[str, Any]]:
+    """The role's own statements, of one policy or of all; those of our managed policies and of
+    others that name it."""
+    properties = _properties(resources, role)
+    # The one under a condition counts as well.
+    own = [each["Fn::If"][1] if "Fn::If" in each else each for each in properties["Policies"]]
+    policies = [each["PolicyDocument"] for each in own if policy in ("", each["PolicyName"])]
+    if not policy:
+        ours = [reference["Ref"] for reference in properties.get("ManagedPolicyArns", [])]
+        policies += [_properties(resources, name)["PolicyDocument"] for name in ours]
+        attached = [
+            resource["Properties"]
+            for resource in resources.values()
+            if resource["Type"] == "AWS::IAM::Policy"
+        ]
+        policies += [each["PolicyDocument"] for each in attached if {"Ref": role} in each["Roles"]]
+    return [statement for document in policies for statement in document["Statement"]]
+
+
+def _actions(statements: list[dict[str, Any]]) -> set[str]:
+    actions = [statement["Action"] for statement in statements]
+    return {
+        each for action in actions for each in (action if isinstance(action, list) else [action])
+    }
+
+
+SERVICES = {
+    **dict.fromkeys(
+        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
+    ),
+    **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
+    **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
+    **dict.fromkeys(
+        ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
+    ),
+    "GetProvisionedConcurrencyConfig": "lambda",
+    "SendMessage": "sqs",
+}
+
+#: What AWS asks of a caller beside the call itself: the schedule is given a role.
+IMPLIED = {"scheduler:CreateSchedule": "iam:PassRole", "scheduler:UpdateSchedule": "iam:PassRole"}
+
+#: Every kind of check, so that every call is made.
+CHECKS = {
+    "errors": "baseline",
+    "metrics": [
+        {"namespace": "Shop", "name": "Orders", "dimensions": {"A": "b"}, "stat": "Sum", "above": 5}
+    ],
+    "alarms": ["checkout-errors"],
+    "smoke-test": {},
+    "min-invocations": 1,
+}
+EVENT = {
+    "function-name": "checkout",
+    "alias-name": "live",
+    "new-version": "8",
+    "steps": 2,
+    "interval": 30,
+}
+
+
+def _world(**settings: Any) -> World:
+    world = World(**settings)
+    world.alarms = {"checkout-errors": "OK"}
+    return world
+
+
+def _called(world: World) -> set[str]:
+    assert world.told, "every story is told"
+    called = {f"{SERVICES[call]}:{call}" for call in world.calls}
+    return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
+
+
+def _promote_by_hand(world: World) -> None:
+    """AWS moves the alias's provisioned concurrency after it, which shows as a split the other way
+    round."""
+    world.provisioned = True
+    world.update_alias(FunctionVersion="8", RoutingConfig={"AdditionalVersionWeights": {"7": 0.5}})
+
+
+def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
+    called = set()
+    promoted = _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    worlds = (_world(), _world(errors={"8": 1.0}), _world(), promoted)
+    for world, extra in zip(worlds, ({}, {}, {"interval": 3000}, {}), strict=True):
+        clients = FakeClients(world)
+        clients.stepfunctions = FakeStepFunctions(world)
+        with contextlib.suppress(DeployError):
+            world.invoke(
+                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
+            )
+        called |= _called(world)
+    return called
+
+
+def _by_the_state_machine() -> set[str]:
+    good = _world()
+    bad = _world(errors={"8": 1.0})
+    promoted = _world()
+    promoted.at(20, lambda: _promote_by_hand(promoted))
+    for world in (good, bad, promoted):
+        Machine(world, {**EVENT, "health-check": CHECKS}).run()
+    return _called(good) | _called(bad) | _called(promoted)
+
+
+def _dead() -> World:
+    """A world whose deployer was killed in mid-rollout; the calls from now on are the
+    watchdog's."""
+    world = _world()
+    world.at(20, world.kill)
+    with pytest.raises(Killed):
+        world.invoke(EVENT)
+    world.dead = False
+    assert world.alias.routing
+    world.calls.clear()
+    return world
+
+
+def _by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
+    looked = _world()
+    unstamped = _dead()
+    promoted = _dead()
+    stopped = Machine(looked, EVENT)
+    looked.at(20, stopped.abort)
+    stopped.run()
+    assert looked.alias.routing
+    looked.calls.clear()
+    looked.advance(600)
+    watch(looked, json.dumps({"detail-type": "Scheduled Event"}), [stopped])
+    unstamped.update_alias(Description="Somebody has written over the stamp")  # it looks twice
+    deliver_all(unstamped)
+    _promote_by_hand(promoted)
+    deliver_all(promoted)
+    assert (looked.alias.routing, unstamped.alias.routing, promoted.alias.version) == ({}, {}, "8")
+    return _called(looked) | _called(unstamped) | _called(promoted)

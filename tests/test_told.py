@@ -19,39 +19,15 @@ from deployer.decisions import ending, errors
 from deployer.decisions.errors import DeployError, RolloutInterrupted
 from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
+from tests.beginnings import EVENT, UNSPLIT
 from world.delivery import deliver_all
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
-TARGET = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
-VALIDATOR = Draft202012Validator(SCHEMA)
-EVENT: dict[str, Any] = {**TARGET, "steps": 3, "interval": 30}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 RESULTS = {"SUCCEEDED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
 THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
-
-
-class Told(list[dict[str, Any]]):
-    """It notes which events are not as the schema says, or say of the alias what is not so at that
-    time."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-        self.wrong: list[str] = []
-
-    def append(self, detail: dict[str, Any]) -> None:
-        super().append(detail)
-        now = f"Alias 'live' of 'checkout' {Snapshot(self._world.alias.answer()).state}."
-        true = detail["where"] == now or re.search(
-            "could not be read|neither read|^$", detail["where"]
-        )
-        wrong = [error.message for error in VALIDATOR.iter_errors(detail)] + (
-            [] if true else [f"Now {now}"]
-        )
-        self.wrong += [f"{detail}: {each}" for each in wrong]
 
 
 @dataclass(frozen=True)
@@ -110,37 +86,7 @@ STORIES = {
 }
 
 
-class ToldWorld(World):
-    """A world in which events are checked."""
-
-    told: Told
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.told = Told(self)
-
-
-def play(driver: str, story: Story, bus: str = "") -> tuple[ToldWorld, str]:
-    """The rollout's world, and how it ended."""
-    world = ToldWorld(**story.world)
-    world.bus = bus
-    story.during(world)
-    if driver == "the state machine":
-        machine = Machine(world, story.event).run()
-        return world, machine.error or machine.output["rollout"]["status"]
-    try:
-        return world, world.invoke(story.event)["rollout"]["status"]
-    except DeployError as error:
-        return world, type(error).__name__
-
-
-def statuses(world: World) -> list[str]:
-    return [event["status"] for event in world.told]
-
-
 # The events.
-
-
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 def test_a_rollout_tells_what_becomes_of_it(driver: str, name: str) -> None:
@@ -194,7 +140,8 @@ def test_a_rollout_that_is_handed_over_is_told_on_by_the_state_machine(
 
 @pytest.mark.parametrize("driver", ["the loop", "the state machine"])
 def test_what_the_watchdog_rescues_is_told_by_it(driver: str) -> None:
-    world, machines = ToldWorld(rate=0), []
+    world = ToldWorld(rate=0)
+    machines = []
     if driver == "the state machine":
         machines = [Machine(world, EVENT)]
         world.at(40, machines[0].abort)
@@ -236,8 +183,6 @@ def test_a_rollback_that_fails_for_good_is_told_as_the_schema_says(driver: str) 
 
 
 # The schema.
-
-
 def test_the_schema_is_a_schema_and_describes_every_field() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert all(field["description"] for field in SCHEMA["properties"].values())
@@ -264,7 +209,6 @@ def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() 
 
 
 # The bus.
-
 FAULTS = ["down", "slow", "refuses", "fails", "fails wordlessly"]
 
 
@@ -287,7 +231,8 @@ def test_an_event_bus_that_does_not_work_does_not_keep_the_watchdog_from_its_wor
     world.at(40, world.kill)
     with pytest.raises(Killed):
         world.invoke(EVENT)
-    world.dead, world.bus = False, bus
+    world.dead = False
+    world.bus = bus
     assert deliver_all(world) == 1
     assert world.history == [0.33, 0.67, "7"]
 
@@ -300,7 +245,6 @@ def test_what_could_not_be_told_is_logged(caplog: pytest.LogCaptureFixture) -> N
 
 
 # Nothing secret.
-
 SECRET = "hunter2-hunter2"
 
 
@@ -343,3 +287,57 @@ def test_what_is_told_of_an_interruption_is_in_the_log_too(
     assert [(line["reason"], line["where"]) for line in logged] == [
         (world.told[-1]["reason"], world.told[-1]["where"])
     ]
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+class Told(list[dict[str, Any]]):
+    """It notes which events are not as the schema says, or say of the alias what is not so at that
+    time."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self.wrong: list[str] = []
+
+    def append(self, detail: dict[str, Any]) -> None:
+        super().append(detail)
+        now = f"Alias 'live' of 'checkout' {Snapshot(self._world.alias.answer()).state}."
+        true = detail["where"] == now or re.search(
+            "could not be read|neither read|^$", detail["where"]
+        )
+        wrong = [error.message for error in VALIDATOR.iter_errors(detail)] + (
+            [] if true else [f"Now {now}"]
+        )
+        self.wrong += [f"{detail}: {each}" for each in wrong]
+
+
+class ToldWorld(World):
+    """A world in which events are checked."""
+
+    told: Told
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.told = Told(self)
+
+
+def play(driver: str, story: Story, bus: str = "") -> tuple[ToldWorld, str]:
+    """The rollout's world, and how it ended."""
+    world = ToldWorld(**story.world)
+    world.bus = bus
+    story.during(world)
+    if driver == "the state machine":
+        machine = Machine(world, story.event).run()
+        return world, machine.error or machine.output["rollout"]["status"]
+    try:
+        return world, world.invoke(story.event)["rollout"]["status"]
+    except DeployError as error:
+        return world, type(error).__name__
+
+
+def statuses(world: World) -> list[str]:
+    return [event["status"] for event in world.told]

@@ -18,76 +18,20 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
+from tests.beginnings import STEPS, UNSPLIT, killed
 from world.aws import WORDS
 from world.delivery import arrival, deliver, deliver_all, watch
 from world.faults import Killed
 from world.world import World
 
-STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
-EVENT = {"function-name": "checkout", "alias-name": "live", "new-version": "8", **STEPS}
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 DESCRIPTIONS = ["", WORDS, "a" * 256, "🚀" * 128, "[rollout of the new checkout]", " two\nlines "]
-
-
-class LeaseWorld(World):
-    """It notes how many seconds the lease had left, before and after it was moved on, and what was
-    told by its end."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.rest: list[float] = []
-        self.rest_after: list[float] = []
-        self.told_at_deletion: list[str] = []
-
-    def call(self, name: str, apply: Callable[[], Any]) -> Any:
-        if name == "DeleteSchedule":
-            self.told_at_deletion = [event["status"] for event in self.told]
-        if name == "UpdateSchedule":
-            self.rest += [each.due - self.time for each in self.schedules.values()]
-        answer = super().call(name, apply)
-        if name in ("CreateSchedule", "UpdateSchedule"):
-            self.rest_after += [each.due - self.time for each in self.schedules.values()]
-        return answer
-
-
-class ReadOnly(World):
-    """A world in which every write meets the fault `refused`."""
-
-    refused = ""
-
-    def call(self, name: str, apply: Callable[[], Any]) -> Any:
-        self.down = (self.refused if name == "UpdateAlias" else "", 0.0, math.inf)
-        return super().call(name, apply)
-
-
-def killed(time: float, world: World | None = None, words: str = WORDS) -> World:
-    """A world whose deployer was killed at that time; the first weight is 0.33, the second 0.67
-    from 30 s on."""
-    world = world or World(rate=0)
-    world.alias.description = words
-    world.at(time, world.kill)
-    with pytest.raises(Killed):
-        world.deploy(**STEPS)
-    world.dead = False
-    return world
 
 
 def split(weights: dict[str, float]) -> dict[str, Any]:
     return {"RoutingConfig": {"AdditionalVersionWeights": weights}}
 
 
-def assert_nothing_is_done(world: World) -> None:
-    """When the message arrives; also the description and the revision stay."""
-    before, told = world.alias.answer(), len(world.told)
-    world.advance(1000)
-    assert deliver(world, world.leases[0]) == 1
-    assert world.alias.answer() == before
-    assert len(world.told) == told
-
-
 # The lease.
-
-
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -125,7 +69,7 @@ def test_the_lease_never_runs_out_while_its_deployer_lives(every: float, second:
     assert 14 <= world.calls.count("UpdateSchedule") <= 20
 
 
-def test_the_lease_is_taken_before_the_first_shift_and_deleted_after_the_ending_was_told() -> None:
+def test_the_lease_is_taken_before_the_first_shift_and_deleted_after_the_ending() -> None:
     world = LeaseWorld(rate=0)
     world.deploy(**STEPS)
     calls = [name for name in world.calls if name not in ("GetAlias", "GetMetricData")]
@@ -154,8 +98,6 @@ def test_the_longest_rollout_s_message_fits_into_the_schedule() -> None:
 
 
 # It arrives after a kill.
-
-
 @pytest.mark.parametrize("words", DESCRIPTIONS)
 @pytest.mark.parametrize("time", [5, 40, 85])
 def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_exactly(
@@ -210,8 +152,6 @@ def test_a_write_that_was_on_its_way_when_the_deployer_died_is_undone_too() -> N
 
 
 # It arrives after a rollout that ended as it should.
-
-
 def test_after_a_good_end_the_message_does_nothing() -> None:
     world = World(rate=0)
     world.deploy(**STEPS)
@@ -258,8 +198,6 @@ def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(
 
 
 # Others have touched the alias before it arrives.
-
-
 @pytest.mark.parametrize(
     ("request_", "version", "routing"),
     [
@@ -273,7 +211,7 @@ def test_while_another_rollout_runs_the_message_of_an_earlier_one_does_nothing(
     ],
 )
 @pytest.mark.parametrize("words", [*DESCRIPTIONS, None])
-def test_what_somebody_else_made_of_the_alias_stays_and_only_what_is_ours_is_taken_out(
+def test_what_somebody_else_made_of_the_alias_stays_and_ours_is_taken_out(
     words: str | None, request_: dict[str, Any], version: str, routing: dict[str, float]
 ) -> None:
     """With the stamp left standing as `update-alias` leaves it; with words of their own where
@@ -336,8 +274,6 @@ def test_a_deleted_alias_is_no_error(after: float) -> None:
 
 
 # It cannot do what it should.
-
-
 @pytest.mark.parametrize("fault", ["throttled", "broken", "denied", "unsent", "lost"])
 def test_what_cannot_be_read_is_raised_so_that_the_message_comes_again(fault: str) -> None:
     world = killed(40)
@@ -382,9 +318,7 @@ def test_what_cannot_be_written_is_told_once_and_tried_again(
     assert [event["status"] for event in world.told[told:]] == [ending, *then]
 
 
-def test_a_lease_that_scheduler_put_into_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> (
-    None
-):
+def test_a_lease_from_the_dead_letter_queue_is_understood_when_it_is_moved_back() -> None:
     world = killed(40)
     body = arrival(world)
     watch(world, json.dumps({"MessageBody": body, "QueueUrl": "https://sqs.test/leases"}))
@@ -405,8 +339,6 @@ def test_what_cannot_be_remembered_comes_again_and_is_not_lost() -> None:
 
 
 # Its stamp is gone.
-
-
 @pytest.mark.parametrize("words", ["", "Mine", "b" * 256])
 def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_same(
     words: str,
@@ -419,12 +351,11 @@ def test_a_split_whose_whole_description_was_replaced_is_rolled_back_all_the_sam
     assert [event["status"] for event in world.told[-2:]] == ["ROLLED_BACK", "RolloutInterrupted"]
 
 
-def test_a_late_lease_leaves_another_rollout_of_the_same_payload_alone_though_it_lost_its_stamp() -> (
-    None
-):
+def test_a_late_lease_leaves_alone_another_rollout_of_the_same_payload() -> None:
     world = killed(40)
     deliver_all(world)
-    late, since = world.leases[0], world.time
+    late = world.leases[0]
+    since = world.time
     for at in (5, 8, 20, 33, 60, 80):
         world.at(since + at, lambda: world.update_alias(Description="Mine"))
         world.at(since + at + 2, lambda: watch(world, late))
@@ -437,17 +368,7 @@ def test_a_late_lease_leaves_another_rollout_of_the_same_payload_alone_though_it
     assert world.alias.description == "Mine"
 
 
-def deliver_due(world: World) -> None:
-    """Whatever has reached the watchdog by now, once."""
-    for time, message in list(world.messages):
-        if time <= world.time:
-            world.messages.remove((time, message))
-            watch(world, message)
-
-
 # The lease of a deployer that lives, or is slow.
-
-
 def test_the_watchdog_drops_the_message_of_a_lease_that_runs_out_later() -> None:
     world = World(rate=0)
     for at in range(3, 90, 7):
@@ -472,3 +393,55 @@ def test_the_watchdog_itself_is_struck_at_any_call(number: int, fault: str) -> N
         deliver(world, body)
     world.advance(60)
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+class LeaseWorld(World):
+    """It notes how many seconds the lease had left, before and after it was moved on, and what was
+    told by its end."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rest: list[float] = []
+        self.rest_after: list[float] = []
+        self.told_at_deletion: list[str] = []
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        if name == "DeleteSchedule":
+            self.told_at_deletion = [event["status"] for event in self.told]
+        if name == "UpdateSchedule":
+            self.rest += [each.due - self.time for each in self.schedules.values()]
+        answer = super().call(name, apply)
+        if name in ("CreateSchedule", "UpdateSchedule"):
+            self.rest_after += [each.due - self.time for each in self.schedules.values()]
+        return answer
+
+
+class ReadOnly(World):
+    """A world in which every write meets the fault `refused`."""
+
+    refused = ""
+
+    def call(self, name: str, apply: Callable[[], Any]) -> Any:
+        self.down = (self.refused if name == "UpdateAlias" else "", 0.0, math.inf)
+        return super().call(name, apply)
+
+
+def assert_nothing_is_done(world: World) -> None:
+    """When the message arrives; also the description and the revision stay."""
+    before = world.alias.answer()
+    told = len(world.told)
+    world.advance(1000)
+    assert deliver(world, world.leases[0]) == 1
+    assert world.alias.answer() == before
+    assert len(world.told) == told
+
+
+def deliver_due(world: World) -> None:
+    """Whatever has reached the watchdog by now, once."""
+    for time, message in list(world.messages):
+        if time <= world.time:
+            world.messages.remove((time, message))
+            watch(world, message)

@@ -29,11 +29,6 @@ PREDEFINED = {
 }
 
 
-def assert_rising_to_one(weights: tuple[float, ...]) -> None:
-    assert all(before < after for before, after in zip((0.0, *weights), weights, strict=False))
-    assert weights[-1] == 1.0
-
-
 def test_linear_weights_rise_to_one_for_any_number_of_steps() -> None:
     for steps in range(1, MOST_STEPS + 1):
         weights = linear(steps)
@@ -121,7 +116,6 @@ def test_linear_and_exponential_need_steps_and_not_too_many() -> None:
 
 
 # The normalised payload.
-
 WEIGHTS = st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True), max_size=20)
 INTERVALS = st.integers(0, LONGEST_INTERVAL) | st.floats(0, LONGEST_INTERVAL)
 TIMELINES: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -156,3 +150,11 @@ def test_a_rollout_comes_back_from_its_normalised_payload(
     normalised = json.loads(json.dumps(rollout.to_event()))
     assert Rollout.from_event(normalised, HERE) == rollout
     assert Rollout.from_event(normalised, HERE).to_event() == normalised
+
+
+# -- what the stories need ------------------------------------------------------------------------
+
+
+def assert_rising_to_one(weights: tuple[float, ...]) -> None:
+    assert all(before < after for before, after in zip((0.0, *weights), weights, strict=False))
+    assert weights[-1] == 1.0

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from deployer.decisions.stamp import Stamp, write
 
 START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
-ID, WORDS = "0123456789ab", "Checkout service"
+ID = "0123456789ab"
+WORDS = "Checkout service"
 GROUPS = {
     "LogGroupName": "simple",
     "WorkflowLogGroupName": "workflow",
@@ -55,8 +56,11 @@ class Aws:
     """`faults` are raised by the operation's name; what was sent is in `invoked`."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock, self.region = clock, "eu-west-1"
-        self.version, self.stamp, self.there = "7", "", True
+        self.clock = clock
+        self.region = "eu-west-1"
+        self.version = "7"
+        self.stamp = ""
+        self.there = True
         self.routing: dict[str, float] = {}
         self.log: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS.values()}
         self.outputs = dict(GROUPS)
@@ -82,12 +86,15 @@ class Aws:
     ) -> None:
         """As the deployer does: the alias with its stamp, and the line."""
         until = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
-        self.routing, self.stamp = {"8": weight}, str(Stamp(id, "8", weight, step, steps, until))
+        self.routing = {"8": weight}
+        self.stamp = str(Stamp(id, "8", weight, step, steps, until))
         if not quiet:
             self.tell("SHIFTED", id=id, weight=weight, step=step, steps=steps)
 
     def back(self, version: str = "7") -> None:
-        self.version, self.routing, self.stamp = version, {}, ""
+        self.version = version
+        self.routing = {}
+        self.stamp = ""
 
     def tell(self, message: str, group: str = "simple", id: str = ID, **said: Any) -> None:
         who = {

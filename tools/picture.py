@@ -9,7 +9,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "state-machine.md"
 DEFINITION = ROOT / "statemachine" / "deploy.asl.json"
 
-BEGIN, END = "<!-- drawn by tools/picture.py -->", "<!-- end -->"
+BEGIN = "<!-- drawn by tools/picture.py -->"
+END = "<!-- end -->"
 _BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
 
 _KINDS = ("Task", "Wait", "Choice", "Pass", "Succeed", "Fail")
@@ -33,21 +33,19 @@ _COMPARISON = re.compile(rf"(?:String|Numeric)({'|'.join(_SIGNS)})")
 
 def draw(definition: dict[str, Any]) -> str:
     """The diagram of a state machine. Raises `ValueError` for what it does not know how to draw."""
-    ways = (transitions(name, state) for name, state in definition["States"].items())
-    found = [("[*]", definition["StartAt"], ""), *chain.from_iterable(ways)]
-    arrows = [
-        f"    {source} --> {target}" + (f": {when}" if when else "")
-        for source, target, when in found
-    ]
-    return "\n".join(["stateDiagram-v2", *arrows])
+    lines = ["stateDiagram-v2", f"    [*] --> {definition['StartAt']}"]
+    for name, state in definition["States"].items():
+        for source, target, when in transitions(name, state):
+            told = f": {when}" if when else ""
+            lines.append(f"    {source} --> {target}{told}")
+    return "\n".join(lines)
 
 
 def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Every way out of a state: from, to, and when; `[*]` is the execution's end."""
     if state["Type"] not in _KINDS:
-        raise ValueError(
-            f"{name} is a {state['Type']} state, which tools/picture.py does not know how to draw."
-        )
+        kind = f"a {state['Type']} state"
+        raise ValueError(f"{name} is {kind}, which tools/picture.py does not know how to draw.")
     for choice in state.get("Choices", []):
         yield name, choice["Next"], condition(choice)
     if "Default" in state:
@@ -63,11 +61,11 @@ def transitions(name: str, state: dict[str, Any]) -> Iterator[tuple[str, str, st
 
 def condition(choice: dict[str, Any]) -> str:
     """A choice in words, such as `status = PENDING`."""
-    (operator, value), *others = [
-        (key, choice[key]) for key in choice if key not in ("Variable", "Next", "Comment")
-    ]
+    comparisons = [key for key in choice if key not in ("Variable", "Next", "Comment")]
+    operator, *others = comparisons
+    value = choice[operator]
     variable = re.sub(r"^\$|\.|\['|'\]", " ", choice.get("Variable", "")).strip()
-    if (operator, value) == ("IsPresent", True) and not others:
+    if operator == "IsPresent" and value is True and not others:
         return f"there is {variable}"
     comparison = _COMPARISON.fullmatch(operator)
     if others or comparison is None:
@@ -77,9 +75,8 @@ def condition(choice: dict[str, Any]) -> str:
 
 def renewed(page: str, definition: dict[str, Any]) -> str:
     """The page with the diagram of that definition."""
-    new, count = _BETWEEN.subn(
-        lambda _: f"{BEGIN}\n```mermaid\n{draw(definition)}\n```\n{END}", page
-    )
+    drawn = f"{BEGIN}\n```mermaid\n{draw(definition)}\n```\n{END}"
+    new, count = _BETWEEN.subn(lambda _: drawn, page)
     if count != 1:
         raise ValueError(f"The page needs one place for the diagram, between {BEGIN} and {END}.")
     return new
@@ -93,9 +90,8 @@ def main(arguments: list[str], path: Path = PAGE) -> None:
     elif arguments != ["--check"]:
         sys.exit("Usage: python tools/picture.py [--check]")
     elif new != page:
-        sys.exit(
-            f"{path.name} does not show {DEFINITION.name} as it is: run 'python tools/picture.py'."
-        )
+        stale = f"{path.name} does not show {DEFINITION.name} as it is"
+        sys.exit(f"{stale}: run 'python tools/picture.py'.")
 
 
 if __name__ == "__main__":

@@ -25,10 +25,14 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 #: How much faster the picture is than the run was.
 SPEED = 8.0
-#: The most frames of a run, and for how many seconds its last one stands.
-FRAMES, HOLD = 20, 5.0
-#: The local AWS: seconds after its end at which a minute is published, and users' calls a second.
-DELAY, RATE = 5.0, 8.0
+#: The most frames of a run.
+FRAMES = 20
+#: For how many seconds a run's last frame stands.
+HOLD = 5.0
+#: The local AWS: how many seconds after its end a minute is published.
+DELAY = 5.0
+#: Users' calls a second.
+RATE = 8.0
 
 RUNS = {
     "good": f"VERSION={HEALTHY} STEPS=5 INTERVAL=20",
@@ -38,7 +42,10 @@ RUNS = {
 #: A terminal's colours by number, to names in STYLE.
 _COLOURS = {1: "red", 2: "green", 3: "yellow", 6: "cyan", 237: "track"}
 
-WIDTH, HEIGHT, MARGIN = 8.4, 18, 14
+#: Of a letter, and around all of them.
+WIDTH = 8.4
+HEIGHT = 18
+MARGIN = 14
 
 STYLE = """\
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1f2328 }
@@ -57,16 +64,12 @@ text, tspan { white-space: pre }
 def thinned(frames: Sequence[Frame]) -> list[Frame]:
     """The frames that differ, at most FRAMES of them, evenly; the first and the last are among
     them."""
-    different = [
-        frame
-        for number, frame in enumerate(frames)
-        if number + 1 == len(frames) or frame[1] != frames[number + 1][1]
-    ]
+    different = [frame for frame, following in pairwise(frames) if frame[1] != following[1]]
+    different += frames[-1:]
     if len(different) <= FRAMES:
         return different
-    return [
-        different[round(number * (len(different) - 1) / (FRAMES - 1))] for number in range(FRAMES)
-    ]
+    last = len(different) - 1
+    return [different[round(number * last / (FRAMES - 1))] for number in range(FRAMES)]
 
 
 def svg(runs: Sequence[Sequence[Frame]], title: str) -> str:
@@ -76,12 +79,12 @@ def svg(runs: Sequence[Sequence[Frame]], title: str) -> str:
     wide = round(COLUMNS * WIDTH) + 2 * MARGIN
     lines = dict.fromkeys(line for _, screen in frames for line in screen if line.strip())
     rows = {line: f"r{number}" for number, line in enumerate(lines)}
-    reel = [
-        f'<use href="#{rows[line]}" y="{number * high + MARGIN + (row + 1) * HEIGHT - 5}"/>'
-        for number, (_, screen) in enumerate(frames)
-        for row, line in enumerate(screen)
-        if line in rows
-    ]
+    reel = []
+    for number, (_, screen) in enumerate(frames):
+        for row, line in enumerate(screen):
+            if line in rows:
+                y = number * high + MARGIN + (row + 1) * HEIGHT - 5
+                reel.append(f'<use href="#{rows[line]}" y="{y}"/>')
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img" aria-labelledby="t">',
@@ -105,30 +108,33 @@ def svg(runs: Sequence[Sequence[Frame]], title: str) -> str:
 
 def _moves(runs: Sequence[Sequence[Frame]], high: int) -> Iterator[str]:
     """The reel's motion, frame by frame; without it, it stands on the last one."""
-    starts, now = [], 0.0
+    starts = []
+    now = 0.0
     for run in runs:
         for (at, _), (then, _) in pairwise(run):
             starts.append(now)
             now += (then - at) / SPEED
         starts.append(now)
         now += HOLD
-    if len(starts) > 1:
-        yield f".reel {{ animation: reel {now:.1f}s step-end infinite }}"
-        keys = (
-            f"{100 * start / now:.2f}% {{ transform: translateY({-high * n}px) }}"
-            for n, start in enumerate(starts)
-        )
-        yield f"@keyframes reel {{ {' '.join(keys)} }}"
+    if len(starts) == 1:
+        return
+    keys = []
+    for number, start in enumerate(starts):
+        keys.append(f"{100 * start / now:.2f}% {{ transform: translateY({-high * number}px) }}")
+    yield f".reel {{ animation: reel {now:.1f}s step-end infinite }}"
+    yield f"@keyframes reel {{ {' '.join(keys)} }}"
 
 
 def drawn(line: str) -> str:
     """A line's pieces, each in its column: a picture need not know how wide a space is."""
-    pieces, column = [], 0
+    pieces = []
+    column = 0
     console = Console(width=COLUMNS, color_system="256", force_terminal=True)
     for text, style, _ in Text.from_ansi(line).render(console):
         kind = _kind(style or Style())
         for word in re.finditer(r"\S+(?: \S+)*", text):
-            x, length = MARGIN + (column + word.start()) * WIDTH, len(word[0]) * WIDTH
+            x = MARGIN + (column + word.start()) * WIDTH
+            length = len(word[0]) * WIDTH
             shown = escape(word[0], quote=False)
             pieces.append(f'<text{kind} x="{x:.1f}" textLength="{length:.1f}">{shown}</text>')
         column += len(text)
@@ -136,19 +142,23 @@ def drawn(line: str) -> str:
 
 
 def _kind(style: Style) -> str:
+    kinds = []
+    if style.bold:
+        kinds.append("b")
+    if style.dim:
+        kinds.append("d")
     number = style.color.number if style.color else None
-    colour = _COLOURS.get(number % 8 if number < 16 else number) if number is not None else None
-    kinds = [
-        kind
-        for kind, is_so in (("b", style.bold), ("d", style.dim), (colour, colour))
-        if kind and is_so
-    ]
+    if number is not None and number < 16:
+        number %= 8  # a bright colour is that colour
+    if number in _COLOURS:
+        kinds.append(_COLOURS[number])
     return f' class="{" ".join(kinds)}"' if kinds else ""
 
 
 def run(cloud: Cloud, which: str) -> tuple[list[Frame], list[Frame]]:
     """`make rollout`, and `make watch` beside it: the frames of both."""
-    target, watched = f"FUNCTION={FUNCTION} ALIAS={ALIAS}", list[Frame]()
+    target = f"FUNCTION={FUNCTION} ALIAS={ALIAS}"
+    watched = list[Frame]()
 
     def watch() -> None:
         watched.extend(recorded(f"make watch {target} WAIT=30", cloud.environment)[0])
@@ -172,9 +182,8 @@ def main() -> None:
                 reels.append(thinned(started))
                 still = svg([watched[-1:]], f"make watch: the {which} version, at its end")
                 (DOCS / f"watch-{which}.svg").write_text(still, encoding="utf-8")
-    title = (
-        f"make rollout, {SPEED:g} times as fast: a good version goes live, a bad one is rolled back"
-    )
+    story = "a good version goes live, a bad one is rolled back"
+    title = f"make rollout, {SPEED:g} times as fast: {story}"
     (DOCS / "rollout.svg").write_text(svg(reels, title), encoding="utf-8")
     print("Written: docs/rollout.svg, docs/watch-good.svg, docs/watch-bad.svg")
 
