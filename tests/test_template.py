@@ -16,7 +16,7 @@ from deployer import aws, tell, watchdog
 from deployer.decisions import errors
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
-from local.strict import _NoManagedPolicies
+from local.templates import NoManagedPolicies
 from tests.machine import deliver_all
 from tests.world import FakeClients, Killed, World
 
@@ -34,7 +34,7 @@ def resources() -> dict[str, Any]:
         "s3://bucket/definition"
     )
     parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
-    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
+    return dict(transform(template, parameters, NoManagedPolicies())["Resources"])
 
 
 def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
