@@ -72,8 +72,9 @@ def _created(storage: Any, function: str, request: dict[str, Any]) -> Alias:
     description = request.get("Description") or ""
     routing = (request.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     check(arn, version, routing, description, *_versions(storage, function))
-    aliases[name] = Alias(arn, name, version, description, routing)
-    return aliases[name]
+    alias = Alias(arn, name, version, description, routing)
+    aliases[name] = alias
+    return alias
 
 
 def _arn(storage: Any, function: str) -> str:

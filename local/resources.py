@@ -73,7 +73,7 @@ class Resource:
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, _: Any, new_resource_name: str, cloudformation_json: Any, *__: Any, **___: Any
+        cls, *, new_resource_name: str, cloudformation_json: Any, **_: Any
     ) -> Any:
         return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json)
 

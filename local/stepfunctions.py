@@ -157,17 +157,13 @@ def _create_machine(
 
 
 @replaces(models.StateMachine, "update_from_cloudformation_json", classmethod)
-def _update_machine(
-    cls: Any, /, *args: Any, cloudformation_json: Any, account_id: str, **rest: Any
-) -> Any:
+def _update_machine(cls: Any, *, cloudformation_json: Any, account_id: str, **rest: Any) -> Any:
     """AWS: the same when a stack is updated.
     moto: the same as when it is created.
     Upstream: the same.
     """
     completed = _with_definition(cloudformation_json, account_id)
-    return _moto_update(
-        cls, *args, cloudformation_json=completed, account_id=account_id, **rest
-    )
+    return _moto_update(cls, cloudformation_json=completed, account_id=account_id, **rest)
 
 
 def _with_definition(resource: Any, account: str) -> Any:

@@ -1,6 +1,8 @@
 """What AWS's alias operations answer, as recorded from AWS, asked of the tests' fake and of the
 local AWS alike."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,45 +12,6 @@ from botocore.exceptions import ClientError
 from local.cloud import Cloud
 from local.rules import STALE_REVISION
 from tests.world import FakeLambda, World
-
-
-@pytest.fixture(params=["the fake", "the local AWS"])
-def aws(request: pytest.FixtureRequest) -> Iterator["Service"]:
-    if request.param == "the fake":
-        world = World()
-        world.states = {"1": ["Active"], "2": ["Active"], "3": ["Active"], "4": ["Active"]}
-        world.roles = dict.fromkeys(world.states, "role")
-        world.alias.name, world.alias.version, world.alias.description = "contract", "1", "words"
-        yield Service(FakeLambda(world), world.alias.revision)
-    else:
-        cloud: Cloud = request.getfixturevalue("cloud")
-        client = cloud.client("lambda")
-        made = client.create_alias(
-            FunctionName="checkout", Name="contract", FunctionVersion="1", Description="words"
-        )
-        yield Service(client, made["RevisionId"])
-        client.delete_alias(FunctionName="checkout", Name="contract")
-
-
-class Service:
-    """`UpdateAlias` and `GetAlias` of the alias 'contract', which stands on version 1."""
-
-    def __init__(self, client: Any, revision: str) -> None:
-        self.client, self.revision = client, revision
-
-    def get(self, name: str = "contract") -> dict[str, Any]:
-        return _body(self.client.get_alias(FunctionName="checkout", Name=name))
-
-    def update(self, routing: dict[str, float], **request: Any) -> dict[str, Any]:
-        request = {"RevisionId": self.revision, "Name": "contract", **request}
-        request["RoutingConfig"] = {"AdditionalVersionWeights": routing}
-        answer = _body(self.client.update_alias(FunctionName="checkout", **request))
-        self.revision = answer["RevisionId"]
-        return answer
-
-
-def _body(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
 def test_an_alias_that_was_never_split_has_no_routing(aws: Service) -> None:
@@ -176,3 +139,42 @@ def test_an_alias_that_is_not_there_cannot_be_read(aws: Service) -> None:
         aws.get("absent")
     assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
     assert "Cannot find alias arn" in refused.value.response["Error"]["Message"]
+
+
+@pytest.fixture(params=["the fake", "the local AWS"])
+def aws(request: pytest.FixtureRequest) -> Iterator[Service]:
+    if request.param == "the fake":
+        world = World()
+        world.states = {"1": ["Active"], "2": ["Active"], "3": ["Active"], "4": ["Active"]}
+        world.roles = dict.fromkeys(world.states, "role")
+        world.alias.name, world.alias.version, world.alias.description = "contract", "1", "words"
+        yield Service(FakeLambda(world), world.alias.revision)
+    else:
+        cloud: Cloud = request.getfixturevalue("cloud")
+        client = cloud.client("lambda")
+        made = client.create_alias(
+            FunctionName="checkout", Name="contract", FunctionVersion="1", Description="words"
+        )
+        yield Service(client, made["RevisionId"])
+        client.delete_alias(FunctionName="checkout", Name="contract")
+
+
+class Service:
+    """`UpdateAlias` and `GetAlias` of the alias 'contract', which stands on version 1."""
+
+    def __init__(self, client: Any, revision: str) -> None:
+        self.client, self.revision = client, revision
+
+    def get(self, name: str = "contract") -> dict[str, Any]:
+        return _body(self.client.get_alias(FunctionName="checkout", Name=name))
+
+    def update(self, routing: dict[str, float], **request: Any) -> dict[str, Any]:
+        request = {"RevisionId": self.revision, "Name": "contract", **request}
+        request["RoutingConfig"] = {"AdditionalVersionWeights": routing}
+        answer = _body(self.client.update_alias(FunctionName="checkout", **request))
+        self.revision = answer["RevisionId"]
+        return answer
+
+
+def _body(answer: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}

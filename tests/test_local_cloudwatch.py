@@ -15,12 +15,6 @@ MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 BOTH = ["MetricAlarm", "CompositeAlarm"]
 
 
-def _names(parts: Parts, **asked: Any) -> tuple[list[str], list[str]]:
-    told = parts.client("cloudwatch").describe_alarms(**asked)
-    metric, composite = told.get("MetricAlarms", []), told.get("CompositeAlarms", [])
-    return [alarm["AlarmName"] for alarm in metric], [alarm["AlarmName"] for alarm in composite]
-
-
 def test_without_types_only_metric_alarms_are_told(parts: Parts) -> None:
     assert _names(parts) == (["filling"], [])
     assert _names(parts, AlarmNames=["any", "filling"]) == (["filling"], [])
@@ -48,12 +42,6 @@ def test_an_alarm_has_the_state_that_it_was_given(parts: Parts) -> None:
     assert _alarm(parts, "filling")["AlarmArn"] == parts.output("Alarm")
 
 
-def _alarm(parts: Parts, name: str) -> dict[str, Any]:
-    told = parts.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=BOTH)
-    (alarm,) = told.get("MetricAlarms", []) + told.get("CompositeAlarms", [])
-    return dict(alarm)
-
-
 def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
     cloudwatch = parts.client("cloudwatch")
     metric = {
@@ -72,34 +60,6 @@ def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
     assert _names(parts, AlarmNamePrefix="made", AlarmTypes=BOTH) == (["made"], ["made-of"])
     cloudwatch.delete_alarms(AlarmNames=["made-of", "made"])
     assert _names(parts, AlarmNamePrefix="made", AlarmTypes=BOTH) == ([], [])
-
-
-def _asked(parts: Parts, stat: str, **more: Any) -> list[float]:
-    metric = {
-        "Namespace": "Mine",
-        "MetricName": "Latency",
-        "Dimensions": [{"Name": "Version", "Value": "2"}],
-    }
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat, **more}}
-    end = MINUTE + timedelta(minutes=5)
-    answer = parts.client("cloudwatch").get_metric_data(
-        MetricDataQueries=[query], StartTime=MINUTE, EndTime=end
-    )
-    return list(answer["MetricDataResults"][0]["Values"])
-
-
-@pytest.fixture(scope="module")
-def published(parts: Parts) -> Parts:
-    datum = {
-        "MetricName": "Latency",
-        "Dimensions": [{"Name": "Version", "Value": "2"}],
-        "Timestamp": MINUTE,
-        "Values": [float(value) for value in range(1, 101)],
-        "Counts": [1.0] * 99 + [2.0],
-        "Unit": "Milliseconds",
-    }
-    parts.client("cloudwatch").put_metric_data(Namespace="Mine", MetricData=[datum])
-    return parts
 
 
 @pytest.mark.parametrize(
@@ -177,3 +137,49 @@ def test_a_duration_is_without_the_start_of_the_runtime(tmp_path: Path) -> None:
     finally:
         sandbox.close()
     assert took == [pytest.approx(each, abs=90) for each in (100, 200, 2000, 100)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def composite(parts: Parts) -> None:
+    """An alarm of alarms beside the stack's own, `filling`."""
+    parts.client("cloudwatch").put_composite_alarm(AlarmName="any", AlarmRule='ALARM("filling")')
+
+
+def _names(parts: Parts, **asked: Any) -> tuple[list[str], list[str]]:
+    told = parts.client("cloudwatch").describe_alarms(**asked)
+    metric, composite = told.get("MetricAlarms", []), told.get("CompositeAlarms", [])
+    return [alarm["AlarmName"] for alarm in metric], [alarm["AlarmName"] for alarm in composite]
+
+
+def _alarm(parts: Parts, name: str) -> dict[str, Any]:
+    told = parts.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=BOTH)
+    (alarm,) = told.get("MetricAlarms", []) + told.get("CompositeAlarms", [])
+    return dict(alarm)
+
+
+@pytest.fixture(scope="module")
+def published(parts: Parts) -> Parts:
+    datum = {
+        "MetricName": "Latency",
+        "Dimensions": [{"Name": "Version", "Value": "2"}],
+        "Timestamp": MINUTE,
+        "Values": [float(value) for value in range(1, 101)],
+        "Counts": [1.0] * 99 + [2.0],
+        "Unit": "Milliseconds",
+    }
+    parts.client("cloudwatch").put_metric_data(Namespace="Mine", MetricData=[datum])
+    return parts
+
+
+def _asked(parts: Parts, stat: str, **more: Any) -> list[float]:
+    metric = {
+        "Namespace": "Mine",
+        "MetricName": "Latency",
+        "Dimensions": [{"Name": "Version", "Value": "2"}],
+    }
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat, **more}}
+    end = MINUTE + timedelta(minutes=5)
+    answer = parts.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[query], StartTime=MINUTE, EndTime=end
+    )
+    return list(answer["MetricDataResults"][0]["Values"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.queues import reported
+from local.pollers import reported
 from tests.parts import Parts, until
 
 
