@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from moto.cloudwatch.exceptions import ValidationError
@@ -97,11 +98,11 @@ def _data(key: Key, durations: list[float], errors: int) -> list[Distribution]:
         "Errors": ([1.0] * errors + [0.0] * (count - errors), "Count"),
         "Duration": (durations, "Milliseconds"),
     }
-    return [
-        Distribution(metric, values, dimensions, minute, unit)
-        for dimensions in sets
-        for metric, (values, unit) in of_metric.items()
-    ]
+    data = []
+    for dimensions in sets:
+        for metric, (values, unit) in of_metric.items():
+            data.append(Distribution(metric, values, dimensions, minute, unit))
+    return data
 
 
 @replaces(CloudWatchBackend, "get_metric_data")
@@ -167,11 +168,14 @@ def _by_period(
 def statistic(name: str, data: Sequence[Any]) -> float | None:
     """One statistic of a period's data; None when CloudWatch cannot tell it from them."""
     sets = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
-    values = [value for datum in data for value in _values(datum)]
+    values = [*chain.from_iterable(_values(datum) for datum in data)]
     count = len(values) + sum(each.sample_count for each in sets)
     total = sum(values) + sum(each.sum for each in sets)
-    if percentile := re.fullmatch(r"p(\d{1,2}(?:\.\d{1,10})?|100)", name):
-        return None if sets else _percentile(sorted(values), float(percentile[1]) / 100)
+    percentile = re.fullmatch(r"p(\d{1,2}(?:\.\d{1,10})?|100)", name)
+    if percentile and sets:
+        return None
+    if percentile:
+        return _percentile(sorted(values), float(percentile[1]) / 100)
     simple = {
         "Sum": lambda: total,
         "SampleCount": lambda: count,
@@ -188,7 +192,9 @@ def statistic(name: str, data: Sequence[Any]) -> float | None:
 def _values(datum: Any) -> list[float]:
     if isinstance(datum, Distribution):
         return datum.values
-    return [datum.value] if isinstance(datum, MetricDatum) else []
+    if isinstance(datum, MetricDatum):
+        return [datum.value]
+    return []
 
 
 def _percentile(values: list[float], share: float) -> float:

@@ -1,4 +1,4 @@
-"""Where moto is changed: `@replaces` declares a patch, and `apply` puts all of them in their places.
+"""Where moto is changed: `@replaces` declares a patch, and `apply` puts them all in their places.
 
 The docstring of a patch says, in a sentence or two each, what AWS does ("AWS:"), what moto does
 instead ("moto:"), and what moto would have to take over for the patch to go ("Upstream:").
@@ -29,7 +29,7 @@ ROOMS = (
 
 
 class Patch(NamedTuple):
-    """What takes the place of `owner`'s attribute `name`; `owner` is a class or module of moto's."""
+    """What takes the place of an attribute; its owner is a class or a module of moto's."""
 
     owner: Any
     name: str

@@ -1,4 +1,4 @@
-"""SQS: who may send to a queue, what a queue keeps, and how an operator empties a dead-letter queue.
+"""SQS: who may send to a queue, what it keeps, and how an operator empties a dead-letter queue.
 
 A message must never be lost, nor reach a queue whose policy denies it to whoever sends it.
 """
@@ -39,9 +39,9 @@ def _send(self: Any) -> Any:
 
 @replaces(SQSResponse, "send_message_batch")
 def _send_batch(self: Any) -> Any:
-    """AWS: the same for several messages at once.
-    moto: the same.
-    Upstream: the same.
+    """AWS: asks the same of whoever sends several messages at once.
+    moto: lets everybody send those, too.
+    Upstream: the same check.
     """
     _check_sender(self)
     return _moto_send_batch(self)

@@ -314,7 +314,7 @@ class Timers:
 
     def look(self) -> None:
         """Once."""
-        groups = list(scheduler_backends[ACCOUNT][REGION].schedule_groups.values())
-        schedules = [schedule for group in groups for schedule in list(group.schedules.values())]
-        for schedule in due(schedules, self._clock(), self._latest):
-            fire(schedule)
+        now = self._clock()
+        for group in list(scheduler_backends[ACCOUNT][REGION].schedule_groups.values()):
+            for schedule in due(list(group.schedules.values()), now, self._latest):
+                fire(schedule)

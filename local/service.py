@@ -180,8 +180,9 @@ class Service:
 
     def _idle_one(self, like_this: Any) -> Sandbox | None:
         with self._lock:
-            sandbox = self._idle[like_this].pop() if self._idle[like_this] else None
-        return sandbox if sandbox and sandbox.alive() else None
+            idle = [each for each in self._idle.pop(like_this, []) if each.alive()]
+            self._idle[like_this] = idle[:-1]
+        return idle[-1] if idle else None
 
     def _run_event(self, name: str, qualifier: str, payload: bytes, request_id: str) -> None:
         """An asynchronous invocation, again when it fails; the request id stays the same."""

@@ -158,9 +158,9 @@ def _create_machine(
 
 @replaces(models.StateMachine, "update_from_cloudformation_json", classmethod)
 def _update_machine(cls: Any, *, cloudformation_json: Any, account_id: str, **rest: Any) -> Any:
-    """AWS: the same when a stack is updated.
-    moto: the same as when it is created.
-    Upstream: the same.
+    """AWS: reads the definition in the same way when a stack is updated.
+    moto: takes `DefinitionString` alone then, too.
+    Upstream: the same call.
     """
     completed = _with_definition(cloudformation_json, account_id)
     return _moto_update(cls, cloudformation_json=completed, account_id=account_id, **rest)

@@ -76,7 +76,7 @@ def _clean_json(value: Any, resources: Any) -> Any:
 def _stack_resources(self: Any) -> list[Any]:
     """AWS: `describe-stack-resources` leaves out resources whose condition is false.
     moto: has them as None in the stack, and fails.
-    Upstream: the same.
+    Upstream: `Stack.stack_resources` without None.
     """
     return [resource for resource in self.resource_map.values() if resource is not None]
 
