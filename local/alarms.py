@@ -48,7 +48,7 @@ def _put_metric_alarm(self: Any, name: str, **about: Any) -> Any:
 def _put_composite_alarm(self: Any) -> EmptyResult:
     """AWS: takes a rule about alarms that are there.
     moto: does not know the call, though its alarms may have a rule.
-    Upstream: this call; that rules are evaluated nobody needs here.
+    Upstream: this call; its rules need not be evaluated for us.
     """
     rule = self._get_param("AlarmRule")
     named = _ASKED.findall(rule)

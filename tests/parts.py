@@ -24,33 +24,33 @@ class Parts:
 
     def output(self, name: str) -> str:
         (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        return {output["OutputKey"]: str(output["OutputValue"]) for output in stack["Outputs"]}[
-            name
-        ]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        return str(outputs[name])
 
     def url(self, queue: str) -> str:
         return str(self.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
     def send(self, queue: str, body: Any, **request: Any) -> str:
         """The message's id."""
-        sent = self.client("sqs").send_message(
-            QueueUrl=self.url(queue), MessageBody=json.dumps(body), **request
-        )
+        send = self.client("sqs").send_message
+        sent = send(QueueUrl=self.url(queue), MessageBody=json.dumps(body), **request)
         return str(sent["MessageId"])
 
     def received(self, queue: str, good: Callable[[Any], bool] = lambda _: True) -> dict[str, Any]:
         """The next message of the queue whose body is good, read and deleted, with all that are
         before it."""
-        sqs, url, seen = self.client("sqs"), self.url(queue), []
+        sqs = self.client("sqs")
+        asked = {
+            "QueueUrl": self.url(queue),
+            "WaitTimeSeconds": 1,
+            "AttributeNames": ["All"],
+            "MaxNumberOfMessages": 1,
+        }
+        seen = []
         for _ in range(8):
-            asked = {
-                "QueueUrl": url,
-                "WaitTimeSeconds": 1,
-                "AttributeNames": ["All"],
-                "MaxNumberOfMessages": 1,
-            }
             for message in sqs.receive_message(**asked).get("Messages", []):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                receipt = message["ReceiptHandle"]
+                sqs.delete_message(QueueUrl=asked["QueueUrl"], ReceiptHandle=receipt)
                 seen.append(message["Body"])
                 if good(json.loads(message["Body"])):
                     return dict(message)
@@ -61,37 +61,31 @@ class Parts:
         return json.loads(self.received(queue, good)["Body"])
 
     def empty(self, queue: str) -> bool:
-        counts = self.client("sqs").get_queue_attributes(
-            QueueUrl=self.url(queue), AttributeNames=["All"]
-        )["Attributes"]
-        return not any(
-            int(count) for name, count in counts.items() if name.startswith("ApproximateNumber")
-        )
+        ask = self.client("sqs").get_queue_attributes
+        told = ask(QueueUrl=self.url(queue), AttributeNames=["All"])["Attributes"]
+        counts = [told[name] for name in told if name.startswith("ApproximateNumber")]
+        return not any(int(count) for count in counts)
 
     def log(self, function: str) -> list[tuple[float, str]]:
         """What the function printed: when, and what."""
         logs = self.client("logs")
+        group = f"/aws/lambda/{function}"
         try:
-            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", limit=10_000)[
-                "events"
-            ]
+            events = logs.filter_log_events(logGroupName=group, limit=10_000)["events"]
         except logs.exceptions.ResourceNotFoundException:
             return []
         return sorted((event["timestamp"] / 1000, event["message"]) for event in events)
 
     def records(self, message: str) -> list[tuple[float, dict[str, Any]]]:
         """How the worker got the message with this id: when, and its record."""
-        got = [
-            (at, json.loads(line))
-            for at, line in self.log("worker")
-            if line.startswith('{"Records"')
-        ]
-        return [
-            (at, record)
-            for at, event in got
-            for record in event["Records"]
-            if record["messageId"] == message
-        ]
+        found = []
+        for at, line in self.log("worker"):
+            if not line.startswith('{"Records"'):
+                continue
+            for record in json.loads(line)["Records"]:
+                if record["messageId"] == message:
+                    found.append((at, record))
+        return found
 
 
 def until(look: Callable[[], Any], good: Callable[[Any], Any] = bool) -> Any:

@@ -117,7 +117,8 @@ def test_what_the_watchdog_could_not_do_reaches_it_again_with_the_command_that_i
 
 
 def test_nobody_moves_it_to_the_queue_of_the_leases(cloud: Cloud) -> None:
-    sqs, dead = cloud.client("sqs"), cloud.output("WatchdogDeadLetterQueueUrl")
+    sqs = cloud.client("sqs")
+    dead = cloud.output("WatchdogDeadLetterQueueUrl")
     told = cloud.client("lambda").get_function_configuration(FunctionName="SimpleDeployFunction")
     leases = told["Environment"]["Variables"]["LEASE_QUEUE_ARN"]
     source = cloud.output("WatchdogDeadLetterQueueArn")

@@ -36,7 +36,8 @@ def test_a_sandbox_that_is_killed_ends_its_invocation_as_an_error_and_nothing_of
 def test_a_state_machine_s_task_whose_sandbox_is_killed_fails_as_a_runtime_that_has_exited(
     parts: Parts,
 ) -> None:
-    states, machine = parts.client("stepfunctions"), parts.output("Machine")
+    states = parts.client("stepfunctions")
+    machine = parts.output("Machine")
     request = {"stateMachineArn": machine, "input": json.dumps({"seconds": 2})}
     execution = states.start_execution(**request)["executionArn"]
     until(lambda: parts.cloud.sandboxes("slow"))
@@ -127,7 +128,8 @@ def test_an_outage_of_one_service_leaves_the_others_alone(parts: Parts) -> None:
 def test_a_task_s_error_has_aws_s_name_when_lambda_is_out_of_order(
     parts: Parts, how: str, error: str
 ) -> None:
-    states, machine = parts.client("stepfunctions"), parts.output("Machine")
+    states = parts.client("stepfunctions")
+    machine = parts.output("Machine")
     parts.cloud.outage(60, how=how, services=["lambda"])
     arn = states.start_execution(stateMachineArn=machine, name=f"{how}-{time.time_ns()}")[
         "executionArn"
