@@ -73,8 +73,8 @@ def _put_composite_alarm(self: Any) -> EmptyResult:
 @replaces(CloudWatchResponse, "describe_alarms")
 def _describe_alarms(self: Any) -> ActionResult:
     """AWS: tells only metric alarms unless `AlarmTypes` asks for others; all conditions must hold.
-    moto: tells both kinds to everybody, looks at one condition only, and knows no pages.
-    Upstream: `AlarmTypes`, the conditions together, `MaxRecords` and `NextToken`.
+    moto: tells both kinds to everybody, and looks at one condition only.
+    Upstream: `AlarmTypes`, and the conditions together.
     """
     names = self._get_param("AlarmNames", [])
     prefix = self._get_param("AlarmNamePrefix")
@@ -91,15 +91,10 @@ def _describe_alarms(self: Any) -> ActionResult:
 
     alarms = self.cloudwatch_backend.alarms
     found = [alarm for _, alarm in sorted(alarms.items()) if wanted(alarm)]
-    start = int(self._get_param("NextToken") or 0)
-    end = start + int(self._get_param("MaxRecords") or 100)
-    page = found[start:end]
-    answer: dict[str, Any] = {
-        "MetricAlarms": [alarm for alarm in page if not alarm.rule],
-        "CompositeAlarms": [_composite(alarm) for alarm in page if alarm.rule],
+    answer = {
+        "MetricAlarms": [alarm for alarm in found if not alarm.rule],
+        "CompositeAlarms": [_composite(alarm) for alarm in found if alarm.rule],
     }
-    if end < len(found):
-        answer["NextToken"] = str(end)
     return ActionResult(answer)
 
 

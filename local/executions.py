@@ -25,12 +25,6 @@ _moto_describe = Execution.to_describe_output
 _moto_history = Execution.to_history_output
 _moto_reflect = BaseExecutionWorkerCommunication._reflect_execution_status
 
-#: Why an execution in this state cannot be started again where it failed.
-_NOT_REDRIVABLE = {
-    "RUNNING": "Execution is RUNNING and cannot be redriven",
-    "SUCCEEDED": "Execution is SUCCEEDED and cannot be redriven",
-}
-
 #: What an event has as null where `DescribeExecution` leaves it out.
 _ABSENT = (
     "stopDate",
@@ -40,8 +34,6 @@ _ABSENT = (
     "cause",
     "stateMachineVersionArn",
     "stateMachineAliasArn",
-    "redriveDate",
-    "redriveStatusReason",
 )
 
 #: What `ListExecutions` tells of each.
@@ -52,7 +44,6 @@ _LISTED = (
     "status",
     "startDate",
     "stopDate",
-    "redriveCount",
 )
 
 #: What `includeExecutionData=false` leaves out of a history event.
@@ -159,9 +150,9 @@ def _stop_execution(self: Any) -> ActionResult:
 
 @replaces(StepFunctionResponse, "describe_execution")
 def _describe_execution(self: Any) -> ActionResult:
-    """AWS: tells when a late execution ended, and whether one can be redriven.
-    moto: tells neither.
-    Upstream: `stopDate` of what is TIMED_OUT, and the redrive fields.
+    """AWS: tells when a late execution ended.
+    moto: leaves out the `stopDate` of what is TIMED_OUT.
+    Upstream: that field.
     """
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     return ActionResult(_described(execution))
@@ -169,9 +160,9 @@ def _describe_execution(self: Any) -> ActionResult:
 
 @replaces(StepFunctionResponse, "list_executions")
 def _list_executions(self: Any) -> ActionResult:
-    """AWS: lists executions with `stopDate`, if they have ended, and `redriveCount`.
-    moto: leaves out the `stopDate` of what is TIMED_OUT, and `redriveCount`.
-    Upstream: both fields.
+    """AWS: lists executions with their `stopDate`, if they have ended.
+    moto: leaves out the `stopDate` of what is TIMED_OUT.
+    Upstream: that field.
     """
     found, token = self.stepfunction_backend.list_executions(
         self._get_param("stateMachineArn"),
@@ -215,11 +206,6 @@ def _described(execution: Any) -> dict[str, Any]:
     told = {key: value for key, value in _moto_describe(execution).items() if value is not None}
     told["input"] = execution.execution_input  # as it was given, not as it was read
     told["status"] = execution.status
-    told["redriveCount"] = 0
-    told["redriveStatus"] = "REDRIVABLE"
-    if why_not := _NOT_REDRIVABLE.get(execution.status):
-        told["redriveStatus"] = "NOT_REDRIVABLE"
-        told["redriveStatusReason"] = why_not
     return told
 
 

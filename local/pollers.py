@@ -18,7 +18,7 @@ from local.patches import replaces
 from local.sandbox import ACCOUNT, REGION
 from local.service import Service
 
-#: Batches of one mapping that run at a time, unless its ScalingConfig says otherwise.
+#: Batches of one mapping that run at a time.
 _CONCURRENT = 5
 
 _moto_create = LambdaBackend.create_event_source_mapping
@@ -30,8 +30,9 @@ def _create_mapping(self: Any, spec: dict[str, Any]) -> Any:
     moto: takes it; and it runs the function itself, in Docker, whenever a message is sent.
     Upstream: the check, and a way to have the queue polled by somebody else.
     """
-    if spec.get("FilterCriteria"):
-        raise InvalidParameterValueException("FilterCriteria are not known here.")
+    for unknown in ("FilterCriteria", "FunctionResponseTypes", "ScalingConfig"):
+        if spec.get(unknown):
+            raise InvalidParameterValueException(f"{unknown} is not known here.")
     if "BatchSize" in spec:
         spec["BatchSize"] = int(spec["BatchSize"])  # a template's parameter is a string
     mapping = _moto_create(self, spec)
@@ -66,9 +67,8 @@ class Pollers:
     def _take_batch(self, mapping: EventSourceMapping) -> bool:
         """Whether there was one to be taken."""
         sqs = sqs_backends[ACCOUNT][REGION]
-        most = (mapping.scaling_config or {}).get("MaximumConcurrency", _CONCURRENT)
         queue = sqs.queues.get(_queue_name(mapping))
-        if queue is None or self._running[mapping.uuid] >= most:
+        if queue is None or self._running[mapping.uuid] >= _CONCURRENT:
             return False
         visible_again = queue.visibility_timeout
         messages = sqs.receive_message(queue.name, mapping.batch_size, 0, visible_again, ["All"])
@@ -83,27 +83,17 @@ class Pollers:
     def _run_batch(self, mapping: EventSourceMapping, queue: Queue, messages: list[Any]) -> None:
         """What failed stays, and is visible again after the queue's visibility time-out."""
         try:
-            failed = self._failed(mapping, queue, messages)
-            for message in messages:
-                if message.id not in failed:
+            function, qualifier = _called(mapping)
+            event = {"Records": [record(message, queue) for message in messages]}
+            answer = self._service.run(function, qualifier, json.dumps(event).encode())
+            if not answer.failed:
+                for message in messages:
                     queue.delete_message(message.receipt_handle)
         except Exception as error:
             delivery.complain(f"a batch of {queue.name} was not run: {error!r}")
         finally:
             with self._lock:
                 self._running[mapping.uuid] -= 1
-
-    def _failed(self, mapping: EventSourceMapping, queue: Queue, messages: list[Any]) -> set[str]:
-        """The messages that the function did not take, by their ids."""
-        function, qualifier = _called(mapping)
-        event = {"Records": [record(message, queue) for message in messages]}
-        answer = self._service.run(function, qualifier, json.dumps(event).encode())
-        all_of_them = {message.id for message in messages}
-        if answer.failed:
-            return all_of_them
-        if "ReportBatchItemFailures" in (mapping.function_response_types or []):
-            return reported(answer.payload, all_of_them)
-        return set()
 
 
 def _queue_name(mapping: EventSourceMapping) -> str:
@@ -145,14 +135,3 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             told[f"{key[0].lower()}{key[1:]}"] = value
     return {**told, "stringListValues": [], "binaryListValues": []}
-
-
-def reported(payload: bytes, messages: set[str]) -> set[str]:
-    """What a function with ReportBatchItemFailures did not take: everything, if its answer is not
-    as it must be."""
-    try:
-        failures = (json.loads(payload or b"null") or {}).get("batchItemFailures") or []
-        named = {failure["itemIdentifier"] for failure in failures}
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return messages
-    return named if named <= messages else messages

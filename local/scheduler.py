@@ -31,7 +31,6 @@ SERVICE = "scheduler.amazonaws.com"
 LATEST = 59.0
 
 _ONCE = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-_AGAIN = re.compile(r"rate\([1-9]\d* (?:minute|hour|day)s?\)|cron\(\S+(?: \S+){5}\)")
 _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
 _ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
 
@@ -203,6 +202,8 @@ def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
 
 
 def _check_time(expression: str, zone: str) -> None:
+    if expression.startswith(("rate(", "cron(")):
+        raise ValidationException("Schedules other than at(…) are not known here.")
     try:
         minute(expression, zone)
     except ValueError as error:
@@ -219,13 +220,11 @@ def _check_target(target: dict[str, Any], group_arn: str) -> None:
         raise ValidationException(_ROLE)
 
 
-def minute(expression: str, zone: str = "UTC") -> float | None:
-    """When a one-time schedule's minute begins; None for rates.
+def minute(expression: str, zone: str = "UTC") -> float:
+    """When a one-time schedule's minute begins.
 
     Raises `ValueError` or `ZoneInfoNotFoundError` for what AWS does not take.
     """
-    if _AGAIN.fullmatch(expression):
-        return None
     once = _ONCE.fullmatch(expression)
     if once is None:
         raise ValueError(expression)
@@ -236,7 +235,7 @@ def minute(expression: str, zone: str = "UTC") -> float | None:
 def fires_at(schedule: Any, latest: float) -> float | None:
     """When it fires, up to `latest` seconds late, each at a second of its own; None for never."""
     begins = minute(schedule.schedule_expression, schedule.schedule_expression_timezone)
-    if begins is None or schedule.fired or schedule.state == "DISABLED":
+    if schedule.fired or schedule.state == "DISABLED":
         return None
     if begins < schedule.last_modified_date:
         return None  # it was past already

@@ -198,7 +198,6 @@ class TestExecutions:
         assert detail["inputDetails"] == detail["outputDetails"] == {"included": True}
         assert detail["stopDate"] == int(told["stopDate"].timestamp() * 1000) >= detail["startDate"]
         assert (detail["error"], detail["cause"]) == (None, None)
-        assert detail["redriveStatus"] == "NOT_REDRIVABLE"
 
     def test_one_that_fails(self, parts: Parts) -> None:
         arn = self._started(parts, "bad", fail=True)
@@ -209,7 +208,6 @@ class TestExecutions:
         detail = self._event(parts, arn, "FAILED")
         assert (detail["error"], detail["cause"]) == (told["error"], told["cause"])
         assert detail["output"] is None
-        assert detail["redriveStatus"] == "REDRIVABLE"
 
     def test_one_that_is_stopped_ends_at_once_and_its_task_goes_on(self, parts: Parts) -> None:
         parts.client("sqs").purge_queue(QueueUrl=parts.url("ended"))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.pollers import reported
 from tests.parts import Parts, until
+
+ARN = "arn:aws:sqs:us-east-1:012345678912:{}"
 
 
 def test_a_message_runs_the_function_and_is_deleted(parts: Parts) -> None:
@@ -31,12 +32,11 @@ def test_a_delayed_message_runs_it_when_it_is_due(parts: Parts) -> None:
     assert 1.9 <= at - sent <= 3.5
 
 
-@pytest.mark.parametrize("failure", ["raise", "refuse"])
 def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_letter_queue(
-    parts: Parts, failure: str
+    parts: Parts,
 ) -> None:
-    message = parts.send("jobs", failure)
-    body = parts.received("dead", lambda body: body == failure)
+    message = parts.send("jobs", "raise")
+    body = parts.received("dead", lambda body: body == "raise")
     assert body["MessageId"] == message
     times = [at for at, _ in parts.records(message)]
     assert len(times) == 2, "maxReceiveCount"
@@ -47,26 +47,21 @@ def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_let
 
 
 @pytest.mark.parametrize(
-    ("answer", "failed"),
+    ("name", "value"),
     [
-        (b"null", set()),
-        (b"{}", set()),
-        (b'{"batchItemFailures": []}', set()),
-        (b'{"batchItemFailures": [{"itemIdentifier": "a"}]}', {"a"}),
-        (b'{"batchItemFailures": [{"itemIdentifier": "z"}]}', {"a", "b"}),
-        (b'{"batchItemFailures": [{"itemIdentifier": null}]}', {"a", "b"}),
-        (b'{"batchItemFailures": [{"id": "a"}]}', {"a", "b"}),
-        (b'"text"', {"a", "b"}),
+        ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
+        ("FunctionResponseTypes", ["ReportBatchItemFailures"]),
+        ("ScalingConfig", {"MaximumConcurrency": 2}),
     ],
 )
-def test_an_answer_that_is_not_as_it_must_be_fails_the_whole_batch(
-    answer: bytes, failed: set[str]
-) -> None:
-    assert reported(answer, {"a", "b"}) == failed
+def test_what_is_not_known_of_a_mapping_is_refused(parts: Parts, name: str, value: Any) -> None:
+    create = parts.client("lambda").create_event_source_mapping
+    with pytest.raises(ClientError, match=f"{name} is not known here"):
+        create(EventSourceArn=ARN.format("jobs"), FunctionName="worker", **{name: value})
 
 
 def test_the_queue_s_visibility_time_out_must_cover_the_function_s(parts: Parts) -> None:
-    queue = "arn:aws:sqs:us-east-1:012345678912:jobs"
+    queue = ARN.format("jobs")
     with pytest.raises(
         ClientError, match="Queue visibility timeout: 1 seconds is less than Function timeout: 5"
     ):
@@ -90,8 +85,6 @@ def test_nothing_is_lost_or_run_twice_when_many_come_at_once(parts: Parts) -> No
 
 
 # Who may send, and what an operator moves.
-
-ARN = "arn:aws:sqs:us-east-1:012345678912:{}"
 
 
 @pytest.fixture(scope="module")
