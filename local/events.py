@@ -99,9 +99,9 @@ def _validate(self: Any, pattern: dict[str, Any]) -> None:
         if key == "$or" or not isinstance(wanted, list):
             continue
         matchers = [each for each in wanted if isinstance(each, dict)]
-        unknown = {name for each in matchers for name in each} - _MATCHERS
+        unknown = set().union(*matchers) - _MATCHERS
         if unknown:
-            why = f"Unrecognized match type {', '.join(unknown)}"
+            why = f"Unrecognized match type {', '.join(sorted(unknown))}"
             raise InvalidEventPatternException(reason=why)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 from local import events, scheduler
 from local.service import Service
 
-#: How the API is out of order: it refuses with 503.
+#: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and
+#: then hangs up.
 REFUSE = "refuse"
-#: It hangs up at once.
 DROP = "drop"
-#: It does what it is asked, and then hangs up.
 LOSE = "lose"
 
 #: Below this path the local AWS itself answers, also while the API is out of order.
