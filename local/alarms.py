@@ -12,82 +12,90 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
+from local.patches import replaces
+
 _moto_put = CloudWatchBackend.put_metric_alarm
 
+#: What a composite alarm's rule may ask of another alarm.
+_ASKED = re.compile(r"""(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*["']?([^"')]+)["']?\s*\)""")
 
-def apply() -> None:
-    CloudWatchBackend.put_metric_alarm = put_metric_alarm
-    CloudWatchResponse.put_composite_alarm = _put_composite_alarm
-    CloudWatchResponse.describe_alarms = _describe_alarms
+#: What a metric alarm has, and a composite one has not.
+_OF_A_METRIC: dict[str, Any] = {
+    "namespace": None,
+    "metric_name": None,
+    "comparison_operator": None,
+    "evaluation_periods": None,
+    "period": None,
+    "threshold": None,
+    "statistic": None,
+    "dimensions": [],
+}
 
 
-def put_metric_alarm(self: Any, name: str, **about: Any) -> Any:
-    """A new alarm has no data yet; one that is only changed keeps its state."""
+@replaces(CloudWatchBackend, "put_metric_alarm")
+def _put_metric_alarm(self: Any, name: str, **about: Any) -> Any:
+    """AWS: a new alarm has no data yet; one that is only changed keeps its state.
+    moto: every alarm that is put is OK.
+    Upstream: the two lines on `state_value`.
+    """
     before = self.alarms.get(name)
     alarm = _moto_put(self, name=name, **about)
     alarm.state_value = before.state_value if before else "INSUFFICIENT_DATA"
     return alarm
 
 
-def put_composite_alarm(backend: Any, name: str, rule: str, **about: Any) -> Any:
-    """The rule's alarms must be there; what it says is not evaluated."""
-    named = re.findall(r"""(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*["']?([^"')]+)["']?\s*\)""", rule)
-    missing = [each for each in named if each.rpartition(":alarm:")[2] not in backend.alarms]
-    if missing or not (named or re.search("TRUE|FALSE", rule)):
-        raise ValidationError(
-            f"Could not save the composite alarm as alarms {missing} in the alarm rule do not exist"
-        )
-    metric = (
-        "namespace",
-        "metric_name",
-        "comparison_operator",
-        "evaluation_periods",
-        "period",
-        "threshold",
-    )
-    none = dict.fromkeys((*metric, "statistic", "description"))
-    return put_metric_alarm(
-        backend, name, rule=rule, **{**none, "dimensions": [], "alarm_actions": [], **about}
-    )
-
-
+@replaces(CloudWatchResponse, "put_composite_alarm")
 def _put_composite_alarm(self: Any) -> EmptyResult:
-    lists = {"alarm_actions": "AlarmActions", "ok_actions": "OKActions", "tags": "Tags"}
-    about = {key: self._get_param(name, []) for key, name in lists.items()}
-    about["description"] = self._get_param("AlarmDescription")
-    put_composite_alarm(
-        self.cloudwatch_backend, self._get_param("AlarmName"), self._get_param("AlarmRule"), **about
+    """AWS: takes a rule about alarms that are there.
+    moto: does not know the call, though its alarms may have a rule.
+    Upstream: this call; its rules need not be evaluated for us.
+    """
+    rule = self._get_param("AlarmRule")
+    named = _ASKED.findall(rule)
+    there = self.cloudwatch_backend.alarms
+    missing = [each for each in named if each.rpartition(":alarm:")[2] not in there]
+    says_something = named or re.search("TRUE|FALSE", rule)
+    if missing or not says_something:
+        what = f"alarms {missing} in the alarm rule do not exist"
+        raise ValidationError(f"Could not save the composite alarm as {what}")
+    self.cloudwatch_backend.put_metric_alarm(
+        name=self._get_param("AlarmName"),
+        rule=rule,
+        description=self._get_param("AlarmDescription"),
+        alarm_actions=self._get_param("AlarmActions", []),
+        ok_actions=self._get_param("OKActions", []),
+        tags=self._get_param("Tags", []),
+        **_OF_A_METRIC,
     )
     return EmptyResult()
 
 
+@replaces(CloudWatchResponse, "describe_alarms")
 def _describe_alarms(self: Any) -> ActionResult:
-    """Names that are unknown are left out; without `AlarmTypes` only metric alarms; all conditions
-    must hold."""
-    names, prefix = self._get_param("AlarmNames", []), self._get_param("AlarmNamePrefix")
+    """AWS: tells only metric alarms unless `AlarmTypes` asks for others; all conditions must hold.
+    moto: tells both kinds to everybody, and looks at one condition only.
+    Upstream: `AlarmTypes`, and the conditions together.
+    """
+    names = self._get_param("AlarmNames", [])
+    prefix = self._get_param("AlarmNamePrefix")
     if names and prefix:
         raise ValidationError("AlarmNamePrefix and AlarmNames cannot be used together.")
     types = self._get_param("AlarmTypes", []) or ["MetricAlarm"]
-    state, actions = self._get_param("StateValue"), self._get_param("ActionPrefix")
-    found = [
-        alarm
-        for name, alarm in sorted(self.cloudwatch_backend.alarms.items())
-        if (not names or name in names)
-        and name.startswith(prefix or "")
-        and state in (None, alarm.state_value)
-        and (not actions or any(action.startswith(actions) for action in alarm.alarm_actions))
-        and ("CompositeAlarm" if alarm.rule else "MetricAlarm") in types
-    ]
-    start, most = (
-        int(self._get_param("NextToken") or 0),
-        int(self._get_param("MaxRecords") or 100 if not names else 100),
-    )
-    page, rest = found[start : start + most], found[start + most :]
+    state = self._get_param("StateValue")
+
+    def wanted(alarm: Alarm) -> bool:
+        kind = "CompositeAlarm" if alarm.rule else "MetricAlarm"
+        named = not names or alarm.name in names
+        begins = alarm.name.startswith(prefix or "")
+        return kind in types and named and begins and state in (None, alarm.state_value)
+
+    alarms = self.cloudwatch_backend.alarms
+    found = [alarm for _, alarm in sorted(alarms.items()) if wanted(alarm)]
     answer = {
-        "MetricAlarms": [alarm for alarm in page if not alarm.rule],
-        "CompositeAlarms": [_composite(alarm) for alarm in page if alarm.rule],
+        "MetricAlarms": [alarm for alarm in found if not alarm.rule],
+        "CompositeAlarms": [_composite(alarm) for alarm in found if alarm.rule],
     }
-    return ActionResult({**answer, **({"NextToken": str(start + most)} if rest else {})})
+    return ActionResult(answer)
 
 
 def _composite(alarm: Alarm) -> dict[str, Any]:

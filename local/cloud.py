@@ -22,10 +22,18 @@ from local.sandbox import REGION
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "artifacts"
-FUNCTION, ALIAS, WORDS = "checkout", "live", "Checkout service"
+STACK = "aws-lambda-deploy-stack"
+
+#: The function to deploy, its alias, and the alias's description.
+FUNCTION = "checkout"
+ALIAS = "live"
+WORDS = "Checkout service"
 
 #: The published versions of the function; the slow one is killed at its time-out, in every call.
-ORIGINAL, HEALTHY, FAILING, SLOW = "1", "2", "3", "4"
+ORIGINAL = "1"
+HEALTHY = "2"
+FAILING = "3"
+SLOW = "4"
 _TIMEOUT = 3
 _VERSIONS = {
     ORIGINAL: {"FAILS": "0", "SLEEPS": "0"},
@@ -40,15 +48,12 @@ class Cloud:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        others = (
-            "AWS_",
-            "MAKE",
-            "MFLAGS",
-        )  # a make that started us is none of the commands' business
+        # A make that started us is none of the commands' business, nor is another AWS.
+        others = ("AWS_", "MAKE", "MFLAGS")
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(others)}
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(others)},
-            "PATH": path,
+            **ours,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
@@ -58,15 +63,14 @@ class Cloud:
 
     def client(self, service: Any) -> Any:
         """A boto3 client that does not try again by itself."""
+        once: Any = {"total_max_attempts": 1}
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",
-            config=Config(
-                read_timeout=1000, retries={"total_max_attempts": 1}, max_pool_connections=50
-            ),
+            config=Config(read_timeout=1000, retries=once, max_pool_connections=50),
         )
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
@@ -98,7 +102,8 @@ class Cloud:
     def kill(self, function: str) -> None:
         """SIGKILL to every process of the sandboxes in which the function runs; its invocations end
         as errors."""
-        processes.kill([pid for sandbox in self.sandboxes(function) for pid in sandbox["pids"]])
+        for sandbox in self.sandboxes(function):
+            processes.kill(sandbox["pids"])
 
     def outage(self, seconds: float, how: str = "refuse", services: Collection[str] = ()) -> None:
         """From now on the API is out of order (faults.py); functions go on. 0 seconds: all is well
@@ -118,9 +123,8 @@ class Cloud:
         self._local("fire", group=group, schedule=name)
 
     def _local(self, path: str, **about: Any) -> Any:
-        with urllib.request.urlopen(
-            f"{self.endpoint}/_local/{path}", json.dumps(about).encode()
-        ) as answer:
+        address = f"{self.endpoint}/_local/{path}"
+        with urllib.request.urlopen(address, json.dumps(about).encode()) as answer:
             return json.load(answer)
 
     def publish_checkout(self) -> None:
@@ -153,12 +157,10 @@ class Cloud:
 
     def output(self, name: str) -> str:
         """One of the stack's outputs."""
-        stacks = self.client("cloudformation").describe_stacks(StackName="aws-lambda-deploy-stack")[
-            "Stacks"
-        ]
-        return str(
-            {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}[name]
-        )
+        describe = self.client("cloudformation").describe_stacks
+        (stack,) = describe(StackName=STACK)["Stacks"]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        return str(outputs[name])
 
     def deployer_log(self, alias: str = ALIAS, group: str = "LogGroupName") -> list[dict[str, Any]]:
         """What the deployer has logged of the alias's rollouts so far, oldest first; `group` is an
@@ -170,9 +172,8 @@ class Cloud:
             return []
         lines = sorted(events, key=lambda event: event["timestamp"])
         told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
-        return [
-            line for line in told if line.get("alias") == alias and "message" in line
-        ]  # others are metrics
+        # What has no message is a metric.
+        return [line for line in told if line.get("alias") == alias and "message" in line]
 
 
 @contextlib.contextmanager
@@ -193,17 +194,10 @@ def running(delay: float, port: int = 0, latest: float = 59.0) -> Iterator[Cloud
 
     One-time schedules fire up to `latest` seconds late.
     """
-    arguments = [
-        "--with-parent",
-        "--delay",
-        str(delay),
-        "--port",
-        str(port),
-        "--latest",
-        str(latest),
-    ]
+    command = [sys.executable, "-m", "local.server", "--with-parent"]
+    command += ["--port", str(port), "--delay", str(delay), "--latest", str(latest)]
     with subprocess.Popen(
-        [sys.executable, "-m", "local.server", *arguments],
+        command,
         cwd=ROOT,
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""EventBridge: rules take events to queues, topics and functions, and fire at their rate.
+"""EventBridge: rules take events to queues and topics, and fire at their rate.
 
 A rule must never get more than on AWS: nothing without a pattern or while disabled, and no pattern
 is guessed at.
@@ -18,15 +18,15 @@ from moto.events.models import EventPatternParser, EventsBackend, Rule, events_b
 from moto.events.utils import EventTemplateParser
 
 from local import delivery
+from local.patches import replace_value, replaces
 from local.sandbox import ACCOUNT, REGION
 
 SERVICE = delivery.EVENTS
 
-#: AWS wants "1 minute" and "2 minutes"; moto takes any.
 RATE = re.compile(r"rate\((?:1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minute|hour|day)s)\)$")
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
-#: What a pattern may ask of a value; moto lets whatever it does not know match everything.
+#: What a pattern may ask of a value.
 _MATCHERS = {
     "prefix",
     "suffix",
@@ -38,49 +38,98 @@ _MATCHERS = {
     "cidr",
 }
 
-_moto_put_events, _moto_validate = (
-    EventsBackend.put_events,
-    EventPatternParser._validate_event_pattern,
+#: An event's keys, in AWS's order.
+_KEYS = (
+    "version",
+    "id",
+    "detail-type",
+    "source",
+    "account",
+    "time",
+    "region",
+    "resources",
+    "detail",
+)
+
+_NOT_YOURS = {
+    "ErrorCode": "NotAuthorizedForSourceException",
+    "ErrorMessage": "Not authorized for the source.",
+}
+
+_moto_put_events = EventsBackend.put_events
+_moto_validate = EventPatternParser._validate_event_pattern
+
+replace_value(
+    EventsBackend,
+    "_RATE_REGEX",
+    RATE,
+    """
+    AWS: wants `rate(1 minute)` and `rate(2 minutes)`.
+    moto: takes any number with either.
+    Upstream: this expression.
+    """,
 )
 
 
-def apply() -> None:
-    EventsBackend._RATE_REGEX = RATE
-    EventsBackend.put_events = put_events
-    EventPatternParser._validate_event_pattern = validate
-    Rule.send_to_targets = send_to_targets
-
-
-def put_events(self: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As moto's, but sources that begin with "aws." are AWS's own."""
+@replaces(EventsBackend, "put_events")
+def _put_events(self: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """AWS: refuses sources that begin with "aws.", which are its own.
+    moto: takes them.
+    Upstream: one more refusal beside the others of `put_events`.
+    """
     if len(events) > 10:
         return list(_moto_put_events(self, events))  # refuses them
-    refused = {
-        "ErrorCode": "NotAuthorizedForSourceException",
-        "ErrorMessage": "Not authorized for the source.",
-    }
     answers = []
     for event in events:
-        ours = not str(event.get("Source")).startswith("aws.")
-        answers.append(_moto_put_events(self, [event])[0] if ours else refused)
+        if str(event.get("Source")).startswith("aws."):
+            answers.append(_NOT_YOURS)
+        else:
+            answers += _moto_put_events(self, [event])
     return answers
+
+
+@replaces(EventPatternParser, "_validate_event_pattern")
+def _validate(self: Any, pattern: dict[str, Any]) -> None:
+    """AWS: refuses a pattern with a matcher that it does not know.
+    moto: takes it, and lets it match every value.
+    Upstream: the names of the matchers, asked for where the pattern is read.
+    """
+    _moto_validate(self, pattern)
+    for key, wanted in pattern.items():
+        if key == "$or" or not isinstance(wanted, list):
+            continue
+        matchers = [each for each in wanted if isinstance(each, dict)]
+        unknown = set().union(*matchers) - _MATCHERS
+        if unknown:
+            why = f"Unrecognized match type {', '.join(sorted(unknown))}"
+            raise InvalidEventPatternException(reason=why)
+
+
+@replaces(Rule, "send_to_targets")
+def send_to_targets(
+    self: Any, original_event: dict[str, Any], transform_input: bool = True
+) -> None:
+    """AWS: a rule sends to topics too, asks the target's policy, and does nothing while disabled.
+    moto: sends to queues alone, whatever their policies; a disabled rule and one with no pattern
+    get every event.
+    Upstream: the two conditions; topics as targets; a queue's and topic's policy.
+    """
+    if self.state == "DISABLED" or not self.event_pattern.get_pattern():
+        return
+    if self.event_pattern.matches_event(original_event):
+        _deliver(self, original_event)
 
 
 def emit(source: str, detail_type: str, resources: list[str], detail: dict[str, Any]) -> None:
     """An event of AWS itself, on the default bus."""
     event = _event(source, detail_type, resources, detail)
-    for rule in list(events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()):
-        rule.send_to_targets(event)
+    for rule in rules():
+        send_to_targets(rule, event)
 
 
-def send_to_targets(
-    self: Any, original_event: dict[str, Any], transform_input: bool = True
-) -> None:
-    """To every target, if it matches."""
-    if self.state == "DISABLED" or not self.event_pattern.get_pattern():
-        return
-    if self.event_pattern.matches_event(original_event):
-        _deliver(self, original_event)
+def rules() -> list[Any]:
+    """Those of the default bus."""
+    return list(events_backends[ACCOUNT][REGION].event_buses["default"].rules.values())
 
 
 def fire(rule: Any) -> None:
@@ -88,19 +137,9 @@ def fire(rule: Any) -> None:
     _deliver(rule, _event("aws.events", "Scheduled Event", [rule.arn], {}))
 
 
-def validate(self: Any, pattern: dict[str, Any]) -> None:
-    """A pattern's lists may hold values and known matchers only."""
-    _moto_validate(self, pattern)
-    for key, wanted in pattern.items():
-        asked = (
-            {name for each in wanted if isinstance(each, dict) for name in each}
-            if key != "$or"
-            else set()
-        )
-        if isinstance(wanted, list) and asked - _MATCHERS:
-            raise InvalidEventPatternException(
-                reason=f"Unrecognized match type {', '.join(asked - _MATCHERS)}"
-            )
+def fire_named(name: str) -> None:
+    """That rule's event; raises when there is no such rule."""
+    fire(events_backends[ACCOUNT][REGION].event_buses["default"].rules[name])
 
 
 def _deliver(rule: Any, event: dict[str, Any]) -> None:
@@ -110,31 +149,23 @@ def _deliver(rule: Any, event: dict[str, Any]) -> None:
 
 def _input(target: dict[str, Any], event: dict[str, Any]) -> str:
     """What the target gets: the event, in AWS's order, unless the target says otherwise."""
-    stamp = event["time"]
-    if isinstance(stamp, int | float):
-        stamp = datetime.fromtimestamp(stamp, UTC)
-    told = stamp if isinstance(stamp, str) else f"{stamp:%Y-%m-%dT%H:%M:%SZ}"
-    keys = (
-        "version",
-        "id",
-        "detail-type",
-        "source",
-        "account",
-        "time",
-        "region",
-        "resources",
-        "detail",
-    )
-    whole: dict[str, Any] = {key: told if key == "time" else event[key] for key in keys}
     if "Input" in target:
         return str(target["Input"])
-    if transformer := target.get("InputTransformer"):
-        known = {**whole, "ingestion-time": told}
-        made = EventTemplateParser.parse(
-            transformer["InputTemplate"], transformer.get("InputPathsMap", {}), known
-        )
-        return made if isinstance(made, str) else json.dumps(made)
-    return json.dumps(whole)
+    whole = {**{key: event[key] for key in _KEYS}, "time": _stamp(event["time"])}
+    transformer = target.get("InputTransformer")
+    if not transformer:
+        return json.dumps(whole)
+    known = {**whole, "ingestion-time": whole["time"]}
+    paths = transformer.get("InputPathsMap", {})
+    made = EventTemplateParser.parse(transformer["InputTemplate"], paths, known)
+    return made if isinstance(made, str) else json.dumps(made)
+
+
+def _stamp(time: Any) -> str:
+    """moto has it as a number, as a date, or as it was given."""
+    if isinstance(time, int | float):
+        time = datetime.fromtimestamp(time, UTC)
+    return time if isinstance(time, str) else f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _event(
@@ -164,17 +195,17 @@ class Schedules:
     def keep(self, stopped: threading.Event) -> None:
         """Until it is stopped."""
         while not stopped.wait(0.5):
-            for rule in self.due(
-                list(events_backends[ACCOUNT][REGION].event_buses["default"].rules.values())
-            ):
+            for rule in self.due(rules(), time.monotonic()):
                 fire(rule)
 
-    def due(self, rules: Iterable[Any], now: float | None = None) -> list[Any]:
+    def due(self, rules: Iterable[Any], now: float) -> list[Any]:
         """The rules that fire now; a rule that is seen for the first time fires one period
         later."""
-        now, due, known = time.monotonic() if now is None else now, [], {}
+        due = []
+        known = {}
         for rule in rules:
-            if rule.state == "DISABLED" or not (period := seconds(rule.scheduled_expression)):
+            period = seconds(rule.scheduled_expression)
+            if rule.state == "DISABLED" or not period:
                 continue
             key = (rule.name, rule.scheduled_expression)
             known[key] = self._next.get(key, now + period)
@@ -188,4 +219,7 @@ class Schedules:
 def seconds(expression: str | None) -> int:
     """A rate's period; 0 for everything else."""
     found = RATE.match(expression or "")
-    return int(found[2] or 1) * _SECONDS[found[1] or found[3]] if found else 0
+    if not found:
+        return 0
+    one, count, many = found.groups()
+    return int(count or 1) * _SECONDS[one or many]

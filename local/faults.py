@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.events.models import events_backends
-
 from local import events, scheduler
-from local.sandbox import ACCOUNT, REGION
 from local.service import Service
 
 #: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and
 #: then hangs up.
-REFUSE, DROP, LOSE = "refuse", "drop", "lose"
+REFUSE = "refuse"
+DROP = "drop"
+LOSE = "lose"
 
 #: Below this path the local AWS itself answers, also while the API is out of order.
 PREFIX = "/_local/"
@@ -32,8 +31,11 @@ class Gate:
     """A WSGI application in front of moto's."""
 
     def __init__(self, app: Callable[..., Any], service: Service) -> None:
-        self._app, self._service = app, service
-        self._until, self._how, self._services = 0.0, REFUSE, frozenset[str]()
+        self._app = app
+        self._service = service
+        self._until = 0.0
+        self._how = REFUSE
+        self._services: frozenset[str] = frozenset()
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -52,21 +54,17 @@ class Gate:
         raise ConnectionAbortedError("The local AWS hangs up, as it was told.")
 
     def _asked(self, what: str, about: dict[str, Any]) -> Any:
+        if what == "sandboxes":
+            return self._service.sandboxes(about.get("function"))
         if what == "outage":
-            self._how, self._services = (
-                about.get("how", REFUSE),
-                frozenset(about.get("services", ())),
-            )
+            self._how = about.get("how", REFUSE)
+            self._services = frozenset(about.get("services", ()))
             self._until = time.monotonic() + float(about["seconds"])
-            return {}
-        if what == "fire" and "schedule" in about:
+        elif "schedule" in about:
             scheduler.fire_named(about["group"], about["schedule"])
-            return {}
-        if what == "fire":
-            rules = events_backends[ACCOUNT][REGION].event_buses["default"].rules
-            events.fire(rules[about["rule"]])
-            return {}
-        return self._service.sandboxes(about.get("function"))
+        else:
+            events.fire_named(about["rule"])
+        return {}
 
     def _meant(self, environ: dict[str, Any]) -> bool:
         """Whether the outage is of this service, by the name that the request was signed for."""
@@ -75,27 +73,27 @@ class Gate:
 
 
 def _body(environ: dict[str, Any]) -> dict[str, Any]:
-    return dict(
-        json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
-    )
+    return dict(json.loads(_read(environ) or b"{}"))
+
+
+def _read(environ: dict[str, Any]) -> bytes:
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
 
 
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     """503: `ServiceException` where the service speaks JSON; where it speaks XML, nothing more."""
-    environ["wsgi.input"].read(
-        int(environ.get("CONTENT_LENGTH") or 0)
-    )  # else the client sees a reset instead
-    speaks_json = "HTTP_X_AMZ_TARGET" in environ or _REST.match(environ["PATH_INFO"])
-    body = {
-        "__type": "ServiceException",
-        "Type": "Server",
-        "message": "The local AWS is out of order, as it was told.",
-    }
-    answer = json.dumps(body).encode() if speaks_json else b""
-    headers = (
-        [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ServiceException")]
-        if speaks_json
-        else []
-    )
-    start_response("503 Service Unavailable", [*headers, ("Content-Length", str(len(answer)))])
+    _read(environ)  # else the client sees a reset instead
+    answer = b""
+    headers = []
+    if "HTTP_X_AMZ_TARGET" in environ or _REST.match(environ["PATH_INFO"]):
+        body = {
+            "__type": "ServiceException",
+            "Type": "Server",
+            "message": "The local AWS is out of order, as it was told.",
+        }
+        answer = json.dumps(body).encode()
+        headers.append(("Content-Type", "application/json"))
+        headers.append(("x-amzn-ErrorType", "ServiceException"))
+    headers.append(("Content-Length", str(len(answer))))
+    start_response("503 Service Unavailable", headers)
     return [answer]

@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from moto.cloudwatch.exceptions import ValidationError
@@ -21,6 +22,7 @@ from moto.cloudwatch.models import (
     cloudwatch_backends,
 )
 
+from local.patches import replaces
 from local.sandbox import ACCOUNT, REGION
 
 _MINUTE = timedelta(minutes=1)
@@ -44,7 +46,8 @@ class Minutes:
     after its end."""
 
     def __init__(self, delay: float, stopped: threading.Event) -> None:
-        self._delay, self._stopped = delay, stopped
+        self._delay = delay
+        self._stopped = stopped
         self._durations: dict[Key, list[float]] = defaultdict(list)
         self._errors: dict[Key, int] = defaultdict(int)
         self._lock = threading.Lock()
@@ -68,14 +71,15 @@ class Minutes:
     def _publish(self) -> None:
         while not self._stopped.wait(0.5):
             latest = datetime.now(UTC) - _MINUTE - timedelta(seconds=self._delay)
-            with self._lock:
-                due = [key for key in self._durations if key[3] <= latest]
-                data = [
-                    datum
-                    for key in due
-                    for datum in _data(key, self._durations.pop(key), self._errors.pop(key))
-                ]
-            cloudwatch_backends[ACCOUNT][REGION].metric_data.extend(data)
+            cloudwatch_backends[ACCOUNT][REGION].metric_data.extend(self._taken(latest))
+
+    def _taken(self, latest: datetime) -> list[Distribution]:
+        """What is known of minutes that began by then; it is forgotten here."""
+        taken = []
+        with self._lock:
+            for key in [key for key in self._durations if key[3] <= latest]:
+                taken += _data(key, self._durations.pop(key), self._errors.pop(key))
+        return taken
 
 
 def _data(key: Key, durations: list[float], errors: int) -> list[Distribution]:
@@ -94,82 +98,84 @@ def _data(key: Key, durations: list[float], errors: int) -> list[Distribution]:
         "Errors": ([1.0] * errors + [0.0] * (count - errors), "Count"),
         "Duration": (durations, "Milliseconds"),
     }
-    return [
-        Distribution(metric, values, dimensions, minute, unit)
-        for dimensions in sets
-        for metric, (values, unit) in of_metric.items()
-    ]
+    data = []
+    for dimensions in sets:
+        for metric, (values, unit) in of_metric.items():
+            data.append(Distribution(metric, values, dimensions, minute, unit))
+    return data
 
 
-def apply() -> None:
-    CloudWatchBackend.get_metric_data = get_metric_data
-
-
-def get_metric_data(
+@replaces(CloudWatchBackend, "get_metric_data")
+def _get_metric_data(
     self: Any,
     queries: list[Any],
     start_time: datetime,
     end_time: datetime,
     scan_by: str = "TimestampDescending",
 ) -> list[dict[str, Any]]:
-    """Namespace, dimensions and unit exactly; periods begin at whole periods; the end left out; the
-    newest first."""
+    """AWS: namespace, dimensions and unit must match exactly; periods begin at whole periods.
+    moto: passes over the namespace where there are dimensions, takes every metric where there are
+    none, and lets periods begin at the start time.
+    Upstream: an exact comparison, the start rounded down, and percentiles.
+    """
     if _utc(start_time) >= _utc(end_time):
         raise ValidationError("The parameter StartTime must be less than the parameter EndTime.")
     stored: dict[Any, list[Any]] = defaultdict(list)
     for datum in self.get_all_metrics():
-        stored[
-            _identity(datum.namespace, datum.name, ((d.name, d.value) for d in datum.dimensions))
-        ].append(datum)
+        dimensions = ((each.name, each.value) for each in datum.dimensions)
+        stored[_identity(datum.namespace, datum.name, dimensions)].append(datum)
     results = []
     for query in queries:
         if "MetricStat" not in query:
             raise ValidationError("Only MetricStat queries are known here.")
-        stat, metric = query["MetricStat"], query["MetricStat"]["Metric"]
-        wanted = ((item["Name"], item["Value"]) for item in metric.get("Dimensions", []))
+        metric = query["MetricStat"]["Metric"]
+        wanted = ((each["Name"], each["Value"]) for each in metric.get("Dimensions", []))
         data = stored[_identity(metric["Namespace"], metric["MetricName"], wanted)]
-        values = _by_period(stat, data, start_time, end_time)
+        values = _by_period(query["MetricStat"], data, start_time, end_time)
         times = sorted(values, reverse=scan_by != "TimestampAscending")
-        results.append(
-            {
-                "id": query["Id"],
-                "label": query.get("Label") or metric["MetricName"],
-                "values": [values[time] for time in times],
-                "timestamps": times,
-                "status_code": "Complete",
-            }
-        )
+        result = {
+            "id": query["Id"],
+            "label": query.get("Label") or metric["MetricName"],
+            "values": [values[time] for time in times],
+            "timestamps": times,
+            "status_code": "Complete",
+        }
+        results.append(result)
     return results
 
 
 def _by_period(
     stat: dict[str, Any], data: list[Any], start: datetime, end: datetime
 ) -> dict[datetime, float]:
+    """The statistic by the beginning of its period; the period that holds the end is left out."""
     seconds = int(stat["Period"])
     if seconds not in (1, 5, 10, 20, 30) and (seconds < 60 or seconds % 60):
-        raise ValidationError(
-            f"The value {seconds} for parameter Period is not valid: 60 or a multiple of 60."
-        )
+        told = f"The value {seconds} for parameter Period is not valid: 60 or a multiple of 60."
+        raise ValidationError(told)
     period = timedelta(seconds=seconds)
     buckets: dict[datetime, list[Any]] = defaultdict(list)
     for datum in data:
         if stat.get("Unit") in (None, datum.unit):
             buckets[_floor(datum.timestamp, period)].append(datum)
-    found = {time: statistic(stat["Stat"], data) for time, data in buckets.items()}
-    first, last = _floor(start, period), _utc(end)
-    return {
-        time: value for time, value in found.items() if value is not None and first <= time < last
-    }
+    found = {}
+    for time, in_period in buckets.items():
+        value = statistic(stat["Stat"], in_period)
+        if value is not None and _floor(start, period) <= time < _utc(end):
+            found[time] = value
+    return found
 
 
 def statistic(name: str, data: Sequence[Any]) -> float | None:
     """One statistic of a period's data; None when CloudWatch cannot tell it from them."""
     sets = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
-    values = [value for datum in data for value in _values(datum)]
+    values = [*chain.from_iterable(_values(datum) for datum in data)]
     count = len(values) + sum(each.sample_count for each in sets)
     total = sum(values) + sum(each.sum for each in sets)
-    if percentile := re.fullmatch(r"p(\d{1,2}(?:\.\d{1,10})?|100)", name):
-        return None if sets else _percentile(sorted(values), float(percentile[1]) / 100)
+    percentile = re.fullmatch(r"p(\d{1,2}(?:\.\d{1,10})?|100)", name)
+    if percentile and sets:
+        return None
+    if percentile:
+        return _percentile(sorted(values), float(percentile[1]) / 100)
     simple = {
         "Sum": lambda: total,
         "SampleCount": lambda: count,
@@ -178,21 +184,21 @@ def statistic(name: str, data: Sequence[Any]) -> float | None:
         "Maximum": lambda: max([*values, *(each.max for each in sets)]),
     }
     if name not in simple:
-        raise ValidationError(
-            f"The value {name} for parameter Stat is not supported here: {', '.join(simple)} or pNN."
-        )
+        told = f"The value {name} for parameter Stat is not supported here"
+        raise ValidationError(f"{told}: {', '.join(simple)} or pNN.")
     return float(simple[name]())
 
 
 def _values(datum: Any) -> list[float]:
     if isinstance(datum, Distribution):
         return datum.values
-    return [datum.value] if isinstance(datum, MetricDatum) else []
+    if isinstance(datum, MetricDatum):
+        return [datum.value]
+    return []
 
 
 def _percentile(values: list[float], share: float) -> float:
-    """Between the two neighbours, in proportion; AWS estimates it from a histogram, within about 1
-    %."""
+    """Between the two neighbours, in proportion; AWS estimates it, within about 1 %."""
     place = share * (len(values) - 1)
     below = int(place)
     above = min(below + 1, len(values) - 1)

@@ -4,7 +4,7 @@ It must never let in what AWS keeps out: a `Deny` wins, a key that is absent is 
 anything, and what is not known here is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,9 @@ KEYS = (
     "iam:passedtoservice",
 )
 
-_EQUAL, _LIKE = ("StringEquals", "Bool"), ("StringLike", "ArnEquals", "ArnLike")
+#: The operators that are known here.
+_EQUAL = ("StringEquals", "Bool")
+_LIKE = ("StringLike", "ArnEquals", "ArnLike")
 _NOT = {
     "StringNotEquals": "StringEquals",
     "StringNotLike": "StringLike",
@@ -58,7 +60,9 @@ def says(policy: Any, request: Request) -> Verdict:
     effects = {each["Effect"] for each in statements if _applies(each, request)}
     if "Deny" in effects:
         return "Deny"
-    return "Allow" if "Allow" in effects else ""
+    if "Allow" in effects:
+        return "Allow"
+    return ""
 
 
 def listed(one_or_more: Any) -> list[Any]:
@@ -74,12 +78,15 @@ def _applies(statement: dict[str, Any], request: Request) -> bool:
         any(fnmatchcase(request.action.lower(), pattern) for pattern in actions)
         and any(fnmatchcase(request.resource, pattern) for pattern in resources)
         and _names(statement.get("Principal", "*"), request.principal)
-        and all(
-            _met(operator, key.lower(), [str(value) for value in listed(values)], request.known)
-            for operator, condition in statement.get("Condition", {}).items()
-            for key, values in condition.items()
-        )
+        and all(_met(*each, request.known) for each in _conditions(statement))
     )
+
+
+def _conditions(statement: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Operator, key, and the values of which one must do."""
+    for operator, condition in statement.get("Condition", {}).items():
+        for key, values in condition.items():
+            yield operator, key.lower(), [str(value) for value in listed(values)]
 
 
 def _names(principals: Any, asking: str) -> bool:

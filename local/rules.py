@@ -20,7 +20,9 @@ class Refused(Exception):
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
-        self.status, self.code, self.message = status, code, message
+        self.status = status
+        self.code = code
+        self.message = message
 
 
 def new_revision() -> str:
@@ -62,16 +64,14 @@ class StoredAlias:
         routing = self.routing
         if request.get("RoutingConfig") is not None:
             routing = dict(request["RoutingConfig"].get("AdditionalVersionWeights") or {})
-        description = (
-            self.description if request.get("Description") is None else request["Description"]
-        )
+        description = self.description
+        if request.get("Description") is not None:
+            description = request["Description"]
         check(self.arn, version, routing, description, versions, roles)
-        self.version, self.routing, self.description, self.revision = (
-            version,
-            routing,
-            description,
-            new_revision(),
-        )
+        self.version = version
+        self.routing = routing
+        self.description = description
+        self.revision = new_revision()
 
 
 def check(
@@ -85,41 +85,35 @@ def check(
     """Raises `Refused` for an alias that AWS would not take; `roles` are the versions' execution
     roles."""
     if len(description) > 256:
-        raise _invalid(
-            description, "description", "Member must have length less than or equal to 256"
-        )
+        rule = "Member must have length less than or equal to 256"
+        raise _invalid(description, "description", rule)
     if len(routing) > 1:
         raise _parameter("Number of items in AdditionalVersionWeights cannot be greater than 1")
     for other, weight in routing.items():
-        if not 0 <= weight <= 1:
-            limit = "less than or equal to 1.0" if weight > 1 else "greater than or equal to 0.0"
-            raise _invalid(
-                weight, "routingConfig.additionalVersionWeights", f"Member must have value {limit}"
-            )
-        if not re.fullmatch("[0-9]+", other):
-            raise _invalid(
-                other,
-                "routingConfig.additionalVersionWeights",
-                "Member must satisfy pattern: [0-9]+",
-            )
-        if version == "$LATEST":
-            raise _parameter(
-                "$LATEST is not supported for an alias pointing to more than 1 version"
-            )
-        if other == version:
-            raise _parameter(
-                f"Invalid function version {other}. Function version {other} is already included in "
-                f"routing configuration."
-            )
+        _check_routing(version, other, weight)
     for wanted in (version, *routing):
         if wanted != "$LATEST" and wanted not in versions:
-            raise Refused(
-                404,
-                "ResourceNotFoundException",
-                f"Function not found: {arn.rpartition(':')[0]}:{wanted}",
-            )
+            function = arn.rpartition(":")[0]
+            message = f"Function not found: {function}:{wanted}"
+            raise Refused(404, "ResourceNotFoundException", message)
     if len({roles.get(wanted) for wanted in (version, *routing)}) > 1:
         raise _parameter("Specified versions must be associated with the same execution role")
+
+
+def _check_routing(version: str, other: str, weight: float) -> None:
+    """A weight for another version beside the alias's own."""
+    key = "routingConfig.additionalVersionWeights"
+    if weight > 1:
+        raise _invalid(weight, key, "Member must have value less than or equal to 1.0")
+    if not weight >= 0:
+        raise _invalid(weight, key, "Member must have value greater than or equal to 0.0")
+    if not re.fullmatch("[0-9]+", other):
+        raise _invalid(other, key, "Member must satisfy pattern: [0-9]+")
+    if version == "$LATEST":
+        raise _parameter("$LATEST is not supported for an alias pointing to more than 1 version")
+    if other == version:
+        included = f"Function version {other} is already included in routing configuration."
+        raise _parameter(f"Invalid function version {other}. {included}")
 
 
 def _parameter(message: str) -> Refused:
@@ -127,5 +121,5 @@ def _parameter(message: str) -> Refused:
 
 
 def _invalid(value: Any, key: str, rule: str) -> Refused:
-    message = f"1 validation error detected: Value '{value}' at '{key}' failed to satisfy constraint: {rule}"
-    return Refused(400, "ValidationException", message)
+    what = f"Value '{value}' at '{key}' failed to satisfy constraint: {rule}"
+    return Refused(400, "ValidationException", f"1 validation error detected: {what}")

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,33 +30,34 @@ from typing import Any
 from local import processes
 
 #: The account and the Region that the emulator tells the functions, whatever its environment says.
-ACCOUNT, REGION = "012345678912", "us-east-1"
+ACCOUNT = "012345678912"
+REGION = "us-east-1"
 
 #: Lines that the platform writes itself.
 PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId")
 
+#: The emulator's name for a machine.
+_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
 
 def emulator() -> Path:
     """Raises `RuntimeError`, in one sentence, where it cannot run."""
-    machine = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(
-        platform.machine().lower()
-    )
+    machine = _MACHINES.get(platform.machine().lower())
     if sys.platform != "linux" or machine is None:
-        raise RuntimeError(
-            f"Functions cannot run on this machine: Lambda's runtime emulator is a Linux program for x86_64 and arm64, "
-            f"and this is {platform.system()} on {platform.machine()}."
-        )
+        what = "Lambda's runtime emulator is a Linux program for x86_64 and arm64"
+        this = f"this is {platform.system()} on {platform.machine()}"
+        raise RuntimeError(f"Functions cannot run on this machine: {what}, and {this}.")
     package = importlib.util.find_spec("samcli")
     assert package and package.submodule_search_locations
-    return Path(
-        package.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}"
-    )
+    folder = Path(package.submodule_search_locations[0])
+    return folder / "local" / "rapid" / f"aws-lambda-rie-{machine}"
 
 
 #: A function's variable with the seconds after which its sandbox is killed, whatever time its
 #: context has promised.
 KILLED_AFTER = "LOCAL_KILLED_AFTER"
 
+_PATH = "/2015-03-31/functions/function/invocations"
 _DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
 _INIT = re.compile(r"\(rapid\) INIT REPORT\(durationMs: ([\d.]+)\)")
 
@@ -87,7 +88,8 @@ class Sandbox:
         variables: Mapping[str, str],
         on_line: Callable[[str], None],
     ) -> None:
-        self._timeout, self._on_line = timeout, on_line
+        self._timeout = timeout
+        self._on_line = on_line
         self._killed_after = float(variables.get(KILLED_AFTER, 0))
         self._lines: queue.Queue[str] = queue.Queue()
         self._inits: queue.Queue[float] = queue.Queue()
@@ -102,32 +104,31 @@ class Sandbox:
             **variables,
         }
         with _starting:
-            self._port, runtime_port = _free_ports(2)
-            self._process = subprocess.Popen(
-                [
-                    *(
-                        str(emulator()),
-                        "--runtime-interface-emulator-address",
-                        f"127.0.0.1:{self._port}",
-                    ),
-                    *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-                    *(sys.executable, "-m", "awslambdaric", handler),
-                ],
-                cwd=code,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-            self._readers = [
-                threading.Thread(target=read, daemon=True)
-                for read in (self._read_log, self._read_inits)
-            ]
-            for reader in self._readers:
-                reader.start()
-            self._wait_until_up()
+            self._start(code, handler, environment)
+
+    def _start(self, code: Path, handler: str, environment: dict[str, str]) -> None:
+        self._port, runtime_port = _free_ports(2)
+        command = [str(emulator())]
+        command += ["--runtime-interface-emulator-address", f"127.0.0.1:{self._port}"]
+        command += ["--runtime-api-address", f"127.0.0.1:{runtime_port}"]
+        command += [sys.executable, "-m", "awslambdaric", handler]
+        self._process = subprocess.Popen(
+            command,
+            cwd=code,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._readers = [
+            threading.Thread(target=self._read_log, daemon=True),
+            threading.Thread(target=self._read_inits, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self._wait_until_up()
 
     @property
     def pid(self) -> int:
@@ -135,29 +136,9 @@ class Sandbox:
 
     def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Blocks until the function has answered, or was killed at its time-out or before."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 15)
-        killer = threading.Timer(self._killed_after, self.kill) if self._killed_after else None
         began = time.monotonic()
-        try:
-            if killer:
-                killer.start()
-            path, headers = (
-                "/2015-03-31/functions/function/invocations",
-                {"X-Amzn-RequestId": request_id},
-            )
-            connection.request("POST", path, payload or b"{}", headers)
-            body = connection.getresponse().read()
-        except (OSError, http.client.HTTPException):
-            told = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
-            body = json.dumps({"errorMessage": told, "errorType": "Runtime.ExitError"}).encode()
-        finally:
-            if killer:
-                killer.cancel()
-            connection.close()
-        if body.startswith(b"Task timed out"):
-            body = json.dumps(
-                {"errorMessage": body.decode(), "errorType": "Sandbox.Timedout"}
-            ).encode()
+        with self._killed_in_time():
+            body = self._answer(payload or b"{}", request_id)
         took = (time.monotonic() - began) * 1000
         log = self._log_of_this_invocation()
         if log and (reported := _DURATION.search(log[-1])):
@@ -165,6 +146,34 @@ class Sandbox:
         with contextlib.suppress(queue.Empty):  # it may not have come so far
             took = max(0.0, took - self._inits.get(timeout=0.2))
         return Answer(body, _is_error(body), log, took)
+
+    def _answer(self, payload: bytes, request_id: str) -> bytes:
+        """What the function answered, or the error in which its invocation ended."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 15)
+        try:
+            connection.request("POST", _PATH, payload, {"X-Amzn-RequestId": request_id})
+            body = connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            why = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
+            return _error("Runtime.ExitError", why)
+        finally:
+            connection.close()
+        if body.startswith(b"Task timed out"):
+            return _error("Sandbox.Timedout", body.decode())
+        return body
+
+    @contextlib.contextmanager
+    def _killed_in_time(self) -> Iterator[None]:
+        """The sandbox is killed in this block, if the function's variables say so."""
+        if not self._killed_after:
+            yield
+            return
+        killer = threading.Timer(self._killed_after, self.kill)
+        killer.start()
+        try:
+            yield
+        finally:
+            killer.cancel()
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -214,8 +223,12 @@ class Sandbox:
         lines: list[str] = []
         with contextlib.suppress(queue.Empty):
             while not lines or not lines[-1].startswith("REPORT RequestId"):
-                lines.append(self._lines.get(timeout=1 if self.alive() else 0.1))
+                lines.append(self._lines.get(timeout=self._patience()))
         return tuple(lines)
+
+    def _patience(self) -> float:
+        """Seconds: the dead write nothing any more."""
+        return 1 if self.alive() else 0.1
 
     def _wait_until_up(self) -> None:
         for _ in range(500):
@@ -226,6 +239,11 @@ class Sandbox:
                 return
             time.sleep(0.02)
         raise RuntimeError("Lambda's runtime emulator did not start.")
+
+
+def _error(kind: str, message: str) -> bytes:
+    """As Lambda answers for a function that cannot."""
+    return json.dumps({"errorMessage": message, "errorType": kind}).encode()
 
 
 def _is_error(body: bytes) -> bool:

@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 import json
 import random
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, schedul
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
 from local import delivery, roles
+from local.patches import replaces
 from local.sandbox import ACCOUNT, REGION
 
 SERVICE = "scheduler.amazonaws.com"
@@ -31,7 +31,6 @@ SERVICE = "scheduler.amazonaws.com"
 LATEST = 59.0
 
 _ONCE = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-_AGAIN = re.compile(r"rate\([1-9]\d* (?:minute|hour|day)s?\)|cron\(\S+(?: \S+){5}\)")
 _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
 _ROLE = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
 
@@ -57,16 +56,12 @@ class _Denied(JsonRESTError):  # type: ignore[misc]
         super().__init__("AccessDeniedException", told)
 
 
-def apply() -> None:
-    EventBridgeSchedulerBackend.create_schedule_group = _create_group
-    EventBridgeSchedulerBackend.delete_schedule_group = _delete_group
-    EventBridgeSchedulerResponse.create_schedule = _create_schedule
-    EventBridgeSchedulerResponse.update_schedule = _update_schedule
-    EventBridgeSchedulerResponse.get_schedule = _get_schedule
-    EventBridgeSchedulerResponse.delete_schedule = _delete_schedule
-
-
+@replaces(EventBridgeSchedulerBackend, "create_schedule_group")
 def _create_group(self: Any, name: str, tags: Any) -> Any:
+    """AWS: refuses a name that is taken, and one with other signs than it knows.
+    moto: puts a new and empty group in the old one's place.
+    Upstream: both refusals.
+    """
     if not _NAME.fullmatch(name or ""):
         raise ValidationException(f"Invalid schedule group name {name}.")
     if name in self.schedule_groups:
@@ -74,8 +69,12 @@ def _create_group(self: Any, name: str, tags: Any) -> Any:
     return _moto_create_group(self, name, tags or [])
 
 
+@replaces(EventBridgeSchedulerBackend, "delete_schedule_group")
 def _delete_group(self: Any, name: str | None) -> None:
-    """With its schedules."""
+    """AWS: a group that is not there is not found; the default one cannot be deleted.
+    moto: fails by a KeyError, and deletes the default one.
+    Upstream: both refusals.
+    """
     if name not in self.schedule_groups:
         raise ScheduleGroupNotFound(name)
     if name == "default":
@@ -83,7 +82,13 @@ def _delete_group(self: Any, name: str | None) -> None:
     _moto_delete_group(self, name)
 
 
+@replaces(EventBridgeSchedulerResponse, "create_schedule")
 def _create_schedule(self: Any) -> str:
+    """AWS: checks the caller, the role that it passes, the expression and the group; a second
+    request with the same `ClientToken` is the first one.
+    moto: checks whether the name is taken, and passes over the token.
+    Upstream: what `_read` refuses, and the token; roles are moto's own check of policies.
+    """
     request = json.loads(self.body)
     name = _name(self)
     _check_writer(self, "scheduler:CreateSchedule", request)
@@ -100,8 +105,12 @@ def _create_schedule(self: Any) -> str:
     return json.dumps({"ScheduleArn": schedule.arn})
 
 
+@replaces(EventBridgeSchedulerResponse, "update_schedule")
 def _update_schedule(self: Any) -> str:
-    """A new one in the old one's place: what the request leaves out was never given."""
+    """AWS: resets what the request leaves out; it is checked like a new one.
+    moto: keeps `ActionAfterCompletion`, whatever the request says, and checks nothing.
+    Upstream: a new schedule in the old one's place.
+    """
     request = json.loads(self.body)
     name = _name(self)
     _check_writer(self, "scheduler:UpdateSchedule", request)
@@ -114,12 +123,22 @@ def _update_schedule(self: Any) -> str:
     return json.dumps({"ScheduleArn": schedule.arn})
 
 
+@replaces(EventBridgeSchedulerResponse, "get_schedule")
 def _get_schedule(self: Any) -> Any:
+    """AWS: asks what the caller may.
+    moto: answers everybody.
+    Upstream: nothing but moto's own check of policies.
+    """
     _check_caller(self, "scheduler:GetSchedule", self._get_param("groupName"))
     return _moto_get(self)
 
 
+@replaces(EventBridgeSchedulerResponse, "delete_schedule")
 def _delete_schedule(self: Any) -> Any:
+    """AWS: asks what the caller may.
+    moto: obeys everybody; and here no schedule may go while it fires.
+    Upstream: nothing but moto's own check of policies.
+    """
     _check_caller(self, "scheduler:DeleteSchedule", self._get_param("groupName"))
     with _lock:
         return _moto_delete(self)
@@ -149,28 +168,18 @@ def _check_caller(response: Any, action: str, group: str | None) -> str:
 
 def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
     """The schedule that a request describes; raises `ValidationException` as AWS."""
-    expression = request["ScheduleExpression"]
-    zone = request.get("ScheduleExpressionTimezone") or "UTC"
-    target = request["Target"]
-    after = request.get("ActionAfterCompletion") or "NONE"
-    state = request.get("State") or "ENABLED"
     if not _NAME.fullmatch(name):
         raise ValidationException(f"Invalid schedule name {name}.")
-    try:
-        minute(expression, zone)
-    except ValueError as error:
-        raise ValidationException(f"Invalid Schedule Expression {expression}.") from error
-    except ZoneInfoNotFoundError as error:
-        raise ValidationException(f"Invalid Schedule Expression Timezone {zone}.") from error
+    expression = request["ScheduleExpression"]
+    zone = request.get("ScheduleExpressionTimezone") or "UTC"
+    after = request.get("ActionAfterCompletion") or "NONE"
+    state = request.get("State") or "ENABLED"
+    _check_time(expression, zone)
     if after not in ("NONE", "DELETE") or state not in ("ENABLED", "DISABLED"):
         raise ValidationException(f"Invalid ActionAfterCompletion {after}, or State {state}.")
     if request["FlexibleTimeWindow"] != {"Mode": "OFF"}:
         raise ValidationException("Flexible time windows are not known here.")
-    queues = [target["Arn"], *target.get("DeadLetterConfig", {}).values()]
-    if not all(arn.startswith("arn:aws:sqs:") for arn in queues):
-        raise ValidationException("Targets other than queues are not known here.")
-    if not roles.trusts(target["RoleArn"], SERVICE, group.arn):
-        raise ValidationException(_ROLE)
+    _check_target(request["Target"], group.arn)
     schedule = Schedule(
         region=REGION,
         account_id=ACCOUNT,
@@ -180,7 +189,7 @@ def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
         schedule_expression=expression,
         schedule_expression_timezone=zone,
         flexible_time_window=request["FlexibleTimeWindow"],
-        target=target,
+        target=request["Target"],
         state=state,
         kms_key_arn=request.get("KmsKeyArn"),
         start_date=request.get("StartDate"),
@@ -192,13 +201,30 @@ def _read(group: Any, name: str, request: dict[str, Any]) -> Any:
     return schedule
 
 
-def minute(expression: str, zone: str = "UTC") -> float | None:
-    """When a one-time schedule's minute begins; None for rates.
+def _check_time(expression: str, zone: str) -> None:
+    if expression.startswith(("rate(", "cron(")):
+        raise ValidationException("Schedules other than at(…) are not known here.")
+    try:
+        minute(expression, zone)
+    except ValueError as error:
+        raise ValidationException(f"Invalid Schedule Expression {expression}.") from error
+    except ZoneInfoNotFoundError as error:
+        raise ValidationException(f"Invalid Schedule Expression Timezone {zone}.") from error
+
+
+def _check_target(target: dict[str, Any], group_arn: str) -> None:
+    queues = [target["Arn"], *target.get("DeadLetterConfig", {}).values()]
+    if not all(arn.startswith("arn:aws:sqs:") for arn in queues):
+        raise ValidationException("Targets other than queues are not known here.")
+    if not roles.trusts(target["RoleArn"], SERVICE, group_arn):
+        raise ValidationException(_ROLE)
+
+
+def minute(expression: str, zone: str = "UTC") -> float:
+    """When a one-time schedule's minute begins.
 
     Raises `ValueError` or `ZoneInfoNotFoundError` for what AWS does not take.
     """
-    if _AGAIN.fullmatch(expression):
-        return None
     once = _ONCE.fullmatch(expression)
     if once is None:
         raise ValueError(expression)
@@ -209,7 +235,7 @@ def minute(expression: str, zone: str = "UTC") -> float | None:
 def fires_at(schedule: Any, latest: float) -> float | None:
     """When it fires, up to `latest` seconds late, each at a second of its own; None for never."""
     begins = minute(schedule.schedule_expression, schedule.schedule_expression_timezone)
-    if begins is None or schedule.fired or schedule.state == "DISABLED":
+    if schedule.fired or schedule.state == "DISABLED":
         return None
     if begins < schedule.last_modified_date:
         return None  # it was past already
@@ -259,8 +285,7 @@ def _deliver(schedule: Any, group_arn: str) -> None:
                 raise
             delivery.send_as(role, dead_letters, message, _why(schedule, error))
     except Exception as error:
-        told = f"local AWS: {schedule.arn} was not delivered: {error!r}"
-        print(told, file=sys.stderr, flush=True)
+        delivery.complain(f"{schedule.arn} was not delivered: {error!r}")
 
 
 def _why(schedule: Any, error: Exception) -> dict[str, Any]:
@@ -288,7 +313,7 @@ class Timers:
 
     def look(self) -> None:
         """Once."""
-        groups = list(scheduler_backends[ACCOUNT][REGION].schedule_groups.values())
-        schedules = [schedule for group in groups for schedule in list(group.schedules.values())]
-        for schedule in due(schedules, self._clock(), self._latest):
-            fire(schedule)
+        now = self._clock()
+        for group in list(scheduler_backends[ACCOUNT][REGION].schedule_groups.values()):
+            for schedule in due(list(group.schedules.values()), now, self._latest):
+                fire(schedule)

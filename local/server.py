@@ -14,31 +14,19 @@ from local.sandbox import ACCOUNT, REGION, emulator
 os.environ.update(MOTO_ACCOUNT_ID=ACCOUNT, AWS_DEFAULT_REGION=REGION)
 os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local")
 
+from moto.core.config import default_user_config
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from local import strict
+from local import patches, resources
 from local.events import Schedules
 from local.faults import Gate
-from local.queues import Pollers
+from local.pollers import Pollers
 from local.scheduler import LATEST, Timers
 from local.service import Service
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m local.server", description="AWS on this machine."
-    )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument(
-        "--delay", type=float, default=60.0, help="seconds from a minute's end to its publication"
-    )
-    parser.add_argument(
-        "--latest", type=float, default=LATEST, help="within so many seconds a schedule fires"
-    )
-    parser.add_argument(
-        "--with-parent", action="store_true", help="end when standard input is closed"
-    )
-    arguments = parser.parse_args()
+    arguments = _arguments()
     try:
         emulator()
     except RuntimeError as error:
@@ -46,16 +34,15 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
     if arguments.with_parent:
         threading.Thread(target=_end_with_parent, args=(ended,), daemon=True).start()
-    strict.apply()
+    _prepare_moto()
     server = ThreadedMotoServer("127.0.0.1", arguments.port, verbose=False)
     server.start()
     # "localhost" and not the number: moto knows template addresses by that name.
-    port = str(server.get_host_and_port()[1])
+    _, port = server.get_host_and_port()
     endpoint = f"http://localhost:{port}"
-    os.environ["MOTO_PORT"] = port  # where moto's state machines reach Lambda
+    os.environ["MOTO_PORT"] = str(port)  # where moto's state machines reach Lambda
     service = Service(arguments.delay, endpoint)
     service.take_over()
     server._server.app = Gate(server._server.app, service)
@@ -65,6 +52,26 @@ def main() -> None:
     ended.wait()
     service.close()
     server.stop()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m local.server", description="AWS on this machine.")
+    delay = "seconds from a minute's end to its publication"
+    latest = "within so many seconds a schedule fires"
+    with_parent = "end when standard input is closed"
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--delay", type=float, default=60.0, help=delay)
+    parser.add_argument("--latest", type=float, default=LATEST, help=latest)
+    parser.add_argument("--with-parent", action="store_true", help=with_parent)
+    return parser.parse_args()
+
+
+def _prepare_moto() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # nor for every failure
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    patches.apply()
+    resources.declare()
 
 
 def _end_with_parent(ended: threading.Event) -> None:

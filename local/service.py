@@ -25,14 +25,50 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.responses import BaseResponse
 from moto.logs.models import logs_backends
 
-from local import delivery, destinations, roles
+from local import destinations, roles
 from local.metrics import Minutes
+from local.patches import replaces
 from local.sandbox import ACCOUNT, REGION, Answer, Sandbox
 
 #: Seconds before AWS runs a failed asynchronous invocation again, unless `MaximumRetryAttempts`
 #: says less.
 _RETRIES = (60, 120)
 _REQUEST_ID = "x-amzn-requestid"
+
+#: The one that has taken over in this process.
+_services: list["Service"] = []
+
+
+@replaces(LambdaResponse, "invoke")
+def _invoke(response: Any) -> tuple[int, dict[str, str], bytes]:
+    """AWS: `Invoke` draws the version by the alias's weights, and runs it in a sandbox.
+    moto: reads no qualifier, and runs functions in Docker.
+    Upstream: a place to put another runner in, and `ExecutedVersion` by the weights.
+    """
+    path = unquote(response.path.rsplit("/", 2)[-2])
+    name, _, suffix = path.rpartition("function:")[2].partition(":")
+    qualifier = response.querystring.get("Qualifier", [suffix or "$LATEST"])[0]
+    body = response.body or b""
+    payload = body.encode() if isinstance(body, str) else body
+    asynchronous = response.headers.get("X-Amz-Invocation-Type") == "Event"
+    (service,) = _services
+    status, headers, answer = service.invoke(name, qualifier, payload, asynchronous)
+    if response.headers.get("X-Amz-Log-Type") != "Tail":
+        headers.pop("X-Amz-Log-Result", None)
+    return status, headers, answer
+
+
+@replaces(LambdaResponse, "_enrich_response", staticmethod)
+def _enrich_response(headers: dict[str, str], body: Any) -> Any:
+    """AWS: an invocation's request id is what the function knows itself by.
+    moto: gives every answer an id of its own.
+    Upstream: an id that is there already stays.
+    """
+    given = headers.get(_REQUEST_ID)
+    headers, body = BaseResponse._enrich_response(headers, body)
+    if given:
+        headers = {**headers, _REQUEST_ID: given}
+    return headers, body
 
 
 class Service:
@@ -41,7 +77,7 @@ class Service:
 
     def __init__(self, delay: float, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._idle: dict[tuple[str, str], list[Sandbox]] = defaultdict(list)
+        self._idle: dict[Any, list[Sandbox]] = defaultdict(list)
         self._busy: dict[Sandbox, dict[str, Any]] = {}
         self._all: list[Sandbox] = []
         self._lock = threading.Lock()
@@ -51,47 +87,22 @@ class Service:
         self._minutes = Minutes(delay, self.stopped)
 
     def take_over(self) -> None:
-        """From now on moto's `Invoke` is this service's (its own reads no qualifier, and runs
-        Docker)."""
-        service = self
-
-        def invoke(response: Any) -> tuple[int, dict[str, str], bytes]:
-            name, _, suffix = (
-                unquote(response.path.rsplit("/", 2)[-2]).rpartition("function:")[2].partition(":")
-            )
-            qualifier = response.querystring.get("Qualifier", [suffix or "$LATEST"])[0]
-            body = (
-                response.body.encode() if isinstance(response.body, str) else response.body or b""
-            )
-            asynchronous = response.headers.get("X-Amz-Invocation-Type") == "Event"
-            status, headers, answer = service.invoke(
-                response.backend, name, qualifier, body, asynchronous
-            )
-            if response.headers.get("X-Amz-Log-Type") != "Tail":
-                headers.pop("X-Amz-Log-Result", None)
-            return status, headers, answer
-
-        LambdaResponse.invoke = invoke
-        LambdaResponse._enrich_response = staticmethod(_keep_request_id)
-        delivery.invoke = self.invoke_later
-
-    def invoke_later(self, name: str, qualifier: str, payload: bytes) -> None:
-        """An asynchronous invocation by AWS itself, such as a rule's."""
-        self.invoke(lambda_backends[ACCOUNT][REGION], name, qualifier, payload, asynchronous=True)
+        """From now on the API's `Invoke` is this service's."""
+        _services[:] = [self]
 
     def invoke(
-        self, backend: Any, name: str, qualifier: str, payload: bytes, asynchronous: bool
+        self, name: str, qualifier: str, payload: bytes, asynchronous: bool
     ) -> tuple[int, dict[str, str], bytes]:
         """`Invoke`'s status, headers and body."""
-        function, request_id = self._route(backend, name, qualifier), str(uuid.uuid4())
+        function = self._route(name, qualifier)
+        request_id = str(uuid.uuid4())
         identity = {_REQUEST_ID: request_id}
-        why_not = _not_json(payload)
-        if why_not:
+        if why_not := _not_json(payload):
             refusal = {"Type": "User", "message": why_not}
-            error = {"x-amzn-ErrorType": "InvalidRequestContentException"}
-            return 400, {"status": "400", **error, **identity}, json.dumps(refusal).encode()
+            error = {"status": "400", "x-amzn-ErrorType": "InvalidRequestContentException"}
+            return 400, {**error, **identity}, json.dumps(refusal).encode()
         if asynchronous:
-            event = (backend, name, qualifier, payload, request_id)
+            event = (name, qualifier, payload, request_id)
             threading.Thread(target=self._run_event, args=event, daemon=True).start()
             return 202, {"status": "202", **identity}, b""
         answer = self._run(function, name, qualifier, payload, request_id)
@@ -107,7 +118,7 @@ class Service:
 
     def run(self, name: str, qualifier: str, payload: bytes) -> Answer:
         """An invocation by AWS itself, such as a queue's poller; it blocks."""
-        function = self._route(lambda_backends[ACCOUNT][REGION], name, qualifier)
+        function = self._route(name, qualifier)
         return self._run(function, name, qualifier, payload, str(uuid.uuid4()))
 
     def sandboxes(self, function: str | None = None) -> list[dict[str, Any]]:
@@ -123,14 +134,16 @@ class Service:
     def close(self) -> None:
         self.stopped.set()
         with self._lock:
-            sandboxes, self._all = self._all, []
+            sandboxes = self._all
+            self._all = []
         for sandbox in sandboxes:
             sandbox.close()
         self._codes.cleanup()
 
-    def _route(self, backend: Any, name: str, qualifier: str) -> Any:
+    def _route(self, name: str, qualifier: str) -> Any:
         """The version that this call is for: drawn by the weights where the qualifier is a split
         alias."""
+        backend = lambda_backends[ACCOUNT][REGION]
         function = backend.get_function(name, qualifier)
         alias = backend._lambdas._get_function_aliases(name).get(qualifier)
         if alias is None:
@@ -145,54 +158,50 @@ class Service:
         self, function: Any, name: str, qualifier: str, payload: bytes, request_id: str
     ) -> Answer:
         began = datetime.now(UTC)
-        configured = (
-            function.version,
+        version = str(function.version)
+        like_this = (
+            name,
+            version,
+            function.handler,
             function.code_sha_256,
-            function.environment_vars,
             function.timeout,
+            json.dumps(function.environment_vars, sort_keys=True),
         )
-        key = (name, f"{function.handler}:{configured}")
+        sandbox = self._idle_one(like_this) or self._start(function, name)
+        about = {"function": name, "version": version, "request-id": request_id}
         with self._lock:
-            sandbox = self._idle[key].pop() if self._idle[key] else None
-        if sandbox is None or not sandbox.alive():
-            sandbox = self._start(function, name)
-        with self._lock:
-            self._busy[sandbox] = {
-                "function": name,
-                "version": str(function.version),
-                "request-id": request_id,
-            }
+            self._busy[sandbox] = about
         answer = sandbox.invoke(payload, request_id)
         with self._lock:
             del self._busy[sandbox]
-            self._idle[key].append(sandbox)
-        self._minutes.count(
-            name, qualifier, str(function.version), began, answer.failed, answer.duration
-        )
+            self._idle[like_this].append(sandbox)
+        self._minutes.count(name, qualifier, version, began, answer.failed, answer.duration)
         return answer
 
-    def _run_event(
-        self, backend: Any, name: str, qualifier: str, payload: bytes, request_id: str
-    ) -> None:
+    def _idle_one(self, like_this: Any) -> Sandbox | None:
+        with self._lock:
+            idle = [each for each in self._idle.pop(like_this, []) if each.alive()]
+            self._idle[like_this] = idle[:-1]
+        return idle[-1] if idle else None
+
+    def _run_event(self, name: str, qualifier: str, payload: bytes, request_id: str) -> None:
         """An asynchronous invocation, again when it fails; the request id stays the same."""
-        configured = backend.get_function(name).event_invoke_config
+        invoked = lambda_backends[ACCOUNT][REGION].get_function(name)
+        configured = invoked.event_invoke_config
         config = configured[0].config if configured else {}
         pauses = (0, *_RETRIES[: config.get("MaximumRetryAttempts", 2)])
-        for count in range(1, len(pauses) + 1):
-            if self.stopped.wait(pauses[count - 1]):
+        for pause in pauses:
+            if self.stopped.wait(pause):
                 return
-            function = self._route(backend, name, qualifier)
+            function = self._route(name, qualifier)
             answer = self._run(function, name, qualifier, payload, request_id)
             if not answer.failed:
-                break
-        arn = f"{backend.get_function(name).function_arn}:{qualifier}"
-        destinations.tell(config, arn, str(function.version), request_id, payload, answer, count)
+                return
+        arn = f"{invoked.function_arn}:{qualifier}"
+        version = str(function.version)
+        destinations.tell(config, arn, version, request_id, payload, answer, len(pauses))
 
     def _start(self, function: Any, name: str) -> Sandbox:
-        code = Path(self._codes.name, function.code_sha_256.replace("/", "_"))
-        with self._lock:
-            if not code.exists():
-                zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(code)
         variables = {
             "AWS_ENDPOINT_URL": self._endpoint,
             "AWS_ACCESS_KEY_ID": roles.access_key(name),
@@ -202,21 +211,43 @@ class Service:
             "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
             **{key: str(value) for key, value in function.environment_vars.items()},
         }
-        logs = logs_backends[ACCOUNT][REGION]
-        logs.ensure_log_group(function.logs_group_name)
-        stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{random.getrandbits(128):032x}"
-        logs.create_log_stream(function.logs_group_name, stream)
-
-        def keep(line: str) -> None:
-            event = {"timestamp": int(time.time() * 1000), "message": line}
-            logs.put_log_events(function.logs_group_name, stream, [event])
-
-        sandbox = Sandbox(code, function.handler, name, int(function.timeout), variables, keep)
+        sandbox = Sandbox(
+            code=self._code(function),
+            handler=function.handler,
+            name=name,
+            timeout=int(function.timeout),
+            variables=variables,
+            on_line=_Log(function).keep,
+        )
         with self._lock:
-            self._all = [each for each in self._all if each.alive()] + [sandbox]
+            self._all = [*(each for each in self._all if each.alive()), sandbox]
         if self.stopped.is_set():
             sandbox.close()  # nobody else would
         return sandbox
+
+    def _code(self, function: Any) -> Path:
+        """The folder that holds it."""
+        code = Path(self._codes.name, function.code_sha_256.replace("/", "_"))
+        with self._lock:
+            if not code.exists():
+                zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(code)
+        return code
+
+
+class _Log:
+    """A sandbox's own stream in its function's log group."""
+
+    def __init__(self, function: Any) -> None:
+        self._logs = logs_backends[ACCOUNT][REGION]
+        self._group = function.logs_group_name
+        name = f"{random.getrandbits(128):032x}"
+        self._stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{name}"
+        self._logs.ensure_log_group(self._group)
+        self._logs.create_log_stream(self._group, self._stream)
+
+    def keep(self, line: str) -> None:
+        event = {"timestamp": int(time.time() * 1000), "message": line}
+        self._logs.put_log_events(self._group, self._stream, [event])
 
 
 def _not_json(payload: bytes) -> str:
@@ -228,11 +259,3 @@ def _not_json(payload: bytes) -> str:
         prefix = "Could not parse request body into json: Could not parse payload into json"
         return f"{prefix}: {error}"
     return ""
-
-
-def _keep_request_id(headers: dict[str, str], body: Any) -> Any:
-    """moto gives every answer an id of its own; an invocation's is what the function knows it
-    by."""
-    given = headers.get(_REQUEST_ID)
-    headers, body = BaseResponse._enrich_response(headers, body)
-    return ({**headers, _REQUEST_ID: given} if given else headers), body

@@ -1,11 +1,10 @@
 """State machines that really run: moto's interpreter behind templates and the API, made as strict
 as AWS.
 
-`apply()` changes moto's classes in this process, once. Tasks are invoked over the endpoint of
-`MOTO_PORT`.
+An execution must never go on here where AWS would have ended it. `server.py` switches the
+interpreter on; tasks are invoked over the endpoint of `MOTO_PORT`.
 """
 
-import logging
 import re
 import threading
 import uuid
@@ -13,7 +12,6 @@ from typing import Any
 
 import moto.stepfunctions.models as models
 from botocore.exceptions import ClientError, HTTPClientError
-from moto.core.config import default_user_config
 from moto.s3.models import s3_backends
 from moto.stepfunctions.parser.api import (
     ExecutionFailedEventDetails,
@@ -53,6 +51,8 @@ from moto.stepfunctions.parser.models import (
     stepfunctions_parser_backends,
 )
 
+from local.patches import replace_value, replaces
+
 #: What `States.ALL` matches in moto and not on AWS: these end an execution whatever its retries and
 #: catchers.
 _NEVER_CAUGHT = ("States.Runtime", "States.DataLimitExceeded")
@@ -60,52 +60,80 @@ _NEVER_CAUGHT = ("States.Runtime", "States.DataLimitExceeded")
 #: What `DefinitionSubstitutions` replaces.
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
-_moto_matches, _moto_failure = ErrorEqualsDecl._eval_body, StateTaskLambda._from_error
+_moto_matches = ErrorEqualsDecl._eval_body
+_moto_failure = StateTaskLambda._from_error
+_moto_create = models.StateMachine.create_from_cloudformation_json.__func__
+_moto_update = models.StateMachine.update_from_cloudformation_json.__func__
+_moto_start = StepFunctionsParserBackend.start_execution
+_moto_client_for = lambda_eval_utils.boto_client_for
+
+replace_value(
+    models,
+    "stepfunctions_backends",
+    stepfunctions_parser_backends,
+    """
+    AWS: a template's state machine is the one that the API starts.
+    moto: puts it into another back end than its interpreter's, where no execution runs.
+    Upstream: `StateMachine` of stepfunctions/models.py asks which back end is in use.
+    """,
+)
 
 
-def apply() -> None:
-    default_user_config["stepfunctions"] = {"execute_state_machine": True}
-    models.stepfunctions_backends = stepfunctions_parser_backends  # where CloudFormation puts them
-    ErrorEqualsDecl._eval_body = matches
-    ComparisonVariable._eval_body = compare
-    StateTaskLambda._from_error = _failure
-    logging.getLogger("moto.stepfunctions").setLevel(
-        logging.CRITICAL
-    )  # it prints every failure at length
-    _read_definitions()
-    _name_executions()
-    _share_clients()
-
-
+@replaces(ErrorEqualsDecl, "_eval_body")
 def matches(self: Any, env: Any) -> None:
-    """`ErrorEquals` against the error on the stack, as moto's but for what AWS never catches."""
+    """`ErrorEquals` against the error on the stack.
+
+    AWS: `States.ALL` does not match `States.Runtime` and `States.DataLimitExceeded`.
+    moto: `States.ALL` matches every error.
+    Upstream: the condition below, in `ErrorEqualsDecl`.
+    """
     error = env.stack[-1]
-    if (
-        error
-        and error.error_name in _NEVER_CAUGHT
-        and self.error_names[0].error_name == "States.ALL"
-    ):
+    of_all = self.error_names[0].error_name == "States.ALL"
+    if error and error.error_name in _NEVER_CAUGHT and of_all:
         env.stack[-1] = False
     else:
         _moto_matches(self, env)
 
 
+@replaces(ComparisonVariable, "_eval_body")
 def compare(self: Any, env: Any) -> None:
-    """One comparison of a Choice. What it looks at must be there; in moto the comparison is only
-    not true."""
+    """One comparison of a Choice.
+
+    AWS: what it looks at must be there (but for `IsPresent`), else the execution ends with
+    `States.Runtime`.
+    moto: a comparison with what is not there is only not true.
+    Upstream: the error, in `ComparisonVariable`.
+    """
     self.variable.eval(env)
     asked = self.comparison_function.operator_type
-    if isinstance(env.stack[-1], NoSuchVariable) and asked is not ComparisonOperatorType.IsPresent:
-        name, path = StatesErrorNameType.StatesRuntime, self.variable.string_sampler.literal_value
-        cause = (
-            f"Invalid path '{path}': The choice state's condition path references an invalid value."
-        )
-        details = ExecutionFailedEventDetails(error=name.to_name(), cause=cause)
-        event = EventDetails(executionFailedEventDetails=details)
-        raise FailureEventException(
-            FailureEvent(env, StatesErrorName(name), HistoryEventType.ExecutionFailed, event)
-        )
+    absent = isinstance(env.stack[-1], NoSuchVariable)
+    if absent and asked is not ComparisonOperatorType.IsPresent:
+        raise FailureEventException(_invalid_path(env, self.variable))
     self.comparison_function.eval(env)
+
+
+def _invalid_path(env: Any, variable: Any) -> Any:
+    name = StatesErrorNameType.StatesRuntime
+    path = variable.string_sampler.literal_value
+    why = "The choice state's condition path references an invalid value."
+    cause = f"Invalid path '{path}': {why}"
+    details = ExecutionFailedEventDetails(error=name.to_name(), cause=cause)
+    event = EventDetails(executionFailedEventDetails=details)
+    return FailureEvent(env, StatesErrorName(name), HistoryEventType.ExecutionFailed, event)
+
+
+@replaces(StateTaskLambda, "_from_error")
+def _failure(self: Any, env: Any, ex: Exception) -> Any:
+    """AWS: a refused `Invoke` is an error such as `Lambda.ServiceException`, by which it is retried.
+    moto: calls every refused `Invoke` just "Exception", and a lost one `States.TaskFailed`.
+    Upstream: the two names, in `StateTaskLambda._from_error`.
+    """
+    if isinstance(ex, HTTPClientError):
+        return refused(env, "Lambda.SdkClientException", str(ex))
+    if isinstance(ex, ClientError):
+        error = ex.response["Error"]
+        return refused(env, f"Lambda.{error['Code']}", error["Message"])
+    return _moto_failure(self, env, ex)
 
 
 def refused(env: Any, name: str, cause: str) -> Any:
@@ -116,77 +144,68 @@ def refused(env: Any, name: str, cause: str) -> Any:
     return FailureEvent(env, CustomErrorName(name), HistoryEventType.LambdaFunctionFailed, event)
 
 
-def _failure(self: Any, env: Any, ex: Exception) -> Any:
-    """moto calls every refused `Invoke` just "Exception"."""
-    if isinstance(ex, HTTPClientError):
-        return refused(env, "Lambda.SdkClientException", str(ex))
-    if isinstance(ex, ClientError):
-        return refused(
-            env, f"Lambda.{ex.response['Error']['Code']}", ex.response["Error"]["Message"]
-        )
-    return _moto_failure(self, env, ex)
+@replaces(models.StateMachine, "create_from_cloudformation_json", classmethod)
+def _create_machine(
+    cls: Any, /, name: str, cloudformation_json: Any, account_id: str, *args: Any, **rest: Any
+) -> Any:
+    """AWS: reads a definition from S3, and replaces `DefinitionSubstitutions` in it.
+    moto: knows `DefinitionString` alone, as it stands.
+    Upstream: what moto's own resource provider for state machines does, called here.
+    """
+    completed = _with_definition(cloudformation_json, account_id)
+    return _moto_create(cls, name, completed, account_id, *args, **rest)
 
 
-def _read_definitions() -> None:
-    """The definition that a template names by its place in S3, and its substitutions: moto reads
-    neither."""
-    create = models.StateMachine.create_from_cloudformation_json.__func__
-    update = models.StateMachine.update_from_cloudformation_json.__func__
-
-    def created(
-        cls: Any, /, name: str, cloudformation_json: Any, account_id: str, *args: Any, **rest: Any
-    ) -> Any:
-        return create(
-            cls, name, _with_definition(cloudformation_json, account_id), account_id, *args, **rest
-        )
-
-    def updated(
-        cls: Any, /, *args: Any, cloudformation_json: Any, account_id: str, **rest: Any
-    ) -> Any:
-        completed = _with_definition(cloudformation_json, account_id)
-        return update(cls, *args, cloudformation_json=completed, account_id=account_id, **rest)
-
-    models.StateMachine.create_from_cloudformation_json = classmethod(created)
-    models.StateMachine.update_from_cloudformation_json = classmethod(updated)
+@replaces(models.StateMachine, "update_from_cloudformation_json", classmethod)
+def _update_machine(cls: Any, *, cloudformation_json: Any, account_id: str, **rest: Any) -> Any:
+    """AWS: reads the definition in the same way when a stack is updated.
+    moto: takes `DefinitionString` alone then, too.
+    Upstream: the same call.
+    """
+    completed = _with_definition(cloudformation_json, account_id)
+    return _moto_update(cls, cloudformation_json=completed, account_id=account_id, **rest)
 
 
 def _with_definition(resource: Any, account: str) -> Any:
     properties = dict(resource["Properties"])
+    definition = properties.get("DefinitionString", "")
     if place := properties.get("DefinitionS3Location"):
-        stored = s3_backends[account]["aws"].get_object(
-            place["Bucket"], place["Key"], place.get("Version")
-        )
-        properties["DefinitionString"] = stored.value.decode()
+        s3 = s3_backends[account]["aws"]
+        stored = s3.get_object(place["Bucket"], place["Key"], place.get("Version"))
+        definition = stored.value.decode()
     values = properties.get("DefinitionSubstitutions", {})
-    definition = PLACEHOLDER.sub(
-        lambda found: str(values.get(found[1], found[0])), properties["DefinitionString"]
-    )
-    return {**resource, "Properties": {**properties, "DefinitionString": definition}}
+
+    def value(found: re.Match[str]) -> str:
+        return str(values.get(found[1], found[0]))
+
+    properties["DefinitionString"] = PLACEHOLDER.sub(value, definition)
+    return {**resource, "Properties": properties}
 
 
-def _name_executions() -> None:
-    """As AWS does when the caller gives no name; and a name that is given is checked."""
-    start = StepFunctionsParserBackend.start_execution
+@replaces(StepFunctionsParserBackend, "start_execution")
+def _start(
+    self: Any, state_machine_arn: str, name: str | None = None, *args: Any, **kwargs: Any
+) -> Any:
+    """AWS: gives an execution a name where the caller gives none, and checks one that is given.
+    moto: starts an execution without a name, under an ARN that ends in "None"; checks nothing.
+    Upstream: both, in the interpreter's back end.
+    """
+    name = name or str(uuid.uuid4())
+    self._validate_name(name)
+    return _moto_start(self, state_machine_arn, name, *args, **kwargs)
 
-    def named(
-        self: Any, state_machine_arn: str, name: str | None = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        name = name or str(uuid.uuid4())
-        self._validate_name(name)
-        return start(self, state_machine_arn, name, *args, **kwargs)
 
-    StepFunctionsParserBackend.start_execution = named
+_clients: dict[tuple[str, str], Any] = {}
+_making_clients = threading.Lock()
 
 
-def _share_clients() -> None:
-    """One client for all executions: moto makes one for every task, and that is not safe between
-    threads."""
-    create, clients, lock = lambda_eval_utils.boto_client_for, {}, threading.Lock()
-
-    def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-        with lock:
-            if (region, service) not in clients:
-                clients[region, service] = create(region=region, service=service)
-            return clients[region, service]
-
-    lambda_eval_utils.boto_client_for = client_for
+@replaces(lambda_eval_utils, "boto_client_for")
+def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+    """AWS: executions run beside each other.
+    moto: makes a client for every task, which is slow and not safe between threads.
+    Upstream: one client for all tasks of a service.
+    """
+    with _making_clients:
+        if (region, service) not in _clients:
+            _clients[region, service] = _moto_client_for(region=region, service=service)
+        return _clients[region, service]

@@ -4,7 +4,7 @@ Ctrl-C."""
 import signal
 import sys
 
-from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, running
+from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
 from local.sandbox import REGION, emulator
 
@@ -25,8 +25,9 @@ It is up. In another terminal, in this folder:
       --name first --input file://events/linear.json
   aws logs filter-log-events --log-group-name {group} --query 'events[].[message]' --output text
 
-Users call '{function}:{alias}' {rate:g} times a second. It is on version {original}; version {healthy} works, version
-{failing} fails 30 % of its calls (events/failing.json). CloudWatch publishes each minute {delay:g} s after its end.
+Users call '{function}:{alias}' {rate:g} times a second. It is on version {original};
+version {healthy} works, version {failing} fails 30 % of its calls (events/failing.json).
+CloudWatch publishes each minute {delay:g} s after its end.
 Ctrl-C ends it.
 """
 
@@ -43,27 +44,29 @@ def main() -> None:
         cloud.install()
         cloud.publish_checkout()
         with Users(cloud, RATE):
-            print(
-                _COMMANDS.format(
-                    endpoint=cloud.endpoint,
-                    region=REGION,
-                    bin=ROOT / ".venv" / "bin",
-                    function=FUNCTION,
-                    alias=ALIAS,
-                    group=cloud.output("LogGroupName"),
-                    machine=cloud.output("StateMachineArn"),
-                    original=ORIGINAL,
-                    healthy=HEALTHY,
-                    failing=FAILING,
-                    rate=RATE,
-                    delay=DELAY,
-                ),
-                flush=True,
-            )
+            print(_told(cloud), flush=True)
             try:
                 signal.pause()
             except KeyboardInterrupt:
                 print("Ending …")
+
+
+def _told(cloud: Cloud) -> str:
+    """What to type."""
+    return _COMMANDS.format(
+        endpoint=cloud.endpoint,
+        region=REGION,
+        bin=ROOT / ".venv" / "bin",
+        function=FUNCTION,
+        alias=ALIAS,
+        group=cloud.output("LogGroupName"),
+        machine=cloud.output("StateMachineArn"),
+        original=ORIGINAL,
+        healthy=HEALTHY,
+        failing=FAILING,
+        rate=RATE,
+        delay=DELAY,
+    )
 
 
 if __name__ == "__main__":

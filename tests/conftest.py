@@ -13,11 +13,7 @@ DELAY = 2.0
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
-    try:
-        emulator()
-    except RuntimeError as error:
-        pytest.skip(str(error))
+def cloud(functions_run: None) -> Iterator[Cloud]:
     with running(DELAY) as cloud:
         cloud.install()
         cloud.publish_checkout()
@@ -25,12 +21,18 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def parts() -> Iterator[Parts]:
+def parts(functions_run: None) -> Iterator[Parts]:
     """Another local AWS, without the deployer: the tests of the local AWS itself depend on nothing
     else."""
+    with running(DELAY) as cloud:
+        yield Parts(cloud)
+
+
+@pytest.fixture(scope="session")
+def functions_run() -> None:
+    """What needs a local AWS is skipped where functions cannot run, with the sentence that says
+    why."""
     try:
         emulator()
     except RuntimeError as error:
         pytest.skip(str(error))
-    with running(DELAY) as cloud:
-        yield Parts(cloud)

@@ -7,14 +7,14 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from local import processes
-from local.cloud import FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud
+from local.cloud import FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud, running
 
 DEPLOYER = "SimpleDeployFunction"
 
@@ -23,6 +23,16 @@ PROMISED = 240.0
 
 #: A deployer is killed with more than so many seconds of its invocation left.
 LEFT = 600.0
+
+
+@contextlib.contextmanager
+def deployers(names: Iterable[str], latest: float) -> "Iterator[Dying]":
+    """A local AWS for them, each with an alias of its own; leases fire up to `latest` seconds
+    late."""
+    with running(1.0, latest=latest) as cloud, ThreadPoolExecutor(20) as pool:
+        cloud.install()
+        cloud.publish_checkout()
+        yield Dying(cloud, pool, names)
 
 
 class Dying:
@@ -139,8 +149,16 @@ class Dying:
         raise AssertionError(f"Not within {PROMISED + 30:.0f} s: {what}.")
 
 
+def tell(seconds: Mapping[str, float]) -> None:
+    """How long after its deployer's death each alias was back."""
+    for name, each in seconds.items():
+        told = f"{name}: the alias was back {each:.0f} s after its deployer had died"
+        print(f"\n  {told}", end="")
+
+
 def _queue_of_all_events(cloud: Cloud) -> str:
-    sqs, events = cloud.client("sqs"), cloud.client("events")
+    sqs = cloud.client("sqs")
+    events = cloud.client("events")
     url = sqs.create_queue(QueueName="told")["QueueUrl"]
     asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     arn = asked["Attributes"]["QueueArn"]

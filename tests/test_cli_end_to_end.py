@@ -16,7 +16,7 @@ import pytest
 from lambda_rollout.endings import Status
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, WORDS, Cloud
 from local.demo.users import Users
-from local.terminal import Frame, recorded
+from tools.terminal import Frame, recorded
 
 #: Each rollout has an alias of its own, so that all of them run at once.
 BAD = "typed-bad"

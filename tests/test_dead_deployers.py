@@ -11,33 +11,18 @@ from typing import Any
 
 import pytest
 
-from local.cloud import HEALTHY, ORIGINAL, running
-from local.sandbox import emulator
-from tests.dying import DEPLOYER, PROMISED, Dying
+from local.cloud import HEALTHY, ORIGINAL
+from tests.dying import DEPLOYER, PROMISED, Dying, deployers, tell
 
-#: Seconds: how late a lease fires at most; the queue's delay, longer than a task in these tests.
-LATEST, DELAY = 5.0, 25
+#: How many seconds late a lease fires at most.
+LATEST = 5.0
+#: The delay of the state machine's queue, in seconds: longer than a task in these tests.
+DELAY = 25
 
 #: When each is killed, in seconds after its first shift; its lease is moved on every half minute.
 KILLED = {"killed-at-once": 0.0, "killed-before-renewal": 20.0, "killed-after-renewal": 40.0}
 
 OTHERS = ("lied-to", "aborted", "cut-off", "lives", "untouched")
-
-
-@pytest.fixture(scope="module")
-def dying() -> Iterator[Dying]:
-    try:
-        emulator()
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    with running(1.0, latest=LATEST) as cloud, ThreadPoolExecutor(20) as pool:
-        cloud.install()
-        cloud.publish_checkout()
-        sqs = cloud.client("sqs")
-        name = cloud.output("WatchdogQueueArn").rpartition(":")[2]
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": str(DELAY)})
-        yield Dying(cloud, pool, (*KILLED, *OTHERS))
 
 
 def test_every_dead_deployer_s_alias_comes_back_and_somebody_is_told(
@@ -53,9 +38,7 @@ def test_every_dead_deployer_s_alias_comes_back_and_somebody_is_told(
         took["aborted"] = pool.submit(lambda: dying.comes_back("aborted") - aborted)
         seconds = {name: future.result() for name, future in took.items()}
     with capsys.disabled():
-        for name, each in seconds.items():
-            told = f"{name}: the alias was back {each:.0f} s after its deployer had died"
-            print(f"\n  {told}", end="")
+        tell(seconds)
     assert max(seconds.values()) <= PROMISED
     # The state machine's queue has its own delay.
     assert seconds["aborted"] <= DELAY + 60
@@ -108,3 +91,13 @@ def _cut_off(dying: Dying) -> "Future[dict[str, Any]]":
     dying.wait_for_split("cut-off")
     dying.cloud.outage(6, services=["lambda"])
     return answer
+
+
+@pytest.fixture(scope="module")
+def dying(functions_run: None) -> Iterator[Dying]:
+    with deployers((*KILLED, *OTHERS), LATEST) as dying:
+        sqs = dying.cloud.client("sqs")
+        name = dying.cloud.output("WatchdogQueueArn").rpartition(":")[2]
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": str(DELAY)})
+        yield dying

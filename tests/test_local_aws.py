@@ -16,37 +16,6 @@ from tests.parts import Parts
 MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 
-def _asked(cloud: Cloud, start: datetime, end: datetime, **metric: Any) -> dict[datetime, float]:
-    dimensions = [{"Name": "FunctionName", "Value": "f"}]
-    metric = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": dimensions, **metric}
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
-    answer = cloud.client("cloudwatch").get_metric_data(
-        MetricDataQueries=[query], StartTime=start, EndTime=end
-    )
-    (result,) = answer["MetricDataResults"]
-    assert result["StatusCode"] == "Complete"
-    return dict(zip(result["Timestamps"], result["Values"], strict=True))
-
-
-@pytest.fixture(scope="module")
-def published(cloud: Cloud) -> Cloud:
-    def put(namespace: str, dimensions: list[Any], minute: datetime, value: float) -> None:
-        datum = {
-            "MetricName": "Errors",
-            "Dimensions": dimensions,
-            "Timestamp": minute,
-            "Value": value,
-        }
-        cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
-
-    function = [{"Name": "FunctionName", "Value": "f"}]
-    for minutes in range(3):
-        put("AWS/Lambda", function, MINUTE + timedelta(minutes=minutes, seconds=20), 1.0)
-    put("Mine", function, MINUTE, 100.0)
-    put("AWS/Lambda", [*function, {"Name": "Resource", "Value": "f:live"}], MINUTE, 1000.0)
-    return cloud
-
-
 def test_periods_begin_at_whole_minutes_whatever_the_start(published: Cloud) -> None:
     asked = _asked(published, MINUTE + timedelta(seconds=45), MINUTE + timedelta(minutes=3))
     assert asked == {MINUTE + timedelta(minutes=minutes): 1.0 for minutes in (2, 1, 0)}
@@ -96,9 +65,8 @@ def test_an_exception_is_a_function_error_with_the_log(cloud: Cloud) -> None:
 def test_a_function_is_killed_at_its_time_out_and_that_is_an_error(cloud: Cloud) -> None:
     answer = cloud.client("lambda").invoke(FunctionName=FUNCTION, Qualifier=SLOW)
     assert answer["FunctionError"]
-    assert (
-        "Task timed out after 3.00 seconds" in json.loads(answer["Payload"].read())["errorMessage"]
-    )
+    message = json.loads(answer["Payload"].read())["errorMessage"]
+    assert "Task timed out after 3.00 seconds" in message
 
 
 @pytest.mark.parametrize("payload", [b"no JSON", b'{"Records": [}'])
@@ -131,30 +99,16 @@ def test_asynchronous_invocations_are_configured_not_to_be_run_again(cloud: Clou
     assert (told["MaximumRetryAttempts"], told["MaximumEventAgeInSeconds"]) == (0, 300)
 
 
-def _of_the_docs(cloud: Cloud) -> str:
-    (command,) = re.findall(r"aws sqs start.*", (ROOT / "docs" / "events.md").read_text())
-    for name in ("WatchdogDeadLetterQueueArn", "WatchdogQueueArn"):
-        command = command.replace(name, cloud.output(name))
-    return str(command)
-
-
-def _of_the_alarm(cloud: Cloud) -> str:
-    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    (told,) = [
-        each["AlarmDescription"] for each in alarms if "-WatchdogAlarm-" in each["AlarmName"]
-    ]
-    return str(told[told.index("aws sqs start") :])
-
-
-@pytest.mark.parametrize("of", [_of_the_docs, _of_the_alarm])
+@pytest.mark.parametrize("where", ["in the docs", "in the alarm"])
 def test_what_the_watchdog_could_not_do_reaches_it_again_with_the_command_that_is_told(
     cloud: Cloud,
-    of: Any,
+    where: str,
 ) -> None:
+    command = {"in the docs": _of_the_docs, "in the alarm": _of_the_alarm}[where](cloud)
     sqs = cloud.client("sqs")
     sqs.send_message(QueueUrl=cloud.output("WatchdogDeadLetterQueueUrl"), MessageBody="{}")
     # Version 1 of the AWS CLI asks SQS itself, whatever AWS_ENDPOINT_URL says.
-    done = cloud.run(f"{of(cloud)} --endpoint-url $AWS_ENDPOINT_URL")
+    done = cloud.run(f"{command} --endpoint-url $AWS_ENDPOINT_URL")
     assert (done.returncode, done.stderr) == (0, "")
     source = cloud.output("WatchdogDeadLetterQueueArn")
     (task,) = sqs.list_message_move_tasks(SourceArn=source)["Results"]
@@ -163,7 +117,8 @@ def test_what_the_watchdog_could_not_do_reaches_it_again_with_the_command_that_i
 
 
 def test_nobody_moves_it_to_the_queue_of_the_leases(cloud: Cloud) -> None:
-    sqs, dead = cloud.client("sqs"), cloud.output("WatchdogDeadLetterQueueUrl")
+    sqs = cloud.client("sqs")
+    dead = cloud.output("WatchdogDeadLetterQueueUrl")
     told = cloud.client("lambda").get_function_configuration(FunctionName="SimpleDeployFunction")
     leases = told["Environment"]["Variables"]["LEASE_QUEUE_ARN"]
     source = cloud.output("WatchdogDeadLetterQueueArn")
@@ -173,3 +128,48 @@ def test_nobody_moves_it_to_the_queue_of_the_leases(cloud: Cloud) -> None:
     assert (task["Status"], task["DestinationArn"]) == ("FAILED", leases)
     (message,) = sqs.receive_message(QueueUrl=dead)["Messages"]
     sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.fixture(scope="module")
+def published(cloud: Cloud) -> Cloud:
+    def put(namespace: str, dimensions: list[Any], minute: datetime, value: float) -> None:
+        datum = {
+            "MetricName": "Errors",
+            "Dimensions": dimensions,
+            "Timestamp": minute,
+            "Value": value,
+        }
+        cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+
+    function = [{"Name": "FunctionName", "Value": "f"}]
+    for minutes in range(3):
+        put("AWS/Lambda", function, MINUTE + timedelta(minutes=minutes, seconds=20), 1.0)
+    put("Mine", function, MINUTE, 100.0)
+    put("AWS/Lambda", [*function, {"Name": "Resource", "Value": "f:live"}], MINUTE, 1000.0)
+    return cloud
+
+
+def _asked(cloud: Cloud, start: datetime, end: datetime, **metric: Any) -> dict[datetime, float]:
+    dimensions = [{"Name": "FunctionName", "Value": "f"}]
+    metric = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": dimensions, **metric}
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+    answer = cloud.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[query], StartTime=start, EndTime=end
+    )
+    (result,) = answer["MetricDataResults"]
+    assert result["StatusCode"] == "Complete"
+    return dict(zip(result["Timestamps"], result["Values"], strict=True))
+
+
+def _of_the_docs(cloud: Cloud) -> str:
+    (command,) = re.findall(r"aws sqs start.*", (ROOT / "docs" / "events.md").read_text())
+    for name in ("WatchdogDeadLetterQueueArn", "WatchdogQueueArn"):
+        command = command.replace(name, cloud.output(name))
+    return str(command)
+
+
+def _of_the_alarm(cloud: Cloud) -> str:
+    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    (alarm,) = [each for each in alarms if "-WatchdogAlarm-" in each["AlarmName"]]
+    told = alarm["AlarmDescription"]
+    return str(told[told.index("aws sqs start") :])

@@ -15,12 +15,6 @@ MINUTE = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 BOTH = ["MetricAlarm", "CompositeAlarm"]
 
 
-def _names(parts: Parts, **asked: Any) -> tuple[list[str], list[str]]:
-    told = parts.client("cloudwatch").describe_alarms(**asked)
-    metric, composite = told.get("MetricAlarms", []), told.get("CompositeAlarms", [])
-    return [alarm["AlarmName"] for alarm in metric], [alarm["AlarmName"] for alarm in composite]
-
-
 def test_without_types_only_metric_alarms_are_told(parts: Parts) -> None:
     assert _names(parts) == (["filling"], [])
     assert _names(parts, AlarmNames=["any", "filling"]) == (["filling"], [])
@@ -38,20 +32,12 @@ def test_an_alarm_has_the_state_that_it_was_given(parts: Parts) -> None:
     for name in ("filling", "any"):
         assert _alarm(parts, name)["StateValue"] == "INSUFFICIENT_DATA", "before there is any data"
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="by hand")
-        assert (_alarm(parts, name)["StateValue"], _alarm(parts, name)["StateReason"]) == (
-            "ALARM",
-            "by hand",
-        )
+        told = _alarm(parts, name)
+        assert (told["StateValue"], told["StateReason"]) == ("ALARM", "by hand")
     assert _names(parts, StateValue="ALARM", AlarmTypes=BOTH) == (["filling"], ["any"])
     assert _names(parts, StateValue="OK", AlarmTypes=BOTH) == ([], [])
     assert _alarm(parts, "any")["AlarmRule"] == 'ALARM("filling")'
     assert _alarm(parts, "filling")["AlarmArn"] == parts.output("Alarm")
-
-
-def _alarm(parts: Parts, name: str) -> dict[str, Any]:
-    told = parts.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=BOTH)
-    (alarm,) = told.get("MetricAlarms", []) + told.get("CompositeAlarms", [])
-    return dict(alarm)
 
 
 def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
@@ -74,52 +60,20 @@ def test_alarms_are_put_by_the_api_too(parts: Parts) -> None:
     assert _names(parts, AlarmNamePrefix="made", AlarmTypes=BOTH) == ([], [])
 
 
-def _asked(parts: Parts, stat: str, **more: Any) -> list[float]:
-    metric = {
-        "Namespace": "Mine",
-        "MetricName": "Latency",
-        "Dimensions": [{"Name": "Version", "Value": "2"}],
-    }
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat, **more}}
-    end = MINUTE + timedelta(minutes=5)
-    answer = parts.client("cloudwatch").get_metric_data(
-        MetricDataQueries=[query], StartTime=MINUTE, EndTime=end
-    )
-    return list(answer["MetricDataResults"][0]["Values"])
-
-
-@pytest.fixture(scope="module")
-def published(parts: Parts) -> Parts:
-    datum = {
-        "MetricName": "Latency",
-        "Dimensions": [{"Name": "Version", "Value": "2"}],
-        "Timestamp": MINUTE,
-        "Values": [float(value) for value in range(1, 101)],
-        "Counts": [1.0] * 99 + [2.0],
-        "Unit": "Milliseconds",
-    }
-    parts.client("cloudwatch").put_metric_data(Namespace="Mine", MetricData=[datum])
-    return parts
-
-
 @pytest.mark.parametrize(
     ("stat", "value"),
     [
-        *(
-            ("Sum", 5150.0),
-            ("SampleCount", 101.0),
-            ("Average", 5150 / 101),
-            ("Minimum", 1.0),
-            ("Maximum", 100.0),
-        ),
-        *(
-            ("p50", 51.0),
-            ("p99", 100.0),
-            ("p99.9", 100.0),
-            ("p100", 100.0),
-            ("p0", 1.0),
-            ("p10", 11.0),
-        ),
+        ("Sum", 5150.0),
+        ("SampleCount", 101.0),
+        ("Average", 5150 / 101),
+        ("Minimum", 1.0),
+        ("Maximum", 100.0),
+        ("p50", 51.0),
+        ("p99", 100.0),
+        ("p99.9", 100.0),
+        ("p100", 100.0),
+        ("p0", 1.0),
+        ("p10", 11.0),
     ],
 )
 def test_statistics_of_any_namespace(published: Parts, stat: str, value: float) -> None:
@@ -142,22 +96,15 @@ def test_what_cloudwatch_does_not_know_is_refused(
 
 def test_a_call_s_duration_is_published_with_its_count_under_the_same_dimensions() -> None:
     data = _data(("f", "live", "2", MINUTE), [10.0, 20.0, 60.0], errors=1)
-    told = {
-        (datum.name, tuple(sorted(dimension.name for dimension in datum.dimensions))): datum.values
-        for datum in data
-    }
-    sets = [
-        ("FunctionName",),
-        ("FunctionName", "Resource"),
-        ("ExecutedVersion", "FunctionName", "Resource"),
-    ]
-    assert told.keys() == {
-        (name, each) for name in ("Invocations", "Errors", "Duration") for each in sets
-    }
-    assert {name: sum(values) for (name, _), values in told.items()} == {
-        "Invocations": 3,
-        "Errors": 1,
-        "Duration": 90,
+    told: dict[tuple[str, ...], dict[str, float]] = {}
+    for datum in data:
+        dimensions = tuple(sorted(dimension.name for dimension in datum.dimensions))
+        told.setdefault(dimensions, {})[datum.name] = sum(datum.values)
+    sums = {"Invocations": 3, "Errors": 1, "Duration": 90}
+    assert told == {
+        ("FunctionName",): sums,
+        ("FunctionName", "Resource"): sums,
+        ("ExecutedVersion", "FunctionName", "Resource"): sums,
     }
     durations = [datum for datum in data if datum.name == "Duration"]
     assert {datum.unit for datum in durations} == {"Milliseconds"}
@@ -177,3 +124,50 @@ def test_a_duration_is_without_the_start_of_the_runtime(tmp_path: Path) -> None:
     finally:
         sandbox.close()
     assert took == [pytest.approx(each, abs=90) for each in (100, 200, 2000, 100)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def composite(parts: Parts) -> None:
+    """An alarm of alarms beside the stack's own, `filling`."""
+    parts.client("cloudwatch").put_composite_alarm(AlarmName="any", AlarmRule='ALARM("filling")')
+
+
+def _names(parts: Parts, **asked: Any) -> tuple[list[str], list[str]]:
+    told = parts.client("cloudwatch").describe_alarms(**asked)
+    metric = [alarm["AlarmName"] for alarm in told.get("MetricAlarms", [])]
+    composite = [alarm["AlarmName"] for alarm in told.get("CompositeAlarms", [])]
+    return metric, composite
+
+
+def _alarm(parts: Parts, name: str) -> dict[str, Any]:
+    told = parts.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=BOTH)
+    (alarm,) = told.get("MetricAlarms", []) + told.get("CompositeAlarms", [])
+    return dict(alarm)
+
+
+@pytest.fixture(scope="module")
+def published(parts: Parts) -> Parts:
+    datum = {
+        "MetricName": "Latency",
+        "Dimensions": [{"Name": "Version", "Value": "2"}],
+        "Timestamp": MINUTE,
+        "Values": [float(value) for value in range(1, 101)],
+        "Counts": [1.0] * 99 + [2.0],
+        "Unit": "Milliseconds",
+    }
+    parts.client("cloudwatch").put_metric_data(Namespace="Mine", MetricData=[datum])
+    return parts
+
+
+def _asked(parts: Parts, stat: str, **more: Any) -> list[float]:
+    metric = {
+        "Namespace": "Mine",
+        "MetricName": "Latency",
+        "Dimensions": [{"Name": "Version", "Value": "2"}],
+    }
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat, **more}}
+    end = MINUTE + timedelta(minutes=5)
+    answer = parts.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[query], StartTime=MINUTE, EndTime=end
+    )
+    return list(answer["MetricDataResults"][0]["Values"])

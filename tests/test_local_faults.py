@@ -13,39 +13,6 @@ import pytest
 from tests.parts import Parts, until
 
 
-@pytest.fixture(autouse=True)
-def all_well(parts: Parts) -> Iterator[None]:
-    """Nothing of another test runs on, and afterwards the API is there again, whatever a test has
-    broken."""
-    until(lambda: not parts.cloud.sandboxes())
-    yield
-    parts.cloud.outage(0)
-
-
-@pytest.fixture
-def running(parts: Parts) -> Any:
-    """Starts an invocation of the slow function, as a user does; it runs by the time one has it."""
-    with ThreadPoolExecutor() as executor:
-
-        def start(**event: Any) -> "Future[Any]":
-            call = {"FunctionName": "slow", "Payload": json.dumps(event)}
-            future = executor.submit(parts.client("lambda").invoke, **call)
-            until(lambda: parts.cloud.sandboxes("slow"))
-            return future
-
-        yield start
-
-
-def _error(answer: Any) -> tuple[str, str]:
-    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
-    body = json.loads(answer["Payload"].read())
-    return body["errorType"], body["errorMessage"]
-
-
-def _configured(parts: Parts, **configuration: Any) -> None:
-    parts.client("lambda").update_function_configuration(FunctionName="slow", **configuration)
-
-
 def test_a_sandbox_that_is_killed_ends_its_invocation_as_an_error_and_nothing_of_it_goes_on(
     parts: Parts, running: Any
 ) -> None:
@@ -69,7 +36,8 @@ def test_a_sandbox_that_is_killed_ends_its_invocation_as_an_error_and_nothing_of
 def test_a_state_machine_s_task_whose_sandbox_is_killed_fails_as_a_runtime_that_has_exited(
     parts: Parts,
 ) -> None:
-    states, machine = parts.client("stepfunctions"), parts.output("Machine")
+    states = parts.client("stepfunctions")
+    machine = parts.output("Machine")
     request = {"stateMachineArn": machine, "input": json.dumps({"seconds": 2})}
     execution = states.start_execution(**request)["executionArn"]
     until(lambda: parts.cloud.sandboxes("slow"))
@@ -160,7 +128,8 @@ def test_an_outage_of_one_service_leaves_the_others_alone(parts: Parts) -> None:
 def test_a_task_s_error_has_aws_s_name_when_lambda_is_out_of_order(
     parts: Parts, how: str, error: str
 ) -> None:
-    states, machine = parts.client("stepfunctions"), parts.output("Machine")
+    states = parts.client("stepfunctions")
+    machine = parts.output("Machine")
     parts.cloud.outage(60, how=how, services=["lambda"])
     arn = states.start_execution(stateMachineArn=machine, name=f"{how}-{time.time_ns()}")[
         "executionArn"
@@ -219,40 +188,55 @@ def test_a_killed_one_is_told_too_and_a_good_one_is_not(parts: Parts) -> None:
     assert parts.empty("dead")
 
 
-@pytest.mark.parametrize("kind", ["topic", "bus"])
-def test_a_destination_may_be_a_topic_or_a_bus(parts: Parts, kind: str) -> None:
-    lambda_, events = parts.client("lambda"), parts.client("events")
+def test_a_destination_may_be_a_topic(parts: Parts) -> None:
+    lambda_ = parts.client("lambda")
     before = lambda_.get_function_event_invoke_config(FunctionName="slow")["DestinationConfig"]
-    bus = "arn:aws:events:us-east-1:012345678912:event-bus/default"
-    arn = {"topic": parts.output("Topic"), "bus": bus}[kind]
-    pattern = {
-        "source": ["lambda"],
-        "detail": {"requestContext": {"condition": ["RetriesExhausted"]}},
-    }
-    events.put_rule(Name="failures", EventPattern=json.dumps(pattern))
-    events.put_targets(
-        Rule="failures", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:012345678912:heard"}]
-    )
-    configure = lambda_.update_function_event_invoke_config
-    configured = configure(
-        FunctionName="slow", DestinationConfig={"OnFailure": {"Destination": arn}}
-    )
+    to_topic = {"OnFailure": {"Destination": parts.output("Topic")}}
+    _destined(parts, to_topic)
     try:
-        assert configured["MaximumRetryAttempts"] == 0, "what is not named stays"
-        lambda_.invoke(
-            FunctionName="slow", InvocationType="Event", Payload=json.dumps({"fail": kind})
-        )
-        if kind == "topic":
-            record = json.loads(parts.heard("mailbox")["Message"])
-        else:
-            event = parts.heard("heard")
-            assert event["detail-type"] == "Lambda Function Invocation Result - Failure"
-            record = event["detail"]
-        assert (record["requestPayload"], record["responsePayload"]["errorType"]) == (
-            {"fail": kind},
-            "ValueError",
-        )
+        event = json.dumps({"fail": "topic"})
+        lambda_.invoke(FunctionName="slow", InvocationType="Event", Payload=event)
+        record = json.loads(parts.heard("mailbox")["Message"])
+        assert record["requestPayload"] == {"fail": "topic"}
+        assert record["responsePayload"]["errorType"] == "ValueError"
     finally:
-        configure(FunctionName="slow", DestinationConfig=before)
-        events.remove_targets(Rule="failures", Ids=["q"])
-        events.delete_rule(Name="failures")
+        _destined(parts, before)
+
+
+@pytest.fixture(autouse=True)
+def all_well(parts: Parts) -> Iterator[None]:
+    """Nothing of another test runs on, and afterwards the API is there again, whatever a test has
+    broken."""
+    until(lambda: not parts.cloud.sandboxes())
+    yield
+    parts.cloud.outage(0)
+
+
+@pytest.fixture
+def running(parts: Parts) -> Any:
+    """Starts an invocation of the slow function, as a user does; it runs by the time one has it."""
+    with ThreadPoolExecutor() as executor:
+
+        def start(**event: Any) -> "Future[Any]":
+            call = {"FunctionName": "slow", "Payload": json.dumps(event)}
+            future = executor.submit(parts.client("lambda").invoke, **call)
+            until(lambda: parts.cloud.sandboxes("slow"))
+            return future
+
+        yield start
+
+
+def _error(answer: Any) -> tuple[str, str]:
+    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
+    body = json.loads(answer["Payload"].read())
+    return body["errorType"], body["errorMessage"]
+
+
+def _configured(parts: Parts, **configuration: Any) -> None:
+    parts.client("lambda").update_function_configuration(FunctionName="slow", **configuration)
+
+
+def _destined(parts: Parts, config: Any) -> None:
+    parts.client("lambda").put_function_event_invoke_config(
+        FunctionName="slow", MaximumRetryAttempts=0, DestinationConfig=config
+    )

@@ -8,19 +8,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.queues import reported
 from tests.parts import Parts, until
+
+ARN = "arn:aws:sqs:us-east-1:012345678912:{}"
 
 
 def test_a_message_runs_the_function_and_is_deleted(parts: Parts) -> None:
     attribute = {"DataType": "String", "StringValue": "blue"}
     message = parts.send("jobs", {"any": "thing"}, MessageAttributes={"colour": attribute})
     ((_, record),) = until(lambda: parts.records(message))
-    assert (record["body"], record["eventSource"], record["awsRegion"]) == (
-        '{"any": "thing"}',
-        "aws:sqs",
-        "us-east-1",
-    )
+    assert record["body"] == '{"any": "thing"}'
+    assert (record["eventSource"], record["awsRegion"]) == ("aws:sqs", "us-east-1")
     assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:012345678912:jobs"
     assert record["messageAttributes"]["colour"]["stringValue"] == "blue"
     assert record["attributes"]["ApproximateReceiveCount"] == "1" and record["receiptHandle"]
@@ -34,12 +32,11 @@ def test_a_delayed_message_runs_it_when_it_is_due(parts: Parts) -> None:
     assert 1.9 <= at - sent <= 3.5
 
 
-@pytest.mark.parametrize("failure", ["raise", "refuse"])
 def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_letter_queue(
-    parts: Parts, failure: str
+    parts: Parts,
 ) -> None:
-    message = parts.send("jobs", failure)
-    body = parts.received("dead", lambda body: body == failure)
+    message = parts.send("jobs", "raise")
+    body = parts.received("dead", lambda body: body == "raise")
     assert body["MessageId"] == message
     times = [at for at, _ in parts.records(message)]
     assert len(times) == 2, "maxReceiveCount"
@@ -50,26 +47,21 @@ def test_what_fails_is_visible_again_after_the_time_out_and_ends_in_the_dead_let
 
 
 @pytest.mark.parametrize(
-    ("answer", "failed"),
+    ("name", "value"),
     [
-        (b"null", set()),
-        (b"{}", set()),
-        (b'{"batchItemFailures": []}', set()),
-        (b'{"batchItemFailures": [{"itemIdentifier": "a"}]}', {"a"}),
-        (b'{"batchItemFailures": [{"itemIdentifier": "z"}]}', {"a", "b"}),
-        (b'{"batchItemFailures": [{"itemIdentifier": null}]}', {"a", "b"}),
-        (b'{"batchItemFailures": [{"id": "a"}]}', {"a", "b"}),
-        (b'"text"', {"a", "b"}),
+        ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
+        ("FunctionResponseTypes", ["ReportBatchItemFailures"]),
+        ("ScalingConfig", {"MaximumConcurrency": 2}),
     ],
 )
-def test_an_answer_that_is_not_as_it_must_be_fails_the_whole_batch(
-    answer: bytes, failed: set[str]
-) -> None:
-    assert reported(answer, {"a", "b"}) == failed
+def test_what_is_not_known_of_a_mapping_is_refused(parts: Parts, name: str, value: Any) -> None:
+    create = parts.client("lambda").create_event_source_mapping
+    with pytest.raises(ClientError, match=f"{name} is not known here"):
+        create(EventSourceArn=ARN.format("jobs"), FunctionName="worker", **{name: value})
 
 
 def test_the_queue_s_visibility_time_out_must_cover_the_function_s(parts: Parts) -> None:
-    queue = "arn:aws:sqs:us-east-1:012345678912:jobs"
+    queue = ARN.format("jobs")
     with pytest.raises(
         ClientError, match="Queue visibility timeout: 1 seconds is less than Function timeout: 5"
     ):
@@ -86,15 +78,13 @@ def test_nothing_is_lost_or_run_twice_when_many_come_at_once(parts: Parts) -> No
     messages = {parts.send("jobs", number) for number in range(30)}
 
     def seen() -> Any:
-        return [record for message in messages for _, record in parts.records(message)]
+        return [*itertools.chain.from_iterable(parts.records(message) for message in messages)]
 
     assert len(until(seen, lambda records: len(records) >= 30)) == 30
     assert until(lambda: parts.empty("jobs"))
 
 
 # Who may send, and what an operator moves.
-
-ARN = "arn:aws:sqs:us-east-1:012345678912:{}"
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +105,8 @@ def guarded(parts: Parts) -> str:
 
 
 def test_a_queue_s_policy_keeps_an_operator_out(parts: Parts, guarded: str) -> None:
-    sqs, url = parts.client("sqs"), parts.url("guarded")
+    sqs = parts.client("sqs")
+    url = parts.url("guarded")
     entries = [{"Id": "1", "MessageBody": "{}"}]
     for call, request in (
         (sqs.send_message, {"MessageBody": "{}"}),
@@ -132,7 +123,8 @@ def test_a_queue_s_policy_keeps_an_operator_out(parts: Parts, guarded: str) -> N
 def test_an_operator_moves_what_is_in_a_dead_letter_queue_to_a_queue_that_does_not_deny_it(
     parts: Parts, guarded: str
 ) -> None:
-    sqs, dead = parts.client("sqs"), ARN.format("dead")
+    sqs = parts.client("sqs")
+    dead = ARN.format("dead")
 
     def moved(to: str) -> tuple[str, int]:
         sqs.start_message_move_task(SourceArn=dead, DestinationArn=to)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from local.cloud import ROOT
-from local.terminal import Frame, Screen
+from tools.terminal import Frame, Screen
 
 record: Any = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "record.py")))
 SVG = "{http://www.w3.org/2000/svg}"

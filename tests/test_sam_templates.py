@@ -14,7 +14,7 @@ import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from local.strict import _NoManagedPolicies
+from local.templates import NoManagedPolicies
 from tests.test_docs import blocks
 
 
@@ -104,7 +104,7 @@ def deployed(template: dict[str, Any]) -> Resources:
     for resource in built["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
-    return dict(transform(built, {}, _NoManagedPolicies())["Resources"])
+    return dict(transform(built, {}, NoManagedPolicies())["Resources"])
 
 
 def with_alias(template: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from deployer import aws, tell, watchdog
 from deployer.decisions import errors
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
-from local.strict import _NoManagedPolicies
+from local.templates import NoManagedPolicies
 from world.delivery import deliver_all, watch
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine
@@ -332,7 +332,7 @@ def resources() -> dict[str, Any]:
         "s3://bucket/definition"
     )
     parameters = {name: about["Default"] for name, about in template["Parameters"].items()}
-    return dict(transform(template, parameters, _NoManagedPolicies())["Resources"])
+    return dict(transform(template, parameters, NoManagedPolicies())["Resources"])
 
 
 def _properties(resources: dict[str, Any], name: str) -> dict[str, Any]:

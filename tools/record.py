@@ -19,7 +19,7 @@ from rich.text import Text
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, Cloud, running
 from local.demo.users import Users
-from local.terminal import COLUMNS, Frame, recorded
+from tools.terminal import COLUMNS, Frame, recorded
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from deployer.tell import NO_ENDINGS
-from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
+from local.cloud import ALIAS, BUCKET, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
 from local.sandbox import emulator
 
@@ -29,6 +29,8 @@ DELAY = 5.0
 RATE = 10.0
 #: A rollout of the demo that has not ended after so many seconds never will.
 LONGEST = 300.0
+#: Lines of the log that end nothing.
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -40,85 +42,76 @@ def main() -> int:
     except RuntimeError as error:
         console.print(str(error))
         return 1
-    acts = (
-        (good_execution, bad_execution)
-        if sys.argv[1:] == ["workflow"]
-        else (good_version, bad_version)
-    )
+    acts = [good_version, bad_version]
+    if sys.argv[1:] == ["workflow"]:
+        acts = [good_execution, bad_execution]
     console.print("[bold]Starting AWS on this machine[/] and installing the deployer into it …")
     with running(DELAY) as cloud, TemporaryDirectory() as scratch:
-        said(f"AWS_ENDPOINT_URL={cloud.endpoint} BUCKET_NAME=artifacts ./install.sh")
+        said(f"AWS_ENDPOINT_URL={cloud.endpoint} BUCKET_NAME={BUCKET} ./install.sh")
         cloud.install()
         cloud.publish_checkout()
-        console.print(
-            f"Users call '{FUNCTION}:{ALIAS}' {RATE:g} times a second. It is on version {ORIGINAL}; version {HEALTHY} "
-            f"works, version {FAILING} fails 30 % of its calls.\n"
-            f"CloudWatch publishes each minute {DELAY:g} s after its end."
-        )
+        console.print(f"Users call '{FUNCTION}:{ALIAS}' {RATE:g} times a second.")
+        versions = f"version {HEALTHY} works, version {FAILING} fails 30 % of its calls"
+        console.print(f"It is on version {ORIGINAL}; {versions}.")
+        console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end.")
         with Users(cloud, RATE) as users:
-            return 0 if all(act(cloud, users, Path(scratch, "out.json")) for act in acts) else 1
+            as_they_should = all(act(cloud, users, Path(scratch, "out.json")) for act in acts)
+    return 0 if as_they_should else 1
 
 
 def good_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {HEALTHY}, which works")
-    command = (
-        f"aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event "
-        f"--payload fileb://events/healthy.json {out}"
-    )
-    end = follow(cloud, users, command)
+    invoke = "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event"
+    end = follow(cloud, users, f"{invoke} --payload fileb://events/healthy.json {out}")
     ended_well = end.get("message") == "SUCCEEDED" and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the alias is on version {HEALTHY}")
 
 
 def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {FAILING}, which fails 30 % of its calls")
-    command = (
-        f"AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction --cli-read-timeout 0 "
-        f"--payload fileb://events/failing.json {out}"
-    )
-    end = follow(cloud, users, command)
-    console.print(
-        f"[dim]$[/] cat out.json\n{out.read_text()[:600] if out.exists() else 'nothing'} …"
-    )
+    invoke = "AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction"
+    wait = f"{invoke} --cli-read-timeout 0 --payload fileb://events/failing.json {out}"
+    end = follow(cloud, users, wait)
+    answer = "nothing"
+    if out.exists():
+        answer = out.read_text()[:600]
+    console.print(f"[dim]$[/] cat out.json\n{answer} …")
     ended_well = end.get("message") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
-    return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
+    return verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
 
 
-def good_execution(cloud: Cloud, users: Users, _: Path) -> bool:
+def good_execution(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]DeployStateMachine: version {HEALTHY}, which works")
     follow(cloud, users, start_execution(cloud, "healthy"), "WorkflowLogGroupName")
-    ended_well = ended_execution(cloud, "healthy")["status"] == "SUCCEEDED" and on_version(
-        cloud, HEALTHY
-    )
+    status = ended_execution(cloud, "healthy")["status"]
+    ended_well = status == "SUCCEEDED" and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the execution has succeeded, the alias is on version {HEALTHY}")
 
 
-def bad_execution(cloud: Cloud, users: Users, _: Path) -> bool:
+def bad_execution(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]DeployStateMachine: version {FAILING}, which fails 30 % of its calls")
     follow(cloud, users, start_execution(cloud, "failing"), "WorkflowLogGroupName")
     execution = ended_execution(cloud, "failing")
-    console.print(
-        f"the execution: {execution['status']}, {execution.get('error')}: {execution.get('cause')}"
-    )
+    why = f"{execution.get('error')}: {execution.get('cause')}"
+    console.print(f"the execution: {execution['status']}, {why}")
     ended_well = execution.get("error") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
-    return verdict(ended_well, f"the alias was given back to version {HEALTHY}")
+    return verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
 
 
 def start_execution(cloud: Cloud, event: str) -> str:
     """The command that starts events/<event>.json on the state machine."""
-    return (
-        f"aws stepfunctions start-execution --state-machine-arn {cloud.output('StateMachineArn')} "
-        f"--name demo-{event} --input file://events/{event}.json"
-    )
+    machine = cloud.output("StateMachineArn")
+    start = f"aws stepfunctions start-execution --state-machine-arn {machine}"
+    return f"{start} --name demo-{event} --input file://events/{event}.json"
 
 
 def ended_execution(cloud: Cloud, event: str) -> dict[str, Any]:
     """What `describe-execution` tells of it, when it has ended."""
-    arn = cloud.output("StateMachineArn").replace(":stateMachine:", ":execution:")
+    machine = cloud.output("StateMachineArn")
+    arn = f"{machine.replace(':stateMachine:', ':execution:')}:demo-{event}"
+    describe = cloud.client("stepfunctions").describe_execution
     for _ in range(100):
-        told: dict[str, Any] = cloud.client("stepfunctions").describe_execution(
-            executionArn=f"{arn}:demo-{event}"
-        )
+        told = dict(describe(executionArn=arn))
         if told["status"] != "RUNNING":
             break
         time.sleep(0.1)
@@ -128,27 +121,22 @@ def ended_execution(cloud: Cloud, event: str) -> dict[str, Any]:
 def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName") -> dict[str, Any]:
     """Run the command; tell what happens until the rollout has ended; its last log line."""
     said(command)
-    before = len(cloud.deployer_log(group=group))
-    invoked = subprocess.Popen(
-        ["bash", "-c", command], cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL
-    )
-    start, told, last_count = time.monotonic(), before, 0.0
+    told = len(cloud.deployer_log(group=group))
+    shell = ["bash", "-c", command]
+    invoked = subprocess.Popen(shell, cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL)
+    start = time.monotonic()
+    last_count = 0.0
     while time.monotonic() - start < LONGEST:
         time.sleep(0.5)
         elapsed = time.monotonic() - start
-        lines = cloud.deployer_log(group=group)
-        for line in lines[told:]:
+        lines = cloud.deployer_log(group=group)[told:]
+        told += len(lines)
+        for line in lines:
             console.print(f"{elapsed:5.0f} s  {shown(line)}")
         if elapsed - last_count >= 5:
             last_count = elapsed
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
-        told = len(lines)
-        if told > before and lines[-1]["message"] not in (
-            *NO_ENDINGS,
-            "LOOKED",
-            "NOT_SEEN",
-            "NOT_TOLD",
-        ):
+        if lines and lines[-1]["message"] not in AT_WORK:
             invoked.wait(30)
             return lines[-1]
     invoked.kill()
@@ -159,7 +147,8 @@ def shown(line: dict[str, Any]) -> str:
     """A line of the deployer's log, for people."""
     what = line["message"]
     if what == "STARTED":
-        return f"from version {line['original-version']} to version {line['new-version']} in {line['steps']} steps"
+        versions = f"from version {line['original-version']} to version {line['new-version']}"
+        return f"{versions} in {line['steps']} steps"
     if what == "SHIFTED":
         return f"[cyan]weight {line['weight']:.2f}[/] of the calls go to the new version"
     if what == "LOOKED":
@@ -187,11 +176,10 @@ def said(command: str) -> None:
 
 
 def verdict(as_it_should: bool, what: str) -> bool:
-    console.print(
-        f"[bold green]As it should: {what}.[/]"
-        if as_it_should
-        else f"[bold red]NOT as it should: {what}?[/]"
-    )
+    if as_it_should:
+        console.print(f"[bold green]As it should: {what}.[/]")
+    else:
+        console.print(f"[bold red]NOT as it should: {what}?[/]")
     return as_it_should
 
 

@@ -14,14 +14,14 @@ class Users:
     """Calls go on until the block ends. `calls` and `errors` count by the version that answered."""
 
     def __init__(self, cloud: Cloud, a_second: float, alias: str = ALIAS) -> None:
-        self._alias = alias
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
-        self._lambda, self._pause = cloud.client("lambda"), _THREADS / a_second
-        self._stopped, self._lock = threading.Event(), threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._call_on, daemon=True) for _ in range(_THREADS)
-        ]
+        self._alias = alias
+        self._lambda = cloud.client("lambda")
+        self._pause = _THREADS / a_second
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._go_on, daemon=True) for _ in range(_THREADS)]
 
     def __enter__(self) -> "Users":
         for thread in self._threads:
@@ -34,14 +34,17 @@ class Users:
         for thread in self._threads:
             thread.join()
 
-    def _call_on(self) -> None:
+    def _go_on(self) -> None:
         due = time.monotonic()
         while not self._stopped.is_set():
-            answer = self._lambda.invoke(
-                FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}"
-            )
-            with self._lock:
-                self.calls[answer["ExecutedVersion"]] += 1
-                self.errors[answer["ExecutedVersion"]] += "FunctionError" in answer
+            self._call()
             due = max(due + self._pause, time.monotonic() - 1)
             self._stopped.wait(due - time.monotonic())
+
+    def _call(self) -> None:
+        invoke = self._lambda.invoke
+        answer = invoke(FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}")
+        version = answer["ExecutedVersion"]
+        with self._lock:
+            self.calls[version] += 1
+            self.errors[version] += "FunctionError" in answer

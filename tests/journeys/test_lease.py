@@ -8,25 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.cloud import HEALTHY, running
-from local.sandbox import emulator
+from local.cloud import HEALTHY
 from local.scheduler import LATEST
-from tests.dying import PROMISED, Dying
+from tests.dying import PROMISED, Dying, deployers, tell
 
 #: When each is killed, in seconds after its first shift: all over the minute.
 KILLED = {f"killed-after-{after}": float(after) for after in (0, 11, 24, 37, 48, 65, 80)}
-
-
-@pytest.fixture(scope="module")
-def dying() -> Iterator[Dying]:
-    try:
-        emulator()
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    with running(1.0, latest=LATEST) as cloud, ThreadPoolExecutor(20) as pool:
-        cloud.install()
-        cloud.publish_checkout()
-        yield Dying(cloud, pool, (*KILLED, "lives"))
 
 
 def test_the_split_of_whoever_died_is_gone_within_four_minutes(
@@ -37,9 +24,7 @@ def test_the_split_of_whoever_died_is_gone_within_four_minutes(
         took = {name: pool.submit(dying.killed, name, after) for name, after in KILLED.items()}
         seconds = {name: future.result() for name, future in took.items()}
     with capsys.disabled():
-        for name, each in seconds.items():
-            told = f"{name}: the alias was back {each:.0f} s after its deployer had died"
-            print(f"\n  {told}", end="")
+        tell(seconds)
     assert max(seconds.values()) <= PROMISED
     assert lives.result()["rollout"]["status"] == "SUCCEEDED", "its lease was moved on in time"
     dying.stands_on("lives", HEALTHY)
@@ -47,3 +32,9 @@ def test_the_split_of_whoever_died_is_gone_within_four_minutes(
     assert endings.pop("lives") == ["SUCCEEDED"]
     assert endings == {name: ["ROLLED_BACK", "RolloutInterrupted"] for name in KILLED}
     assert dying.leases() == [], "none is left behind"
+
+
+@pytest.fixture(scope="module")
+def dying(functions_run: None) -> Iterator[Dying]:
+    with deployers((*KILLED, "lives"), LATEST) as dying:
+        yield dying

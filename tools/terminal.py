@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from local.cloud import ROOT
 
-COLUMNS, ROWS = 100, 24
+COLUMNS = 100
+ROWS = 24
 #: A screen is complete when nothing was written for so many seconds.
 QUIET = 0.1
 
@@ -41,12 +42,16 @@ class Screen:
     """Lines that are written, erased whole and written anew, which is all that rich does."""
 
     def __init__(self) -> None:
-        self._lines, self._row, self._rest = [""], 0, ""
+        self._lines = [""]
+        self._row = 0
+        self._rest = ""
 
     def feed(self, written: str) -> None:
-        written, self._rest = self._rest + written, ""
+        written = self._rest + written
+        self._rest = ""
         if cut := _CUT.search(written):
-            written, self._rest = written[: cut.start()], cut[0]
+            self._rest = cut[0]
+            written = written[: cut.start()]
         for code, letter, _, newline, text in _TOKENS.findall(written):
             if newline:
                 self._row += 1
@@ -79,21 +84,13 @@ def recorded(
 ) -> tuple[list[Frame], int]:
     """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those
     words."""
-    start, screen, frames, written, pressed = time.monotonic(), Screen(), list[Frame](), b"", False
+    start = time.monotonic()
+    screen = Screen()
     screen.feed(f"$ {command}\r\n")
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        # Opened by the session's leader it is its controlling terminal: Ctrl-C arrives.
-        [sys.executable, "-c", _HEEDING, f"exec <{os.ttyname(slave)}; exec {command}"],
-        cwd=ROOT,
-        env={**environment, "TERM": "xterm-256color"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
+    frames: list[Frame] = []
+    written = b""
+    pressed = False
+    process, master = _started(command, environment)
     while True:
         if not select.select([master], [], [], QUIET)[0]:
             frames.append(Frame(time.monotonic() - start, screen.lines))
@@ -109,3 +106,21 @@ def recorded(
         screen.feed(text)
     os.close(master)
     return [*frames, Frame(time.monotonic() - start, screen.lines)], process.wait()
+
+
+def _started(command: str, environment: Mapping[str, str]) -> "tuple[subprocess.Popen[bytes], int]":
+    """The process, and our side of its terminal."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        # Opened by the session's leader it is its controlling terminal: Ctrl-C arrives.
+        [sys.executable, "-c", _HEEDING, f"exec <{os.ttyname(slave)}; exec {command}"],
+        cwd=ROOT,
+        env={**environment, "TERM": "xterm-256color"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    return process, master

@@ -1,0 +1,95 @@
+"""CloudFormation in moto, made to read the templates that AWS reads: SAM's, with conditions.
+
+A template must never mean something else here than on AWS. What moto does not know of resources
+stands in resources.py, what it does not know of state machines in stepfunctions.py.
+"""
+
+from typing import Any
+
+import moto.cloudformation.parsing as parsing
+from moto.awslambda.models import LambdaFunction
+from moto.cloudformation.models import ChangeSet, Stack
+from samtranslator.translator.transform import transform
+
+from local.patches import replaces
+
+_moto_parse = Stack.parse_template
+_moto_clean = parsing.clean_json
+_moto_create_function = LambdaFunction.create_from_cloudformation_json.__func__
+
+
+class NoManagedPolicies:
+    """The template names no managed policies, so that the transform need not ask IAM for them."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@replaces(Stack, "parse_template", staticmethod)
+def _parse(template: str) -> Any:
+    """AWS: transforms a template that says `Transform: AWS::Serverless-2016-10-31`.
+    moto: does not; it passes over resources of types `AWS::Serverless::…`.
+    Upstream: a call of SAM's translator, where that is installed.
+    """
+    parsed = _moto_parse(template)
+    if "AWS::Serverless" not in str(parsed.get("Transform", "")):
+        return parsed
+    declared = parsed.get("Parameters", {})
+    parameters = {name: about.get("Default", "") for name, about in declared.items()}
+    return transform(parsed, parameters, NoManagedPolicies())
+
+
+@replaces(ChangeSet, "_parse_template")
+def _parse_change_set(self: Any) -> None:
+    """AWS: a change set's template is transformed, too.
+    moto: has a second parser for change sets, which knows no transform either.
+    Upstream: `ChangeSet` parses with `Stack.parse_template`.
+    """
+    self.template_dict = _parse(self.template)
+
+
+@replaces(ChangeSet, "apply")
+def _apply_change_set(self: Any) -> None:
+    """AWS: a stack has the outputs and parameters of the change set that was executed last.
+    moto: changes the resources, and keeps the stack's outputs, parameters and template.
+    Upstream: these three lines beside the fourth.
+    """
+    self.stack.template_dict = self.template_dict
+    self.stack.parameters = self.parameters
+    self.stack.resource_map.update(self.template_dict, self.parameters)
+    self.stack.output_map = self.stack._create_output_map()
+
+
+@replaces(parsing, "clean_json")
+def _clean_json(value: Any, resources: Any) -> Any:
+    """AWS: what is `AWS::NoValue` in a list is left out of the list.
+    moto: leaves it out of objects, and keeps None in lists.
+    Upstream: `clean_json` leaves it out of both.
+    """
+    if not isinstance(value, list):
+        return _moto_clean(value, resources)
+    cleaned = [_clean_json(each, resources) for each in value]
+    return [each for each in cleaned if each is not None]
+
+
+@replaces(Stack, "stack_resources", property)
+def _stack_resources(self: Any) -> list[Any]:
+    """AWS: `describe-stack-resources` leaves out resources whose condition is false.
+    moto: has them as None in the stack, and fails.
+    Upstream: `Stack.stack_resources` without None.
+    """
+    return [resource for resource in self.resource_map.values() if resource is not None]
+
+
+@replaces(LambdaFunction, "create_from_cloudformation_json", classmethod)
+def _create_function(
+    cls: Any, resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """AWS: a function writes its log to the `LoggingConfig.LogGroup` of its template.
+    moto: passes over `LoggingConfig`; a function's log is always `/aws/lambda/<name>`.
+    Upstream: `LoggingConfig`, in templates and in the API.
+    """
+    function = _moto_create_function(cls, resource_name, cloudformation_json, *args, **kwargs)
+    logging = cloudformation_json["Properties"].get("LoggingConfig", {})
+    function.logs_group_name = logging.get("LogGroup") or function.logs_group_name
+    return function

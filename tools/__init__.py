@@ -1,0 +1,1 @@
+"""What draws the pictures in docs/, and a terminal to record them in."""
