@@ -56,7 +56,7 @@ def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
     source = random.Random(seed)
     test = Baseline()
     seen = Evidence()
-    check = errors.Baseline()
+    check = errors.Errors("baseline")
     for number, (original, new) in enumerate(minutes(source, 300, 0.02, 0.05)):
         minute = number * MINUTE
         weight = test.weighed(original, new)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.decisions import likelihood
-from deployer.decisions.checks.errors import ENOUGH, Baseline
+from deployer.decisions.checks.errors import ENOUGH, Errors
 from deployer.decisions.errors import DeployError, HealthCheckFailed
 from deployer.decisions.evidence import MINUTE, PATIENCE, Counts, Evidence, Look
 from tests.chance import drawn, interval
@@ -28,7 +28,7 @@ from world.world import World
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 MINUTES: dict[str, Any] = {"steps": 10, "interval": 60}
 QUICK: dict[str, Any] = {"steps": 5, "interval": 10}
-BASELINE = Baseline()
+BASELINE = Errors("baseline")
 AT_NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOON = round(AT_NOON.timestamp())
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.decisions.checks.check import Versions
-from deployer.decisions.checks.errors import AnyError, Baseline, Rate, Unchecked
+from deployer.decisions.checks.errors import Errors
 from deployer.decisions.evidence import Counts, Evidence, Look, covers
 from deployer.decisions.health import OFF, HealthCheck, Status, Verdict
 from deployer.decisions.target import Target
@@ -26,11 +26,11 @@ TARGET = Target("checkout", "live")
 VERSIONS = Versions("7", "8")
 
 CHECKS = {
-    "any": HealthCheck((AnyError(),)),
-    "a rate": HealthCheck((Rate(0.01),)),
-    "a tiny rate": HealthCheck((Rate(1e-6),)),
-    "baseline": HealthCheck((Baseline(),)),
-    "errors do not matter": HealthCheck((Unchecked(),)),
+    "any": HealthCheck((Errors(),)),
+    "a rate": HealthCheck((Errors(0.01),)),
+    "a tiny rate": HealthCheck((Errors(1e-6),)),
+    "baseline": HealthCheck((Errors("baseline"),)),
+    "errors do not matter": HealthCheck((Errors(False),)),
 }
 
 
@@ -143,7 +143,7 @@ SIZES = st.integers(0, 3) | st.integers(0, 10**12)
 COUNTS = st.builds(Counts, SIZES, st.just(0) | SIZES)
 MINUTES = st.dictionaries(st.integers(0, 400), COUNTS, max_size=6)
 RATES = st.sampled_from([*CHECKS.values()]) | st.floats(1e-6, 0.999).map(
-    lambda rate: HealthCheck((Rate(rate),))
+    lambda rate: HealthCheck((Errors(rate),))
 )
 ANY_COUNTS = settings(derandomize=True, deadline=None, database=None, max_examples=1000)
 

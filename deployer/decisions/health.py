@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from deployer.decisions import payload
 from deployer.decisions.checks import CHECKS
 from deployer.decisions.checks.check import Check, Query, Subject, Versions
-from deployer.decisions.checks.errors import Unchecked
+from deployer.decisions.checks.errors import Errors
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.stamp import shortened
@@ -72,7 +72,7 @@ class HealthCheck:
             )
         asked = [kind.read(given, subject) for kind in CHECKS]
         checks = tuple(check for check in asked if check is not None)
-        if all(isinstance(check, Unchecked) for check in checks):
+        if checks == (Errors(False),):
             raise InvalidRollout(
                 "'health-check' checks nothing: "
                 "leave out '\"errors\": false', or set it to false itself."

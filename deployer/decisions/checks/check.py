@@ -1,7 +1,6 @@
 """What a check of the new version says of itself; each of the files beside this is one."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from deployer.decisions.evidence import Evidence
@@ -27,8 +26,7 @@ class Subject(NamedTuple):
     weights: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A metric that CloudWatch is asked for in every look."""
 
     namespace: str
@@ -45,15 +43,19 @@ class Check:
     KEYS: Keys
     SCHEMA: str
 
-    #: What must be read for it: the highest value of each query goes into `Evidence.highest`, by
-    #: the same name, and the alarms' states into `Evidence.alarms`.
-    queries: Mapping[str, Query] = {}
+    #: The alarms that must be read for it; their states go into `Evidence.alarms`.
     alarms: tuple[str, ...] = ()
 
     #: How long it may take before the first shift, in seconds; and for how long it may hold a step
     #: beyond its interval, None where it holds none.
     before: float = 0.0
     hold: float | None = None
+
+    @property
+    def queries(self) -> Mapping[str, Query]:
+        """What must be read for it: the highest value goes into `Evidence.highest`, by the same
+        name."""
+        return {}
 
     @classmethod
     def read(cls, given: Mapping[str, Any], subject: Subject) -> Self | None:

@@ -25,7 +25,9 @@ def _rule(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Errors(Check):
-    """What all its kinds share: the counts of both versions, in words."""
+    """`rule` is "any", the sample's; a share of its calls that may fail; "baseline": no more than
+    the original version at the same time on the same alias; or False: errors are told, and do not
+    matter. A rate and the baseline are judged by anytime-valid tests."""
 
     KEYS = {
         "errors": (
@@ -53,99 +55,27 @@ class Errors(Check):
         ]
     }}"""
 
+    rule: Any = "any"
+
     @classmethod
     def read(cls, given: Mapping[str, Any], subject: Subject) -> "Errors":
-        match given.get("errors", "any"):
-            case False:
-                return Unchecked()
-            case "any":
-                return AnyError()
-            case "baseline":
-                if len(subject.weights) == 1:
-                    raise InvalidRollout(
-                        "'health-check.errors' cannot be \"baseline\" here: "
-                        "with one weight there is nothing to compare with: "
-                        "use more weights, or a rate."
-                    )
-                return Baseline()
-            case limit:
-                return Rate(limit)
-
-    def judge(self, seen: Evidence, versions: Versions) -> Iterator[Said]:
-        new = f"Version {versions.new} had {seen.of('new')}"
-        original = f"version {versions.original} had {seen.of('original')}"
-        failed, told = self.said(seen, versions)
-        yield failed, f"{new}; {original} in the same time.{told}"
-
-    def said(self, seen: Evidence, versions: Versions) -> Said:
-        """Whether that is too much, and what is to be said besides."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Unchecked(Errors):
-    """`false`: errors are told, and do not matter."""
-
-    def said(self, seen: Evidence, versions: Versions) -> Said:
-        return False, " Errors are not checked."
-
-
-@dataclass(frozen=True)
-class AnyError(Errors):
-    """`"any"`: the sample's rule."""
-
-    def said(self, seen: Evidence, versions: Versions) -> Said:
-        told = ""
-        if seen.of("new").errors and seen.of("original").errors:
-            told = (
-                f" Version {versions.original} errs, too: "
-                'with "errors": "baseline" only what fails more often is rolled back.'
+        rule = given.get("errors", "any")
+        if rule == "baseline" and len(subject.weights) == 1:
+            raise InvalidRollout(
+                "'health-check.errors' cannot be \"baseline\" here: "
+                "with one weight there is nothing to compare with: use more weights, or a rate."
             )
-        return seen.of("new").errors > 0, told
+        return cls(rule)
 
-    def undecided(self, seen: Evidence) -> bool:
-        return seen.of("tested") != seen.of("new")
-
-    def fails_on(self, versions: Versions) -> Iterator[str]:
-        yield f"any error of version {versions.new}"
-
-
-@dataclass(frozen=True)
-class Rate(Errors):
-    """A number: at most this share of its calls may fail, by an anytime-valid test."""
-
-    limit: float
+    @property
+    def tested(self) -> bool:
+        """Whether it takes evidence, and not just one error."""
+        return self.rule not in ("any", False)
 
     def strength(self, seen: Evidence) -> float:
-        """The logarithm of the evidence against the new version."""
-        return likelihood.rate(self.limit, *seen.of("tested"))
-
-    def more(self, versions: Versions) -> str:
-        return f"more than {self.limit * 100:g} % of its calls"
-
-    def said(self, seen: Evidence, versions: Versions) -> Said:
-        strength = self.strength(seen)
-        number = f"{_plain(strength):,.0f}" if strength > 0 else f"{_plain(strength):.2g}"
-        against = f"Evidence that it fails {self.more(versions)}"
-        return strength >= ENOUGH, f" {against}: {number} of the {_plain(ENOUGH):.0f} it takes."
-
-    def numbers(self, seen: Evidence) -> dict[str, Any]:
-        return {"evidence": _plain(self.strength(seen)), "threshold": _plain(ENOUGH)}
-
-    def undecided(self, seen: Evidence) -> bool:
-        return seen.of("tested") != seen.of("new")
-
-    def fails_on(self, versions: Versions) -> Iterator[str]:
-        yield f"version {versions.new} failing {self.more(versions)}"
-
-
-@dataclass(frozen=True)
-class Baseline(Rate):
-    """`"baseline"`: no more often than the original version at the same time on the same alias."""
-
-    limit: float = 0.0
-
-    def strength(self, seen: Evidence) -> float:
+        """The logarithm of the evidence against the new version, for a rate or the baseline."""
+        if self.rule != "baseline":
+            return likelihood.rate(self.rule, *seen.of("tested"))
         # Minutes without the original are judged by what it did before: a guard against gross
         # failure, which takes for granted that the original would have gone on like that. Hence
         # twice its highest possible rate.
@@ -156,14 +86,53 @@ class Baseline(Rate):
             guard = likelihood.rate(limit, *alone)
         return max(guard, likelihood.baseline(seen.baseline))
 
-    def more(self, versions: Versions) -> str:
-        return f"more often than version {versions.original}"
+    def judge(self, seen: Evidence, versions: Versions) -> Iterator[Said]:
+        new = seen.of("new")
+        original = seen.of("original")
+        counts = f"Version {versions.new} had {new}; version {versions.original} had {original}"
+        if self.tested:
+            strength = self.strength(seen)
+            failed = strength >= ENOUGH
+            number = f"{_plain(strength):,.0f}" if strength > 0 else f"{_plain(strength):.2g}"
+            against = f"Evidence that it fails {self._more(versions)}"
+            told = f" {against}: {number} of the {_plain(ENOUGH):.0f} it takes."
+        elif self.rule is False:
+            failed = False
+            told = " Errors are not checked."
+        else:
+            failed = new.errors > 0
+            told = ""
+            if new.errors and original.errors:
+                told = (
+                    f" Version {versions.original} errs, too: "
+                    'with "errors": "baseline" only what fails more often is rolled back.'
+                )
+        yield failed, f"{counts} in the same time.{told}"
+
+    def _more(self, versions: Versions) -> str:
+        if self.rule == "baseline":
+            return f"more often than version {versions.original}"
+        return f"more than {self.rule * 100:g} % of its calls"
+
+    def numbers(self, seen: Evidence) -> dict[str, Any]:
+        if not self.tested:
+            return {}
+        return {"evidence": _plain(self.strength(seen)), "threshold": _plain(ENOUGH)}
 
     def undecided(self, seen: Evidence) -> bool:
-        return seen.of("weighed") != seen.of("new")
+        if self.rule is False:
+            return False
+        decided = "weighed" if self.rule == "baseline" else "tested"
+        return seen.of(decided) != seen.of("new")
+
+    def fails_on(self, versions: Versions) -> Iterator[str]:
+        if self.tested:
+            yield f"version {versions.new} failing {self._more(versions)}"
+        elif self.rule is not False:
+            yield f"any error of version {versions.new}"
 
     def unjudged(self, seen: Evidence) -> Iterator[str]:
-        if not seen.compared:
+        if self.rule == "baseline" and not seen.compared:
             yield "Not compared: CloudWatch published no minute in which both versions had calls."
 
 

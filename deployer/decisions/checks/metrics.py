@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from deployer.decisions import payload
 from deployer.decisions.checks.check import Check, Query, Said, Subject, Versions
@@ -40,14 +40,15 @@ LIMIT_KEYS: Keys = {
 }
 
 
-@dataclass(frozen=True)
-class Limit(Query):
+class Limit(NamedTuple):
     """A CloudWatch metric that must not rise above `above` in any minute."""
 
+    query: Query
     above: float
 
     def __str__(self) -> str:
-        return " ".join((self.namespace, self.name, self.stat, *self.dimensions.values()))
+        metric = self.query
+        return " ".join((metric.namespace, metric.name, metric.stat, *metric.dimensions.values()))
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Limits(Check):
         }
     }}"""
 
-    queries: Mapping[str, Limit] = field()  # Check has a default
+    limits: Mapping[str, Limit]
 
     @classmethod
     def read(cls, given: Mapping[str, Any], subject: Subject) -> "Limits | None":
@@ -111,8 +112,12 @@ class Limits(Check):
             limits[f"limit_{number}"] = _limit(value, f"health-check.metrics[{number}].", subject)
         return cls(limits)
 
+    @property
+    def queries(self) -> Mapping[str, Query]:
+        return {name: limit.query for name, limit in self.limits.items()}
+
     def judge(self, seen: Evidence, versions: Versions) -> Iterator[Said]:
-        for name, limit in self.queries.items():
+        for name, limit in self.limits.items():
             highest = seen.highest.get(name)
             if highest is None:
                 yield False, f"{limit} has no data yet."
@@ -122,14 +127,14 @@ class Limits(Check):
                 yield False, f"{limit} rose to {highest:g} at most; its limit is {limit.above:g}."
 
     def numbers(self, seen: Evidence) -> dict[str, Any]:
-        return {"metrics": {str(each): seen.highest.get(at) for at, each in self.queries.items()}}
+        return {"metrics": {str(each): seen.highest.get(at) for at, each in self.limits.items()}}
 
     def fails_on(self, versions: Versions) -> Iterator[str]:
-        for limit in self.queries.values():
+        for limit in self.limits.values():
             yield f"{limit} above {limit.above:g}"
 
     def unjudged(self, seen: Evidence) -> Iterator[str]:
-        for name, limit in self.queries.items():
+        for name, limit in self.limits.items():
             if name not in seen.highest:
                 yield (
                     f"Not judged by {limit}: CloudWatch published no data of it. "
@@ -142,8 +147,8 @@ def _limit(value: Any, at: str, subject: Subject) -> Limit:
     dimensions = {}
     for name, text in given["dimensions"].items():
         dimensions[name] = _filled(text, f"{at}dimensions", subject)
-    texts = {key: given[key][0] for key in ("namespace", "name", "stat")}
-    return Limit(**texts, dimensions=dimensions, above=given["above"])
+    query = Query(given["namespace"][0], given["name"][0], dimensions, given["stat"][0])
+    return Limit(query, given["above"])
 
 
 def _filled(text: str, at: str, subject: Subject) -> str:
