@@ -149,6 +149,12 @@ class Leases(dict[str, Any]):
         fires = schedule.due + self._stage.plan.fires
         self._stage.at(fires, partial(self._fire, name, schedule, letter))
 
+    def __delitem__(self, name: str) -> None:
+        """One that is deleted before it is due never sends a message: there is none to deliver."""
+        if self._stage.time < self[name].due:
+            self._stage.forget(name)
+        super().__delitem__(name)
+
     def _fire(self, name: str, schedule: Any, letter: Letter) -> None:
         if self.get(name) is schedule:
             del self[name]
@@ -496,6 +502,9 @@ class Stage(World):
         """This is the message that can be delivered in addition."""
         for id in letter.ids:
             self._letters[id] = letter
+
+    def forget(self, id: str) -> None:
+        self._letters.pop(id, None)
 
     def _deliver(self, letter: Letter) -> None:
         """The queue delivers it, and again until it is accepted."""
