@@ -36,7 +36,8 @@ class Query(NamedTuple):
 
 
 class Check:
-    """One way in which the new version is judged. What a check leaves out it has not."""
+    """One way in which the new version is judged. KEYS, SCHEMA and `read` are every check's own;
+    the rest only of those that need it."""
 
     #: Its keys in the payload's `health-check`, the one that asks for it first; and their JSON
     #: Schema, in JSON.
