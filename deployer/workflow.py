@@ -155,7 +155,7 @@ def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> R
     if "at" not in told and cause is None:
         raise errors.RolloutInterrupted(_OTHER_RELEASE)
     progress = _known(Progress, told)
-    progress.at = _known(Step, told.get("at", {}))
+    progress.at = _known(Step, told.get("at") or {"number": told.get("step", 0)})
     progress.evidence = _known(Evidence, told["evidence"])
     step = progress.at.number
     weights = tuple(state["hold"]["weights"])
