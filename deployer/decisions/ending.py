@@ -15,6 +15,7 @@ SUCCEEDED = "SUCCEEDED"
 ALREADY_DEPLOYED = "ALREADY_DEPLOYED"
 HANDED_OVER = "HANDED_OVER"
 PLANNED = "PLANNED"
+WELL = (SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED)
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
 UNTOUCHED = "The alias was neither read nor changed."
@@ -47,7 +48,7 @@ class Ending:
 
     @property
     def well(self) -> bool:
-        return errors.named(self.status) is None
+        return self.status in WELL
 
     def at(self, where: str, left_over: bool = False) -> "Ending":
         return replace(self, where=where, left_over=left_over)

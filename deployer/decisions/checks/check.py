@@ -55,7 +55,7 @@ class Check:
     @property
     def queries(self) -> Mapping[str, Query]:
         """What must be read for it: the highest value goes into `Evidence.highest`, by the same
-        name."""
+        name. Names are ids of CloudWatch, and none is another check's."""
         return {}
 
     @classmethod
@@ -68,7 +68,7 @@ class Check:
         return ()
 
     def numbers(self, seen: Evidence) -> dict[str, Any]:
-        """What is behind that, for the log."""
+        """What is behind that, for the log's line alone."""
         return {}
 
     def undecided(self, seen: Evidence) -> bool:
