@@ -306,7 +306,6 @@ class Sandbox:
     def _report_init(self, now: datetime, duration: float) -> None:
         init = self._init
         call = self._call
-        call.inits += duration
         ending = Ending()
         if duration >= self._timeout * 1000:
             ending = Ending("timeout")
@@ -314,6 +313,8 @@ class Sandbox:
             ending = Ending("error", error_type(init.fault) if init.fault else EXITED)
         elif init.phase == "init":
             call.cold = duration
+        if init.phase == "init" or ending.status == "success":
+            call.inits += duration
         self._write(self._lines.init_report(now, init.phase, duration, ending))
 
     def _write(self, lines: list[str]) -> None:
