@@ -64,13 +64,14 @@ class Stream:
         unique = f"{random.getrandbits(128):032x}"
         self.name = lines.stream(function, group, datetime.now(UTC), unique)
         self._logs = logs_backends[ACCOUNT][REGION]
-        self._logs.ensure_log_group(group)
-        self._logs.create_log_stream(group, self.name)
         self._one_at_a_time = threading.Lock()
 
     def keep(self, line: str) -> None:
+        """A group that was deleted meanwhile is made anew."""
+        event = {"timestamp": _now(), "message": line}
         with self._one_at_a_time:
-            event = {"timestamp": _now(), "message": line}
+            self._logs.ensure_log_group(self.group)
+            self._logs.ensure_log_stream(self.group, self.name)
             self._logs.put_log_events(self.group, self.name, [event])
 
 

@@ -282,6 +282,14 @@ def test_in_a_group_of_another_name_it_names_the_function_too(parts: Parts, made
     assert _written(parts, name) == []
 
 
+def test_a_group_that_is_deleted_is_made_anew(parts: Parts, made: Any, logs: Any) -> None:
+    name = made("deleted")
+    _called(parts, name)
+    logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+    request, _ = _called(parts, name)
+    assert len(_told(parts, name)) == 3 and request in _told(parts, name)[0]
+
+
 def test_a_stream_s_day_is_that_of_its_beginning_in_utc() -> None:
     late = datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     name = stream(Function("f", "8"), "/aws/lambda/f", late, "ab12")
