@@ -93,7 +93,7 @@ def test_a_handler_that_raises_leaves_its_error_and_the_report_of_a_call_that_we
 
 
 def test_a_call_that_times_out_says_so_in_two_lines(parts: Parts, made: Any) -> None:
-    name = made("times-out")
+    name = made("times-out", Timeout=1)
     request, answer = _called(parts, name, do="sleep")
     assert answer["errorType"] == "Sandbox.Timedout"
     assert _told(parts, name)[1:] == [
@@ -170,7 +170,7 @@ def test_a_function_that_cannot_begin_is_told_of_by_the_init_and_by_the_call(
 
 
 def test_an_init_that_takes_too_long_has_timed_out(parts: Parts, made: Any) -> None:
-    name = made("never-ready", code=BROKEN["sleeps"])
+    name = made("never-ready", code=BROKEN["sleeps"], Timeout=1)
     request, _ = _called(parts, name)
     assert _told(parts, name)[1:] == [
         rf"INIT_REPORT Init Duration: {MS}\tPhase: init\tStatus: timeout\n",
@@ -224,7 +224,7 @@ def test_in_json_a_handler_that_raises_leaves_its_error_and_a_report_of_success(
 def test_in_json_a_call_that_lambda_ends_has_its_status_twice(
     parts: Parts, made: Any, do: str, status: dict[str, str]
 ) -> None:
-    name = made(f"json-{do}", LoggingConfig={"LogFormat": "JSON"})
+    name = made(f"json-{do}", Timeout=1, LoggingConfig={"LogFormat": "JSON"})
     request, _ = _called(parts, name, do=do)
     _, _, done, report = _records(parts, name)
     assert (done["type"], report["type"]) == ("platform.runtimeDone", "platform.report")
@@ -608,9 +608,8 @@ def made(parts: Parts, role: str) -> Callable[..., str]:
             Runtime="python3.13",
             Handler="app.handler",
             Role=arn,
-            Timeout=1,
             Code={"ZipFile": packed.getvalue()},
-            **configuration,
+            **{"Timeout": 5, **configuration},
         )
         return name
 
