@@ -63,7 +63,7 @@ lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tools/schema.py --check
+	$(BIN)/python -m tools.schema --check
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 install: ## build, and deploy to the AWS account of your credentials

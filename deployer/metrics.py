@@ -44,7 +44,7 @@ class Metrics:
             for metric in ("Invocations", "Errors"):
                 query = Query("AWS/Lambda", metric, dimensions, "Sum")
                 self._counted[f"{metric.lower()}_{who}"] = query
-        self._asked = check.queries
+        self._of_checks = check.queries
         self._alarms = check.alarms
 
     def look(self, since: float, now: float) -> Look:
@@ -54,8 +54,8 @@ class Metrics:
         Raises `NotSeen`, or the API's own error.
         """
         alarms = self._states()
-        found = self._found({**self._counted, **self._asked}, since, now)
-        highest = {name: max(found[name].values()) for name in self._asked if found[name]}
+        found = self._found({**self._counted, **self._of_checks}, since, now)
+        highest = {name: max(found[name].values()) for name in self._of_checks if found[name]}
         newest = {name: max(found[name]) for name in self._counted if found[name]}
         return Look(_counts(found, "original"), _counts(found, "new"), highest, alarms, newest)
 
@@ -70,7 +70,7 @@ class Metrics:
     ) -> dict[str, dict[int, float]]:
         """By the query's name: values by the minute's start."""
         request: dict[str, Any] = {
-            "MetricDataQueries": [_asked(name, query) for name, query in queries.items()],
+            "MetricDataQueries": [_data_query(name, query) for name, query in queries.items()],
             "StartTime": _utc(since // MINUTE * MINUTE),
             "EndTime": _utc(now + MINUTE),
         }
@@ -117,7 +117,7 @@ class Metrics:
         return {name: states[name] for name in self._alarms}
 
 
-def _asked(name: str, query: Query) -> dict[str, Any]:
+def _data_query(name: str, query: Query) -> dict[str, Any]:
     pairs = [{"Name": name, "Value": value} for name, value in query.dimensions.items()]
     metric = {"Namespace": query.namespace, "MetricName": query.name, "Dimensions": pairs}
     return {"Id": name, "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": query.stat}}

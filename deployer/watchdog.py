@@ -18,6 +18,7 @@ from deployer.decisions import ending, errors
 from deployer.decisions.ownership import Hold, Want, Whose
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.target import Target
+from deployer.decisions.timeline import step_of
 from deployer.tell import logger
 from deployer.verbs import Run
 
@@ -77,8 +78,7 @@ class Dead:
     @property
     def step(self) -> int:
         """How far it had got at least."""
-        told = self.state["progress"]
-        return int(told["at"]["number"] if "at" in told else told.get("step", 0))
+        return step_of(self.state["progress"])
 
     @property
     def weights(self) -> tuple[float, ...]:

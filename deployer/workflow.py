@@ -25,7 +25,7 @@ from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import KEYS, Rollout
-from deployer.decisions.timeline import Progress, Step
+from deployer.decisions.timeline import Progress, Step, step_of
 from deployer.plan import plan
 from deployer.tell import logger, tell
 from deployer.verbs import Run
@@ -155,7 +155,7 @@ def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> R
     if "at" not in told and cause is None:
         raise errors.RolloutInterrupted(_OTHER_RELEASE)
     progress = _known(Progress, told)
-    progress.at = _known(Step, told.get("at") or {"number": told.get("step", 0)})
+    progress.at = _known(Step, told.get("at") or {"number": step_of(told)})
     progress.evidence = _known(Evidence, told["evidence"])
     step = progress.at.number
     weights = tuple(state["hold"]["weights"])

@@ -1,4 +1,5 @@
-"""A local AWS for the tests that need one: started once, the deployer installed with install.sh."""
+"""A local AWS for the tests that need one: started once, the deployer installed with install.sh; and
+the state machine for those in virtual time that may hand over to it."""
 
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from local.cloud import Cloud, running
 from local.sandbox import emulator
 from tests.parts import Parts
+from world.machine import STATE_MACHINE
 
 #: Seconds after a minute's end at which the local CloudWatch publishes it.
 DELAY = 2.0
@@ -38,3 +40,8 @@ def functions_run() -> None:
         emulator()
     except RuntimeError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)

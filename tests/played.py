@@ -183,6 +183,12 @@ class Played:
             if write.actor and course:
                 yield course, write
 
+    def splits_replaced(self) -> Iterator[tuple[Course, Write]]:
+        """Those of them that put another routing in the place of a split."""
+        for course, write in self.deployers_writes():
+            if write.before.routing and write.after.routing != write.before.routing:
+                yield course, write
+
     @property
     def story(self) -> str:
         lines = "\n".join(f"  {line}" for line in self.journal)

@@ -15,7 +15,7 @@ from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import KEYS
 from tests.beginnings import EVENT, killed
 from world.aws import FUNCTION
-from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
+from world.machine import FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 WORDS = [
@@ -193,11 +193,6 @@ def assert_refused(run: Callable[[FakeClients], Any]) -> None:
         run(FakeClients(world))
     assert world.writes == 0 and world.messages == []
     assert str(refused.value).encode() and json.dumps(world.told)
-
-
-@pytest.fixture
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
 
 
 #: An alias that a dead rollout left split, and an execution whose user wrote "progress" into the

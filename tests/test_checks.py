@@ -170,13 +170,8 @@ def test_a_metric_above_its_limit_rolls_back_and_is_named_with_its_value_and_its
     assert message.startswith(
         "AWS/Lambda Duration p99 checkout checkout:live 8 rose to 740.5, above its limit of 500. Version 8 had 0 errors"
     )
-    assert world.history == [
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-        "7",
-    ]  # the third minute is published in the fourth step
+    # the third minute is published in the fourth step
+    assert world.history == [0.1, 0.2, 0.3, 0.4, "7"]
 
 
 def test_a_metric_at_its_limit_is_not_above_it() -> None:
@@ -342,13 +337,8 @@ def test_an_alarm_that_is_deleted_in_mid_rollout_cannot_judge_any_more() -> None
     world.at(140, world.alarms.clear)
     message = rolled_back(world, {"alarms": ["sales"]}, HealthCheckInconclusive)
     assert "CloudWatch has no metric alarm and no composite alarm named sales here" in message
-    assert world.history == [
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-        "7",
-    ]  # the third step had one good look, the fourth had none
+    # the third step had one good look, the fourth had none
+    assert world.history == [0.1, 0.2, 0.3, 0.4, "7"]
 
 
 def test_describealarms_that_is_throttled_is_not_a_failed_check() -> None:

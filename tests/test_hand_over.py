@@ -11,7 +11,7 @@ from deployer.decisions.errors import AliasBusy, InvalidRollout, RolloutInterrup
 from deployer.decisions.rollout import Rollout
 from world.aws import HERE
 from world.faults import client_error
-from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
+from world.machine import FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 EXECUTION = arn("request-1")
@@ -25,6 +25,9 @@ SAMPLE = {
     "interval": 120,
     "type": "linear",
 }
+
+
+pytestmark = pytest.mark.usefixtures("_the_state_machine_is_known")
 
 
 def test_the_sample_s_own_example_is_handed_over_and_completes() -> None:
@@ -174,11 +177,6 @@ def test_what_is_too_long_only_because_it_must_not_be_handed_over_is_told_so() -
 
 
 # -- what the stories need ------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)
 
 
 def _invoked(

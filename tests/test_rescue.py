@@ -12,7 +12,7 @@ from tests.beginnings import EVENT, killed
 from world.aws import WORDS
 from world.delivery import deliver_all, watch
 from world.execution import Event
-from world.machine import STATE_MACHINE, Machine
+from world.machine import Machine
 from world.world import World
 
 SCHEDULED = json.dumps({"detail-type": "Scheduled Event"})
@@ -189,8 +189,3 @@ class AbortedIn(Machine):
         begun = event["type"] in ("WaitStateEntered", "ChoiceStateEntered", "LambdaFunctionStarted")
         if begun and self.entered[-1] == self._in and self.entered.count(self._in) == self._times:
             super().note({"type": self._ends})
-
-
-@pytest.fixture
-def _the_state_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEPLOY_STATE_MACHINE_ARN", STATE_MACHINE)

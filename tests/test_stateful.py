@@ -79,20 +79,16 @@ def nobody_s_version_is_overwritten(played: Played) -> Iterator[Violation]:
 
 def nobody_s_split_is_overwritten(played: Played) -> Iterator[Violation]:
     """A deployer or a watchdog replaces only a split that is its rollout's, or nobody's."""
-    for course, write in played.deployers_writes():
+    for course, write in played.splits_replaced():
         before = write.before
-        if not before.routing or write.after.routing == before.routing:
-            continue
         if not is_of(course, before) and not is_nobody_s(played, before, write.time):
             yield written("a split overwritten", course, write)
 
 
 def the_watchdog_lets_the_living_work(played: Played) -> Iterator[Violation]:
     """It takes no split of a rollout that lives and whose lease has not run out."""
-    for course, write in played.deployers_writes():
+    for course, write in played.splits_replaced():
         before = write.before
-        if not before.routing or write.after.routing == before.routing:
-            continue
         own = is_of(course, before) or is_nobody_s(played, before, write.time)
         in_time = course.lives(write.time) and not course.lease_over(write.time)
         if own and by_the_watchdog(write) and in_time:

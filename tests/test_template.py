@@ -18,7 +18,7 @@ from local.cloud import ROOT
 from local.templates import NoManagedPolicies
 from world.delivery import deliver_all, watch
 from world.faults import Killed
-from world.machine import STATE_MACHINE, FakeStepFunctions, Machine
+from world.machine import SOURCE, STATE_MACHINE, FakeStepFunctions, Machine
 from world.world import FakeClients, World
 
 FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
@@ -86,11 +86,8 @@ def test_every_setting_of_the_deployer_is_given_to_the_functions_that_read_it(
 def test_the_state_machine_gives_a_task_more_time_than_the_function_takes(
     resources: dict[str, Any],
 ) -> None:
-    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
     timeouts = {
-        state["TimeoutSeconds"]
-        for state in definition["States"].values()
-        if state["Type"] == "Task"
+        state["TimeoutSeconds"] for state in SOURCE["States"].values() if state["Type"] == "Task"
     }
     assert min(timeouts) > _properties(resources, "DeployWorkflowFunction")["Timeout"]
 
@@ -244,8 +241,7 @@ def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(
 def test_the_queue_s_delay_outlasts_a_task_and_the_schedule_finds_what_is_older(
     resources: dict[str, Any],
 ) -> None:
-    definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
-    task = max(state.get("TimeoutSeconds", 0) for state in definition["States"].values())
+    task = max(state.get("TimeoutSeconds", 0) for state in SOURCE["States"].values())
     assert _properties(resources, "WatchdogQueue")["DelaySeconds"] > task
     assert task < watchdog.SAFE and watchdog.OLDEST - watchdog.SAFE >= 4 * 15 * 60
     assert (

@@ -1,7 +1,7 @@
 """Writes what the checks say of themselves into events/payload.schema.json: each check's file has
 its keys' schema.
 
-`python tools/schema.py` renews the file; with `--check` it ends with 1 and the remedy when the file
+`python -m tools.schema` renews the file; with `--check` it ends with 1 and the remedy when the file
 is stale.
 """
 
@@ -10,13 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from deployer.decisions.checks import CHECKS
+from deployer.decisions.checks.errors import Errors
 
-from deployer.decisions.checks import CHECKS  # noqa: E402
-from deployer.decisions.checks.errors import Errors  # noqa: E402
-
-FILE = ROOT / "events" / "payload.schema.json"
+FILE = Path(__file__).parent.parent / "events" / "payload.schema.json"
 
 #: The keys of `health-check` that no check brings.
 TIMES = ("settle", "every")
@@ -38,9 +35,9 @@ def main(arguments: list[str], path: Path = FILE) -> None:
     if not arguments:
         path.write_text(new, encoding="utf-8")
     elif arguments != ["--check"]:
-        sys.exit("Usage: python tools/schema.py [--check]")
+        sys.exit("Usage: python -m tools.schema [--check]")
     elif new != old:
-        sys.exit(f"{path.name} does not show the checks as they are: run 'python tools/schema.py'.")
+        sys.exit(f"{path.name} does not show the checks as they are: run 'python -m tools.schema'.")
 
 
 if __name__ == "__main__":

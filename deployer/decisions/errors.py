@@ -3,14 +3,14 @@
 The class name is public: `errorType` in the CLI, `ErrorEquals` in a state machine.
 
     DeployError
-    ├── InvalidRollout            the request or its target is wrong      alias untouched
-    │   └── RolloutTooLong        it does not fit into the time there is  alias untouched
-    ├── AliasBusy                 the alias is split already              alias untouched
-    ├── HealthCheckFailed         the new version misbehaves              rolled back
-    ├── HealthCheckInconclusive   the new version could not be judged     rolled back
-    ├── RolloutInterrupted        we could not go on                      rolled back
-    ├── AliasChanged              somebody else moved the alias           only ours is taken out
-    └── RollbackFailed            we could not undo                       the message has a command
+    ├── InvalidRollout          the request or its target is wrong   alias untouched
+    │   └── RolloutTooLong      it does not fit into the time left   alias untouched
+    ├── AliasBusy               the alias is split already           alias untouched
+    ├── HealthCheckFailed       the new version misbehaves           rolled back
+    ├── HealthCheckInconclusive the new version could not be judged  rolled back
+    ├── RolloutInterrupted      we could not go on                   rolled back
+    ├── AliasChanged            somebody else moved the alias        only ours is taken out
+    └── RollbackFailed          we could not undo                    the message has a command
 
 Before the first shift "rolled back" is "untouched". Whatever a caller gets ends by saying where the
 alias is: `reason` is what happened, `where` is that last sentence, which `Ending` adds.

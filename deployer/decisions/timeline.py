@@ -5,9 +5,10 @@ the time to the step as it is then. Frozen values in, values out.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deployer.decisions.errors import HealthCheckInconclusive
 from deployer.decisions.evidence import Evidence
@@ -70,6 +71,14 @@ class Progress:
     reason: str = ""  # of the last verdict
     evidence: Evidence = field(default_factory=Evidence)
     warnings: list[str] = field(default_factory=list)
+
+
+def step_of(progress: Mapping[str, Any]) -> int:
+    """How far a rollout had got, of its `Progress` as JSON, as the last release wrote it, too; or
+    as a lease's message tells it."""
+    if "at" in progress:
+        return int(progress["at"]["number"])
+    return int(progress.get("step", 0))
 
 
 class Gaps(NamedTuple):
