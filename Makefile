@@ -63,6 +63,7 @@ lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/schema.py --check
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 install: ## build, and deploy to the AWS account of your credentials
@@ -82,7 +83,7 @@ $(TOOLS): requirements/tools.lock
 build-%: $(TOOLS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile \
 		--only-binary :all: --platform any --python-version 3.13 --target "$(ARTIFACTS_DIR)" -r requirements/lambda.lock
-	@$(BIN)/python -c 'import shutil, sys; shutil.copytree("deployer", sys.argv[1], ignore=shutil.ignore_patterns("__pycache__", "*.toml"))' \
+	@$(BIN)/python -c 'import shutil, sys; shutil.copytree("deployer", sys.argv[1], dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))' \
 		"$(ARTIFACTS_DIR)/deployer"
 
 lock: ## pin the newest versions that fit together (needs uv)

@@ -1,14 +1,13 @@
-"""The only writer of the alias. Every write carries the `RevisionId` last seen, the routing and the
-stamp.
+"""The only writer of the alias. Every write carries the `RevisionId` last seen, the routing, and
+the description: with the stamp while it is split, without it at the end.
 
-It reads, writes and retries; whose the alias is it asks `ownership.judge`, after every read. A
+It reads, writes and retries; whose the alias is it asks `ownership.judge`, before it writes. A
 write whose answer is lost, or that somebody else's write came before (412), is settled by reading
 the alias back. It never takes the alias from anybody: what is somebody else's is left, and only
 what is ours is taken out.
 """
 
 import shlex
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -47,7 +46,7 @@ class Alias:
         self._answered = True  # AWS answered the last write, and did as it was asked
         self._shift_may_have_landed = False
         self.took_out = False  # what was ours, of an alias that somebody else had moved
-        self._may_have_landed = False  # a finalize or a rollback, whose answer was lost
+        self._may_have_landed = False  # a write, whose answer was lost
         self.words = self.seen.words
         self.hold = Hold(
             rollout_id, self.seen.version, rollout.new_version, revision=self.seen.revision
@@ -56,12 +55,12 @@ class Alias:
     # Where it stands.
 
     @property
-    def may_be_split(self) -> bool:
-        """Whether a shift of ours may have taken effect."""
+    def has_sent_a_shift(self) -> bool:
+        """Whether a shift was sent: it may take effect later, even if AWS has not answered."""
         return bool(self.hold.weights)
 
     @property
-    def was_split(self) -> bool:
+    def may_have_shifted(self) -> bool:
         """Whether a shift of ours has taken effect, or its answer was lost."""
         return self.hold.shifted or self._shift_may_have_landed
 
@@ -71,9 +70,9 @@ class Alias:
         return self.judged(Want({})).our_stamp
 
     @property
-    def by_ourselves(self) -> bool:
-        """Whether a write of ours put the alias where it is: it was answered, or its answer was
-        lost."""
+    def may_be_by_us(self) -> bool:
+        """Whether it may be a write of ours that put the alias where it is: the last one was
+        answered, or one's answer was lost."""
         return self._answered or self._may_have_landed
 
     @property
@@ -134,7 +133,7 @@ class Alias:
             self._may_have_landed = False
             if refused.unsent:
                 self.hold = replace(self.hold, weights=before.weights)
-            if not self.may_be_split:
+            if not self.has_sent_a_shift:
                 raise errors.InvalidRollout(
                     f"AWS refuses to split the alias: {refused.why}"
                 ) from refused
@@ -159,10 +158,10 @@ class Alias:
         it.
 
         After a shift whose fate is unknown it writes in any case: the new `RevisionId` keeps a
-        request that is still on its way from splitting the alias later. It tries on for so many
+        request that is still on its way from splitting the alias later. It keeps trying for so many
         seconds of `patience`, or for as long as the invocation lasts.
         """
-        if not self.may_be_split:
+        if not self.has_sent_a_shift:
             return False
         if patience is None:
             patience = self._clock.left() - aws.LAST_WORDS
@@ -180,12 +179,13 @@ class Alias:
         if self._clock.time() - self._seen_at < older_than:
             return
         want = Want(self.seen.routing, stamp=self._stamp)
-        self._check(want, self._is_untouched)
+        self._check(want, probe=True)
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 
-    def _is_untouched(self, want: Want) -> bool:
-        """Whether AWS takes a write of what stands there, under the revision that we know.
+    def _takes_our_write(self, want: Want) -> bool:
+        """Write what we take for what stands there, under the revision that we know: whether AWS
+        takes it.
 
         Reads may lag behind by more than we can know of; a write under an old revision is refused.
         """
@@ -227,7 +227,7 @@ class Alias:
         """
         give_up = self._clock.time() + patience
         unsent = True
-        self._yield_unless_ours(want, self._judge(want, self.seen))
+        self._leave_unless_ours(want, self._judge(want, self.seen))
         for attempt in count():
             before = self.seen.revision
             began = self._clock.time()
@@ -251,9 +251,13 @@ class Alias:
                     raise _Refused(aws.words(error), unsent) from error
             self._clock.pause(attempt)
 
-    def _check(self, want: Want, is_untouched: Callable[[Want], bool] | None = None) -> Finding:
-        """Read the alias: as we want it, or still ours; otherwise yield it to whoever moved it,
-        and raise. Where it can be asked whether it `is_untouched`, that is asked before."""
+    def _check(self, want: Want, probe: bool = False) -> Finding:
+        """Read the alias: it is as we want it, or still ours, or the answer is STALE and says
+        nothing. Otherwise leave it to whoever moved it, and raise.
+
+        With `probe` it is first tried whether AWS takes a write of ours all the same: then the
+        answer was an old one.
+        """
         try:
             found = self._read()
         except aws.CallFailed as error:
@@ -267,13 +271,13 @@ class Alias:
         if found is None:
             raise errors.AliasChanged(_DELETED)
         ours = finding.whose in (Whose.AS_WANTED, Whose.OURS)
-        if not ours and is_untouched is not None and is_untouched(want):
+        if not ours and probe and self._takes_our_write(want):
             return Finding(Whose.STALE)
         self._take(found)
-        self._yield_unless_ours(want, finding)
+        self._leave_unless_ours(want, finding)
         return finding
 
-    def _yield_unless_ours(self, want: Want, finding: Finding) -> None:
+    def _leave_unless_ours(self, want: Want, finding: Finding) -> None:
         """Where somebody else has the alias: take out what is ours, and raise."""
         match finding.whose:
             case Whose.AS_WANTED | Whose.OURS:

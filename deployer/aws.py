@@ -35,7 +35,7 @@ _ONCE = config.Config(
     connect_timeout=CONNECT_SECONDS, read_timeout=SMOKE_SECONDS, retries={"total_max_attempts": 1}
 )
 
-#: Whoever is told can wait no longer than this: the rollout goes on. The second attempt is for a
+#: Telling may take no longer than this: the rollout goes on. The second attempt is for a
 #: connection that has died while Lambda had frozen the sandbox.
 TELL_SECONDS = ATTEMPTS * (1 + 2) + 1
 
@@ -60,7 +60,7 @@ _client: Any = cache(boto3.client)
 
 
 class Settings(NamedTuple):
-    """What the template tells its functions; empty where it is not one of that function's."""
+    """What the template tells its functions; empty where a function has no such variable."""
 
     state_machine: str = ""
     lease_group: str = ""

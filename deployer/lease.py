@@ -26,7 +26,7 @@ AHEAD = 90.0
 #: Seconds after which it is moved on.
 EVERY = 30.0
 
-#: Seconds after which it is tried again to move it on, where AWS did not.
+#: Seconds after which a renewal that failed is tried again.
 AGAIN = 5.0
 
 #: Before a shift it is moved on when it is older than so many seconds: a shift may take half a
@@ -53,7 +53,7 @@ class Lease:
         self._renewed = 0.0
         self._tried = 0.0
         self._unrenewed = ""  # why it could not be moved on, in AWS's words
-        self.due = 0.0
+        self.due = math.inf  # until it is taken
 
     def take(self) -> None:
         """No lease, no rollout: raises `InvalidRollout` or `RolloutInterrupted`."""
@@ -77,8 +77,7 @@ class Lease:
     def renew(self, older_than: float = EVERY) -> None:
         """Move it on, if it was last moved on so many seconds ago. Raises `RolloutInterrupted`
         when it runs out."""
-        # Never when it may be running out: the watchdog may have asked already, and found it as it
-        # was.
+        # Never when it may be running out: the watchdog may have asked `is_held` already.
         now = self._clock.time()
         if self.spare() > 0 and now - self._renewed >= older_than and now - self._tried >= AGAIN:
             self._tried = now
@@ -92,9 +91,9 @@ class Lease:
                 f"The lease runs out, and could not be renewed in time. {self._unrenewed}".strip()
             )
 
-    def has_fired(self, ending: Ending) -> bool:
-        """Whether the watchdog surely has the alias, and tells; otherwise it knows that this
-        ending was told, as far as that could be written."""
+    def hand_to_watchdog(self, ending: Ending) -> bool:
+        """Leave this ending to the watchdog, if it surely has the alias already; otherwise have it
+        know that this was told, as far as that can be written."""
         try:
             self._leave(ending)
         except aws.CallFailed as error:
@@ -104,7 +103,7 @@ class Lease:
     def give_up(self, ending: Ending) -> None:
         """The rollout has ended, and it was told: delete it, or leave to the watchdog what is
         still to be done."""
-        if ending.silent or not self.due:  # the watchdog has it, or it was never taken
+        if ending.silent or self.due == math.inf:  # the watchdog has it, or it was never taken
             return
         try:
             if ending.left_over:

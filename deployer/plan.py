@@ -63,7 +63,7 @@ def _calls_a_minute(run: Run) -> float | None:
 
 
 def _too_few(run: Run, calls: float) -> Iterator[str]:
-    """Steps in which there is too little to judge by, as one sentence."""
+    """One warning where a step has too little to judge by."""
     interval = run.rollout.interval
     few = [weight for weight in run.rollout.weights if calls * weight * interval / MINUTE < FEW]
     if not calls:

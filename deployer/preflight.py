@@ -1,7 +1,7 @@
-"""Everything before the first shift: the payload is read, the alias opened, and whatever cannot go
-well is refused, while nothing has happened yet. A new check before the start goes here.
+"""Before the first shift: the payload is read, the alias opened, and whatever cannot go well is
+refused, while nothing has happened yet. What else must be asked before the start goes here.
 
-Writes nothing but what a dead rollout left: its split is rolled back first.
+It moves no alias, but one that a dead rollout left split: that is rolled back first.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from deployer.verbs import Run
 _POLL = 5.0
 
 #: How often a question is asked, while AWS does not answer.
-_ASKED = 10
+_ATTEMPTS = 10
 
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
@@ -49,11 +49,11 @@ def begin(
     payload: Any,
     means: aws.Means,
     rollout_id: str,
-    without_shift: Callable[[Run], Ending | None],
+    before_first_shift: Callable[[Run], Ending | None],
     most_looks: Callable[[int], int] = lambda steps: 0,
 ) -> tuple[Run | None, Ending | None]:
     """The run that the payload asks for, and how it ended where no shift is to be made: refused,
-    or as the driver's `without_shift` says, which checks the rest. That ending is told here.
+    or as the driver's `before_first_shift` says, which checks the rest. That ending is told here.
 
     `most_looks` limits the looks of a step, by the number of steps.
     """
@@ -63,7 +63,7 @@ def begin(
         rollout = Rollout.from_event(payload, means.here)
         who |= rollout.target._asdict()
         run = _opened(rollout, means, rollout_id, most_looks(len(rollout.weights)))
-        ended = without_shift(run)
+        ended = before_first_shift(run)
     except DeployError as error:
         where = run.alias.where() if run else ending.UNTOUCHED
         ended = ending.refused(error).at(where)
@@ -164,7 +164,7 @@ def check_metrics(run: Run) -> None:
         run.progress.warnings += each.warns(seen)
 
 
-def settled(run: Run) -> Ending | None:
+def ready_or_deployed(run: Run) -> Ending | None:
     """Undo what a dead rollout left; how it ends where the alias stands on the new version."""
     if run.alias.seen.routing and not run.rollout.dry_run:
         undo_abandoned(run)
@@ -192,7 +192,7 @@ def undo_abandoned(run: Run) -> None:
     )
     try:
         dead.alias.roll_back(PATIENCE)
-        if dead.alias.by_ourselves:
+        if dead.alias.may_be_by_us:
             dead.tell("ROLLED_BACK", reason=cause.reason)
             dead.tell_ending(ending.rolled_back(cause, was_split=True).at(dead.alias.told))
             run.progress.warnings.append(
@@ -252,7 +252,7 @@ def _version(run: Run) -> str:
 def _ask(means: aws.Means, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
     """Ask again while AWS does not answer, unless it says no for good. Raises `InvalidRollout`,
     `RolloutInterrupted`."""
-    for attempt in range(_ASKED):
+    for attempt in range(_ATTEMPTS):
         try:
             return call()
         except Hopeless as error:
@@ -265,8 +265,9 @@ def _ask(means: aws.Means, call: Callable[[], Any], what: str, remedy: str, perm
                     f"{what} could not be read: {remedy}. AWS says {aws.words(error)}"
                 ) from error
             unanswered = error
-        if attempt < _ASKED - 1:
+        if attempt < _ATTEMPTS - 1:
             means.clock.pause(attempt)
-    raise RolloutInterrupted(
-        f"{what} could not be read before the start. AWS says {aws.words(unanswered)}"
-    ) from unanswered
+    why = f"AWS says {aws.words(unanswered)}"
+    if isinstance(unanswered, NotSeen):
+        why = str(unanswered)
+    raise RolloutInterrupted(f"{what} could not be read before the start. {why}") from unanswered

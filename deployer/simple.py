@@ -1,7 +1,7 @@
 """SimpleDeployFunction: the whole rollout in one invocation, sleeping between weights.
 
 `roll_out` is the loop. `with_shifts` sees to it that after the first shift every way out ends in
-finalize or in a rollback; every ending is told, and says where the alias is.
+finalize or in a rollback; every ending is told, once, and says where the alias is.
 """
 
 import json
@@ -36,7 +36,7 @@ def deploy(event: Any, means: aws.Means, rollout_id: str, request_id: str) -> di
     """Check, roll out, then finalize or roll back; or hand over what does not fit into this
     invocation."""
     run, ended = preflight.begin(
-        event, means, rollout_id, lambda run: without_shift(run, event, request_id)
+        event, means, rollout_id, lambda run: before_first_shift(run, event, request_id)
     )
     if run is not None:
         ended = ended or with_shifts(run)
@@ -56,7 +56,8 @@ def with_shifts(run: Run) -> Ending:
         ended = finalize(run, lease)
     except BaseException as cause:
         ended = run.roll_back(cause, lease.due)
-        if ended.status == "RollbackFailed" and ended.silent and not lease.has_fired(ended):
+        # The watchdog tells it only if it has it; if that is not sure, we do.
+        if ended.status == "RollbackFailed" and ended.silent and not lease.hand_to_watchdog(ended):
             ended = replace(ended, silent=False)
     run.tell_ending(ended)
     lease.give_up(ended)
@@ -65,8 +66,8 @@ def with_shifts(run: Run) -> Ending:
 
 def roll_out(run: Run, lease: Lease) -> None:
     """The loop: update the weight, then wait and look while the step lasts; to the last one."""
-    until = run.clock.now() + timedelta(seconds=run.clock.left())
-    run.timeline.deadline = run.clock.time() + run.clock.spare()
+    until = run.clock.now() + timedelta(seconds=run.clock.left())  # for whoever reads the stamp
+    run.timeline.deadline = run.clock.time() + run.clock.spare()  # no step is held beyond it
     while not run.fully_weighted:
         update_weight(run, lease, until)
         status = Status.PENDING
@@ -81,7 +82,7 @@ def roll_out(run: Run, lease: Lease) -> None:
 def update_weight(run: Run, lease: Lease, until: datetime) -> None:
     lease.renew(BEFORE_SHIFT)
     run.update_weight(until, spare(run, lease))
-    if run.step == 1:  # from now on a split may be ours
+    if run.step == 1:  # its message must say that there was a shift: then a split may be ours
         lease.renew(older_than=0.0)
 
 
@@ -109,7 +110,7 @@ def wait(run: Run, lease: Lease) -> None:
         run.glance()
 
 
-def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
+def before_first_shift(run: Run, event: Any, request_id: str) -> Ending | None:
     """Check everything; how it ends where no shift is to be made here: already deployed,
     planned, or handed over."""
     rollout = run.rollout
@@ -126,7 +127,7 @@ def without_shift(run: Run, event: Any, request_id: str) -> Ending | None:
         if not here:
             return hand_over(event, run, machine, request_id)
         preflight.invoke_smoke_test(run)
-    return preflight.settled(run)
+    return preflight.ready_or_deployed(run)
 
 
 def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
@@ -152,5 +153,5 @@ def hand_over(event: Any, run: Run, machine: str, request_id: str) -> Ending:
                     f"aws stepfunctions describe-execution --execution-arn {execution}"
                 ) from error
         run.clock.pause(attempt)
-    run.progress.id = aws.id_of(execution)
+    run.progress.id = aws.id_of(execution)  # under which the state machine goes on
     return Ending(ending.HANDED_OVER, more={"execution-arn": execution})

@@ -1,5 +1,5 @@
-"""Tells what becomes of a rollout: one log line, one event and its metrics a change of state. Never
-stops a rollout.
+"""Tells what becomes of a rollout: one log line, one event and its metrics per change of state.
+Never stops a rollout.
 
 The event's JSON Schema is events/event.schema.json. Metrics are log lines, too, in CloudWatch's
 embedded format: what was told stays told, whenever the deployer dies.
@@ -17,7 +17,7 @@ from deployer import aws
 SOURCE = "aws-lambda-deploy"
 DETAIL_TYPE = "Rollout State Change"
 
-#: After these a rollout goes on, or goes on elsewhere.
+#: These are no endings of a rollout, or none of one that has begun.
 NO_ENDINGS = ("STARTED", "SHIFTED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
 
 logger = Logger(service=SOURCE, use_rfc3339=True)

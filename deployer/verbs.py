@@ -1,4 +1,4 @@
-"""One rollout under way, and its verbs. Both drivers turn them: `simple` in a loop, `workflow`
+"""One rollout under way, and its verbs. Both drivers call them: `simple` in a loop, `workflow`
 state by state."""
 
 import math
@@ -24,14 +24,13 @@ from deployer.logs import Logs
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
-#: Seconds after which somebody is looked for who has moved the alias, or replaced its whole
-#: description.
+#: How old a reading of the alias may be, in seconds, before `glance` reads it again.
 GLANCE = 30.0
 
 #: What is raised when somebody else has the alias.
 MOVED = (PromotedByHand, errors.AliasBusy, errors.AliasChanged)
 
-#: When the lease runs out of a rollout that has none: the state machine's.
+#: When the lease of a rollout runs out that has none: the state machine's.
 NEVER = math.inf
 
 
@@ -127,8 +126,8 @@ class Run:
         return max(0.0, self.progress.at.next_look - self.clock.time())
 
     def health_check(self) -> Verdict:
-        """HealthCheck: PENDING while the step lasts, is held, or settles. Raises what ends it
-        without a verdict."""
+        """HealthCheck: PENDING while the step lasts, is held, or settles, SUCCEEDED at its end.
+        Raises what ends it without a verdict."""
         progress = self.progress
         began = self.clock.time()
         verdict = self._look()
@@ -181,8 +180,9 @@ class Run:
         """Rollback, unless the alias is somebody else's by now: how the rollout ended because of
         `cause`.
 
-        From `lease_until` on the watchdog may have had the alias, and told; to the `watchdog` a
-        deployer that lives is what the watchdog is to that.
+        From `lease_until` on the watchdog may have rolled it back, and told; what it did is not
+        told twice. Where the `watchdog` itself calls, that other one is the deployer, should it
+        live.
         """
         ended = self._rolled_back(cause, lease_until, watchdog)
         where = self.alias.where()
@@ -196,28 +196,29 @@ class Run:
     def _rolled_back(self, cause: BaseException, lease_until: float, watchdog: bool) -> Ending:
         alias = self.alias
         moved: BaseException = cause
-        was_split = False
+        rolled_back = False
         try:
             if not isinstance(cause, MOVED):
-                was_split = alias.roll_back()
+                rolled_back = alias.roll_back()
         except MOVED as error:
             moved = error
         except errors.RollbackFailed as failed:
             late = self.clock.time() >= lease_until
-            silent = late and alias.was_split and not alias.by_ourselves
+            silent = late and alias.may_have_shifted and not alias.may_be_by_us
             return ending.not_rolled_back(cause, failed, silent)
-        # What the other one took back, or finalized, it has told.
+        # What another one may have rolled back is that one's to tell, unless a write of ours may
+        # have done it.
         others_tell = watchdog or self.clock.time() >= lease_until
         if isinstance(moved, MOVED):
             alias.take_out(stamped_only=True)
             ours = alias.took_out or alias.stamped
             gone = alias.seen.version == self.versions.original and not alias.seen.routing
             if others_tell and not ours and (watchdog or gone):
-                return ending.lost(cause)
+                return ending.lost(cause, watchdog)
             return ending.moved(cause, moved)
-        if others_tell and alias.was_split and not alias.by_ourselves:
-            return ending.lost(cause)
-        return ending.rolled_back(cause, was_split)
+        if others_tell and alias.may_have_shifted and not alias.may_be_by_us:
+            return ending.lost(cause, watchdog)
+        return ending.rolled_back(cause, rolled_back)
 
     def _in_its_log(self) -> str:
         """Why the new version failed, as its log has it: read once the alias is back."""

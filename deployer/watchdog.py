@@ -1,10 +1,9 @@
 """What happens when a deployer died: the split that it left is rolled back, and somebody is told.
 
 Its lease tells of a dead SimpleDeployFunction. Of executions of the state machine that ended badly
-an EventBridge rule tells; a schedule looks for them, too, since that is best effort. Touches no
-split but the dead rollout's. Whatever it cannot do it raises: the queue delivers the message again.
-That something was told is remembered in the message: one that says so is sent in place of the one
-that was delivered.
+an EventBridge rule tells; a schedule looks for them, too, since EventBridge's delivery is best
+effort. Touches no split but the dead rollout's. Whatever it cannot do it raises: the queue delivers
+the message again. Where something was told, the message is replaced by one that remembers it.
 """
 
 import json
@@ -22,8 +21,8 @@ from deployer.decisions.target import Target
 from deployer.tell import logger
 from deployer.verbs import Run
 
-#: Executions that ended so many seconds ago are looked for: their tasks have ended, and four
-#: schedules find each.
+#: Executions that ended so many seconds ago are looked for: their tasks have ended, and four of
+#: the template's schedules, which come every 15 minutes, find each.
 SAFE = 180
 OLDEST = 3600 + SAFE
 
@@ -31,7 +30,7 @@ OLDEST = 3600 + SAFE
 #: it by then.
 STAMPED_AGAIN = 60
 
-#: Seconds after which it is tried again what could not be done.
+#: Seconds after which what failed is tried again.
 AGAIN = 300
 
 _BADLY = ("FAILED", "ABORTED", "TIMED_OUT")

@@ -1,7 +1,8 @@
 """DeployStateMachine's tasks: the same rollout, one verb an invocation
 (statemachine/deploy.asl.json).
 
-A task may be run twice: each reads the alias first, and the stamp tells what was done. The state is
+A task may be run twice: AWS refuses a write under an old revision, and the stamp tells what was
+done. The state is
 the normalised payload, the sample's keys (`weights`, `current-weight`, `status`), `progress`, and
 what we hold of the alias. What ends the rollout well is the contract's result, with `rollout`; what
 ends it badly `Error` and `Cause`: the state machine's choices tell them apart by these keys.
@@ -76,7 +77,7 @@ def task(event: Any, means: aws.Means) -> State:
 
 def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
     """Everything that can be refused, before the alias is touched; the rollout may end here."""
-    run, ended = preflight.begin(payload, means, rollout_id, without_shift, most_looks)
+    run, ended = preflight.begin(payload, means, rollout_id, before_first_shift, most_looks)
     if run is None or ended is not None:
         assert ended is not None, "without a run it has ended"
         return output(ended, run)
@@ -88,14 +89,14 @@ def calculate_weights(payload: Any, means: aws.Means, rollout_id: str) -> State:
     return saved(run, "PENDING")
 
 
-def without_shift(run: Run) -> Ending | None:
+def before_first_shift(run: Run) -> Ending | None:
     """Check everything; how it ends where no shift is to be made: already deployed, or planned."""
     preflight.check(run, 0)
     run.rollout.must_fit_a_year()
     if run.rollout.dry_run and not run.deployed:
         return plan(run, "DeployStateMachine")
     preflight.invoke_smoke_test(run)
-    return preflight.settled(run)
+    return preflight.ready_or_deployed(run)
 
 
 def update_weight(run: Run) -> State:
@@ -154,11 +155,12 @@ def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> R
     if "at" not in told and cause is None:
         raise errors.RolloutInterrupted(_OTHER_RELEASE)
     progress = _known(Progress, told)
-    progress.at = _known(Step, told.get("at", {}))
+    progress.at = _known(Step, told.get("at") or {"number": told.get("step", 0)})
     progress.evidence = _known(Evidence, told["evidence"])
     step = progress.at.number
     weights = tuple(state["hold"]["weights"])
-    if cause and not isinstance(cause, errors.InvalidRollout):  # the next shift may have been sent
+    # A task that failed may have sent the next shift; one that was refused for good has not.
+    if cause and not isinstance(cause, errors.InvalidRollout):
         weights += rollout.weights[step : step + 1]
     hold = Hold(
         progress.id,

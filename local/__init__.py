@@ -12,6 +12,10 @@ moto, changed
 patches.py        where and how: each patch says what AWS does, and what moto does instead
 rules.py          PURE: what AWS's UpdateAlias takes, refuses and answers
 aliases.py        Lambda's aliases, which keep those rules
+functions.py      Lambda's functions: where they write their logs, and how
+logs.py           CloudWatch Logs: lines that can be read late, page by page, by who may
+patterns.py       PURE: what a pattern lets through of them
+lines.py          PURE: what Lambda itself writes into a log
 templates.py      CloudFormation: SAM's templates, conditions, change sets
 resources.py      CloudFormation: the kinds of resources that moto does not know
 stepfunctions.py  state machines that really run, with AWS's error names

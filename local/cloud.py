@@ -114,6 +114,17 @@ class Cloud:
         """
         self._local("outage", seconds=seconds, how=how, services=list(services))
 
+    def logs(self, **settings: float) -> None:
+        """From now on a line can be read `delay` seconds after it was written; for a page of events
+        `looked_at` of them are looked at, whether the pattern lets them through or not. What is not
+        given is as on AWS."""
+        self._local("logs", **settings)
+
+    def written(self, group: str) -> list[dict[str, Any]]:
+        """All events of a log group, oldest first, also those that nobody can read so far: tests
+        and the demo see what is done at once, users and functions see it as late as on AWS."""
+        return list(self._local("written", group=group))
+
     def fire(self, rule: str) -> None:
         """A scheduled rule's event, now."""
         self._local("fire", rule=rule)
@@ -165,12 +176,7 @@ class Cloud:
     def deployer_log(self, alias: str = ALIAS, group: str = "LogGroupName") -> list[dict[str, Any]]:
         """What the deployer has logged of the alias's rollouts so far, oldest first; `group` is an
         output's name."""
-        logs = self.client("logs")
-        try:
-            events = logs.filter_log_events(logGroupName=self.output(group), limit=10_000)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-        lines = sorted(events, key=lambda event: event["timestamp"])
+        lines = self.written(self.output(group))
         told = [json.loads(line["message"]) for line in lines if line["message"].startswith("{")]
         # What has no message is a metric.
         return [line for line in told if line.get("alias") == alias and "message" in line]
@@ -188,14 +194,18 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(delay: float, port: int = 0, latest: float = 59.0) -> Iterator[Cloud]:
+def running(
+    delay: float, port: int = 0, latest: float = 59.0, log_delay: float = 5.0
+) -> Iterator[Cloud]:
     """A local AWS that publishes metrics `delay` seconds after their minute; it ends with the
     block.
 
-    One-time schedules fire up to `latest` seconds late.
+    One-time schedules fire up to `latest` seconds late. A line in a log can be read `log_delay`
+    seconds after it was written.
     """
     command = [sys.executable, "-m", "local.server", "--with-parent"]
     command += ["--port", str(port), "--delay", str(delay), "--latest", str(latest)]
+    command += ["--log-delay", str(log_delay)]
     with subprocess.Popen(
         command,
         cwd=ROOT,

@@ -1,4 +1,5 @@
-"""What goes wrong, on purpose: AWS's API out of order for some seconds, and sandboxes to be killed.
+"""What goes wrong, on purpose: AWS's API out of order for some seconds, sandboxes to be killed, and
+logs that are late and come in small pages.
 
 It must never reach a function that runs: its processes go on while the API is away.
 """
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from local import events, scheduler
+from local import events, logs, scheduler
 from local.service import Service
 
 #: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and
@@ -56,10 +57,14 @@ class Gate:
     def _asked(self, what: str, about: dict[str, Any]) -> Any:
         if what == "sandboxes":
             return self._service.sandboxes(about.get("function"))
+        if what == "written":
+            return logs.written(about["group"])
         if what == "outage":
             self._how = about.get("how", REFUSE)
             self._services = frozenset(about.get("services", ()))
             self._until = time.monotonic() + float(about["seconds"])
+        elif what == "logs":
+            logs.settings = logs.Settings(**about)
         elif "schedule" in about:
             scheduler.fire_named(about["group"], about["schedule"])
         else:

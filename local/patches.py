@@ -18,6 +18,8 @@ ROOMS = (
     "destinations",
     "events",
     "executions",
+    "functions",
+    "logs",
     "metrics",
     "pollers",
     "queues",

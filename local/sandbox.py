@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import platform
-import queue
 import re
 import signal
 import socket
@@ -23,18 +22,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from local import processes
+from local.lines import EXITED, Called, Ending, Function, Json, Text, error_type
 
 #: The account and the Region that the emulator tells the functions, whatever its environment says.
 ACCOUNT = "012345678912"
 REGION = "us-east-1"
-
-#: Lines that the platform writes itself.
-PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId")
 
 #: The emulator's name for a machine.
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -58,8 +56,21 @@ def emulator() -> Path:
 KILLED_AFTER = "LOCAL_KILLED_AFTER"
 
 _PATH = "/2015-03-31/functions/function/invocations"
-_DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
-_INIT = re.compile(r"\(rapid\) INIT REPORT\(durationMs: ([\d.]+)\)")
+_REPORT = re.compile(
+    r"REPORT RequestId: (?P<id>\S+)\t(?:Init Duration: [\d.]+ ms\t)?Duration: (?P<ms>[\d.]+) ms\t"
+    r"Billed Duration: \d+ ms\tMemory Size: \d+ MB\tMax Memory Used: \d+ MB\t"
+)
+
+#: What the emulator tells of its own doing, in the same stream; it may follow a text that has no
+#: end of line.
+_NOTE = re.compile(r"\d\d \w{3} \d{4} [\d:]{8},\d{3} \[\w+\] \(rapid\) ")
+_PHASE = re.compile(r"INIT START\(type: on-demand, phase: (\w+)\)")
+_INIT_DONE = re.compile(r"INIT RTDONE\(status: (\w+)\)")
+_INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
+_WHY = re.compile(r"Runtime exited (?:with error: .+?|without providing a reason)(?= InvokeID=|$)")
+
+#: A runtime's own word for why it could not begin, in either format.
+_FAULT = re.compile(r'^\[ERROR\] ([\w.]+)|"errorType": "([^"]*)"')
 
 #: One at a time: a free port is only ours once the emulator listens on it.
 _starting = threading.Lock()
@@ -68,7 +79,7 @@ _starting = threading.Lock()
 @dataclass(frozen=True)
 class Answer:
     """What an invocation gave: the payload, whether it is an error, the log's lines, and how many
-    ms it took."""
+    ms it took, without an init."""
 
     payload: bytes
     failed: bool
@@ -76,8 +87,32 @@ class Answer:
     duration: float
 
 
+@dataclass
+class _Call:
+    """What is known of an invocation while it runs; times in ms."""
+
+    request_id: str
+    log: list[str] = field(default_factory=list)
+    started: bool = False
+    why: str = "Runtime exited without providing a reason"
+    reported: float | None = None
+    inits: float = 0.0
+    cold: float | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class _Init:
+    """A start of the runtime; without a phase where none is under way."""
+
+    phase: str = ""
+    failed: bool = True
+    fault: str = ""
+
+
 class Sandbox:
-    """A running emulator; `on_line` is called for every line that the function logs."""
+    """A running emulator; `on_line` is called for every line of the log, `lines` are Lambda's
+    own."""
 
     def __init__(
         self,
@@ -87,12 +122,15 @@ class Sandbox:
         timeout: int,
         variables: Mapping[str, str],
         on_line: Callable[[str], None],
+        lines: Text | Json | None = None,
     ) -> None:
         self._timeout = timeout
         self._on_line = on_line
+        self._lines = lines or Text(Function(name))
         self._killed_after = float(variables.get(KILLED_AFTER, 0))
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._inits: queue.Queue[float] = queue.Queue()
+        self._call = _Call("")
+        self._init = _Init()
+        self._unended = ""  # a text whose line has not ended so far
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "LANG": "C.UTF-8",
@@ -117,17 +155,11 @@ class Sandbox:
             cwd=code,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
+            stderr=subprocess.STDOUT,  # one stream: what came first is known
             start_new_session=True,
         )
-        self._readers = [
-            threading.Thread(target=self._read_log, daemon=True),
-            threading.Thread(target=self._read_inits, daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self._wait_until_up()
 
     @property
@@ -136,31 +168,51 @@ class Sandbox:
 
     def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Blocks until the function has answered, or was killed at its time-out or before."""
+        call = _Call(request_id)
+        self._call = call
         began = time.monotonic()
         with self._killed_in_time():
-            body = self._answer(payload or b"{}", request_id)
+            body, ending = self._answer(payload or b"{}", request_id)
         took = (time.monotonic() - began) * 1000
-        log = self._log_of_this_invocation()
-        if log and (reported := _DURATION.search(log[-1])):
-            took = float(reported[1])
-        with contextlib.suppress(queue.Empty):  # it may not have come so far
-            took = max(0.0, took - self._inits.get(timeout=0.2))
-        return Answer(body, _is_error(body), log, took)
+        call.over.wait(1)  # all that it has written is read, if it is still there to write
+        duration = took if call.reported is None else call.reported
+        if ending.status != "timeout":
+            duration = max(0.0, duration - call.inits)
+        body = self._end(call, ending, duration, body)
+        failed = ending.status != "success" or _is_error(body)
+        return Answer(body, failed, tuple(call.log), duration)
 
-    def _answer(self, payload: bytes, request_id: str) -> bytes:
-        """What the function answered, or the error in which its invocation ended."""
+    def _answer(self, payload: bytes, request_id: str) -> tuple[bytes, Ending]:
+        """What the function answered, or what the emulator says of why it did not."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 15)
         try:
             connection.request("POST", _PATH, payload, {"X-Amzn-RequestId": request_id})
-            body = connection.getresponse().read()
+            response = connection.getresponse()
+            body = response.read()
         except (OSError, http.client.HTTPException):
-            why = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
-            return _error("Runtime.ExitError", why)
+            self._call.why = "Runtime exited with error: signal: killed"
+            return b"", Ending("error", EXITED)
         finally:
             connection.close()
         if body.startswith(b"Task timed out"):
-            return _error("Sandbox.Timedout", body.decode())
-        return body
+            self._call.why = body.decode()
+            return b"", Ending("timeout")
+        if response.status == 200:
+            return body, Ending()
+        told = json.loads(body)["errorType"] if body else EXITED
+        return body, Ending("error", error_type(told))
+
+    def _end(self, call: "_Call", ending: Ending, duration: float, body: bytes) -> bytes:
+        """Writes the end of a call into the log; gives its answer."""
+        now = datetime.now(UTC)
+        if not call.started:
+            self._write(self._lines.start(now, call.request_id))
+        called = Called(call.request_id, duration, call.cold, ending)
+        self._write(self._lines.end(now, called, call.why))
+        if body or ending.status == "success":
+            return body
+        kind = "Sandbox.Timedout" if ending.status == "timeout" else ending.error
+        return _error(kind, f"RequestId: {call.request_id} Error: {call.why}")
 
     @contextlib.contextmanager
     def _killed_in_time(self) -> Iterator[None]:
@@ -194,41 +246,82 @@ class Sandbox:
             self._process.wait(5)
         self.kill()
         self._process.wait()
-        for reader in self._readers:
-            reader.join(5)
+        self._reader.join(5)
 
-    def _read_log(self) -> None:
+    def _read(self) -> None:
         assert self._process.stdout
-        with self._process.stdout as lines:
-            for line in lines:
-                line = line.rstrip("\n")
-                if not line.startswith(PLATFORM):
-                    self._on_line(line)
-                self._lines.put(line)
+        with self._process.stdout as stream:
+            for raw in stream:
+                line = raw.decode(errors="replace").rstrip("\n")
+                note = _NOTE.search(line)
+                if note:
+                    self._unended += line[: note.start()]
+                    self._note(line[note.end() :])
+                else:
+                    text = self._unended + line
+                    self._unended = ""
+                    self._hear(text)
+        self._call.over.set()
 
-    def _read_inits(self) -> None:
-        """For each invocation the milliseconds in which the runtime started: AWS's `Duration` is
-        without them."""
-        assert self._process.stderr
-        init = 0.0
-        with self._process.stderr as lines:
-            for line in lines:
-                if found := _INIT.search(line):
-                    init = float(found[1])
-                if "(rapid) INVOKE START(" in line:
-                    self._inits.put(init)
-                    init = 0.0
+    def _hear(self, text: str) -> None:
+        """A line that the function has written, or the emulator for it."""
+        call = self._call
+        if text.startswith(f"START RequestId: {call.request_id} Version: "):
+            return  # it comes before the init; Lambda's comes after it
+        end = f"END RequestId: {call.request_id}"
+        if text == end:
+            return
+        report = _REPORT.fullmatch(text)
+        if report and report["id"] == call.request_id:
+            call.reported = float(report["ms"])
+            call.over.set()
+            return
+        fault = _FAULT.search(text)
+        if fault and self._init.phase:
+            self._init.fault = fault[1] or fault[2]
+        self._write(self._lines.own(text.removesuffix(end)))
 
-    def _log_of_this_invocation(self) -> tuple[str, ...]:
-        lines: list[str] = []
-        with contextlib.suppress(queue.Empty):
-            while not lines or not lines[-1].startswith("REPORT RequestId"):
-                lines.append(self._lines.get(timeout=self._patience()))
-        return tuple(lines)
+    def _note(self, note: str) -> None:
+        """What the emulator has done."""
+        now = datetime.now(UTC)
+        call = self._call
+        if phase := _PHASE.match(note):
+            # The emulator does not start it twice in one call: the fault is that of the first time.
+            self._init = _Init(phase[1], fault=self._init.fault)
+            if phase[1] == "init":
+                self._write(self._lines.init_start(now))
+        elif done := _INIT_DONE.match(note):
+            self._init.failed = done[1] != "success"
+        elif report := _INIT.match(note):
+            self._report_init(now, float(report[1]))
+        elif note.startswith("INVOKE START("):
+            self._init = _Init()
+            call.started = True
+            self._write(self._lines.start(now, call.request_id))
+        elif why := _WHY.search(note):
+            call.why = why[0]
+        elif note.startswith("Invoke DONE failed"):
+            call.over.set()
 
-    def _patience(self) -> float:
-        """Seconds: the dead write nothing any more."""
-        return 1 if self.alive() else 0.1
+    def _report_init(self, now: datetime, duration: float) -> None:
+        init = self._init
+        call = self._call
+        ending = Ending()
+        # The emulator calls both an error; its time-out began shortly before the init.
+        if init.failed and duration >= self._timeout * 1000 - 100:
+            ending = Ending("timeout")
+        elif init.failed:
+            ending = Ending("error", error_type(init.fault) if init.fault else EXITED)
+        elif init.phase == "init":
+            call.cold = duration
+        if init.phase == "init" or ending.status == "success":
+            call.inits += duration
+        self._write(self._lines.init_report(now, init.phase, duration, ending))
+
+    def _write(self, lines: list[str]) -> None:
+        for line in lines:
+            self._call.log.append(line)
+            self._on_line(line)
 
     def _wait_until_up(self) -> None:
         for _ in range(500):

@@ -17,7 +17,7 @@ os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local")
 from moto.core.config import default_user_config
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from local import patches, resources
+from local import logs, patches, resources
 from local.events import Schedules
 from local.faults import Gate
 from local.pollers import Pollers
@@ -37,6 +37,7 @@ def main() -> None:
     if arguments.with_parent:
         threading.Thread(target=_end_with_parent, args=(ended,), daemon=True).start()
     _prepare_moto()
+    logs.settings = logs.Settings(delay=arguments.log_delay)
     server = ThreadedMotoServer("127.0.0.1", arguments.port, verbose=False)
     server.start()
     # "localhost" and not the number: moto knows template addresses by that name.
@@ -58,10 +59,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m local.server", description="AWS on this machine.")
     delay = "seconds from a minute's end to its publication"
     latest = "within so many seconds a schedule fires"
+    log_delay = "seconds from a line in a log until it can be read"
     with_parent = "end when standard input is closed"
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--delay", type=float, default=60.0, help=delay)
     parser.add_argument("--latest", type=float, default=LATEST, help=latest)
+    parser.add_argument("--log-delay", type=float, default=logs.DELAY, help=log_delay)
     parser.add_argument("--with-parent", action="store_true", help=with_parent)
     return parser.parse_args()
 

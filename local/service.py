@@ -1,5 +1,4 @@
-"""The Lambda service: routes a call by the alias's weights, runs it in a sandbox, keeps its log and
-its metrics.
+"""The Lambda service: routes a call by the alias's weights, runs it in a sandbox, keeps its metrics.
 
 It must never run a version that the alias does not name, nor two invocations in one sandbox at a
 time.
@@ -11,7 +10,6 @@ import json
 import random
 import tempfile
 import threading
-import time
 import uuid
 import zipfile
 from collections import defaultdict
@@ -23,9 +21,10 @@ from urllib.parse import unquote
 from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
 from moto.core.responses import BaseResponse
-from moto.logs.models import logs_backends
 
-from local import destinations, roles
+from local import destinations, functions, lines, roles
+from local.lines import Function
+from local.logs import Stream
 from local.metrics import Minutes
 from local.patches import replaces
 from local.sandbox import ACCOUNT, REGION, Answer, Sandbox
@@ -109,7 +108,7 @@ class Service:
         headers = {
             "content-type": "application/json",
             "X-Amz-Executed-Version": str(function.version),
-            "X-Amz-Log-Result": base64.b64encode("\n".join(answer.log).encode()[-4096:]).decode(),
+            "X-Amz-Log-Result": base64.b64encode(_tail(answer)).decode(),
             **identity,
         }
         if answer.failed:
@@ -166,6 +165,7 @@ class Service:
             function.code_sha_256,
             function.timeout,
             json.dumps(function.environment_vars, sort_keys=True),
+            json.dumps(functions.logging(function), sort_keys=True),
         )
         sandbox = self._idle_one(like_this) or self._start(function, name)
         about = {"function": name, "version": version, "request-id": request_id}
@@ -202,13 +202,26 @@ class Service:
         destinations.tell(config, arn, version, request_id, payload, answer, len(pauses))
 
     def _start(self, function: Any, name: str) -> Sandbox:
+        logging = functions.logging(function)
+        about = Function(
+            name=name,
+            version=str(function.version),
+            arn=function.function_arn,
+            runtime=str(function.run_time),
+            memory=int(function.memory_size),
+        )
+        stream = Stream(about, logging["LogGroup"])
         variables = {
             "AWS_ENDPOINT_URL": self._endpoint,
             "AWS_ACCESS_KEY_ID": roles.access_key(name),
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_FUNCTION_VERSION": about.version,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(about.memory),
+            "AWS_LAMBDA_LOG_GROUP_NAME": stream.group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": stream.name,
+            **functions.logging_variables(logging),
             **{key: str(value) for key, value in function.environment_vars.items()},
         }
         sandbox = Sandbox(
@@ -217,7 +230,8 @@ class Service:
             name=name,
             timeout=int(function.timeout),
             variables=variables,
-            on_line=_Log(function).keep,
+            on_line=stream.keep,
+            lines=lines.of(about, logging),
         )
         with self._lock:
             self._all = [*(each for each in self._all if each.alive()), sandbox]
@@ -234,20 +248,10 @@ class Service:
         return code
 
 
-class _Log:
-    """A sandbox's own stream in its function's log group."""
-
-    def __init__(self, function: Any) -> None:
-        self._logs = logs_backends[ACCOUNT][REGION]
-        self._group = function.logs_group_name
-        name = f"{random.getrandbits(128):032x}"
-        self._stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{name}"
-        self._logs.ensure_log_group(self._group)
-        self._logs.create_log_stream(self._group, self._stream)
-
-    def keep(self, line: str) -> None:
-        event = {"timestamp": int(time.time() * 1000), "message": line}
-        self._logs.put_log_events(self._group, self._stream, [event])
+def _tail(answer: Answer) -> bytes:
+    """The last 4 KB of the call's log."""
+    lines = [line.rstrip("\n") for line in answer.log]
+    return "\n".join(lines).encode()[-4096:]
 
 
 def _not_json(payload: bytes) -> str:

@@ -7,7 +7,6 @@ stands in resources.py, what it does not know of state machines in stepfunctions
 from typing import Any
 
 import moto.cloudformation.parsing as parsing
-from moto.awslambda.models import LambdaFunction
 from moto.cloudformation.models import ChangeSet, Stack
 from samtranslator.translator.transform import transform
 
@@ -15,7 +14,6 @@ from local.patches import replaces
 
 _moto_parse = Stack.parse_template
 _moto_clean = parsing.clean_json
-_moto_create_function = LambdaFunction.create_from_cloudformation_json.__func__
 
 
 class NoManagedPolicies:
@@ -79,17 +77,3 @@ def _stack_resources(self: Any) -> list[Any]:
     Upstream: `Stack.stack_resources` without None.
     """
     return [resource for resource in self.resource_map.values() if resource is not None]
-
-
-@replaces(LambdaFunction, "create_from_cloudformation_json", classmethod)
-def _create_function(
-    cls: Any, resource_name: str, cloudformation_json: Any, *args: Any, **kwargs: Any
-) -> Any:
-    """AWS: a function writes its log to the `LoggingConfig.LogGroup` of its template.
-    moto: passes over `LoggingConfig`; a function's log is always `/aws/lambda/<name>`.
-    Upstream: `LoggingConfig`, in templates and in the API.
-    """
-    function = _moto_create_function(cls, resource_name, cloudformation_json, *args, **kwargs)
-    logging = cloudformation_json["Properties"].get("LoggingConfig", {})
-    function.logs_group_name = logging.get("LogGroup") or function.logs_group_name
-    return function

@@ -10,6 +10,8 @@ from local.sandbox import REGION, emulator
 
 #: About what AWS takes to publish a minute.
 DELAY = 60.0
+#: Seconds until a line in a log can be read.
+LOG_DELAY = 5.0
 RATE = 5.0
 
 _COMMANDS = """
@@ -23,11 +25,13 @@ It is up. In another terminal, in this folder:
       --payload fileb://events/healthy.json out.json
   aws stepfunctions start-execution --state-machine-arn {machine} \\
       --name first --input file://events/linear.json
-  aws logs filter-log-events --log-group-name {group} --query 'events[].[message]' --output text
+  aws logs filter-log-events --log-group-name {group} --query 'events[].[message]' \\
+      --filter-pattern '{{ $.message = "*" }}' --output text
 
 Users call '{function}:{alias}' {rate:g} times a second. It is on version {original};
 version {healthy} works, version {failing} fails 30 % of its calls (events/failing.json).
-CloudWatch publishes each minute {delay:g} s after its end.
+CloudWatch publishes each minute {delay:g} s after its end; a line in a log can be read
+after {log_delay:g} s.
 Ctrl-C ends it.
 """
 
@@ -40,7 +44,7 @@ def main() -> None:
     except RuntimeError as error:
         sys.exit(str(error))
     print("Starting AWS on this machine and installing the deployer into it …", flush=True)
-    with running(DELAY) as cloud:
+    with running(DELAY, log_delay=LOG_DELAY) as cloud:
         cloud.install()
         cloud.publish_checkout()
         with Users(cloud, RATE):
@@ -66,6 +70,7 @@ def _told(cloud: Cloud) -> str:
         failing=FAILING,
         rate=RATE,
         delay=DELAY,
+        log_delay=LOG_DELAY,
     )
 
 

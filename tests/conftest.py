@@ -10,11 +10,13 @@ from tests.parts import Parts
 
 #: Seconds after a minute's end at which the local CloudWatch publishes it.
 DELAY = 2.0
+#: Seconds after which a line in a log can be read.
+LOG_DELAY = 0.3
 
 
 @pytest.fixture(scope="session")
 def cloud(functions_run: None) -> Iterator[Cloud]:
-    with running(DELAY) as cloud:
+    with running(DELAY, log_delay=LOG_DELAY) as cloud:
         cloud.install()
         cloud.publish_checkout()
         yield cloud
@@ -24,7 +26,7 @@ def cloud(functions_run: None) -> Iterator[Cloud]:
 def parts(functions_run: None) -> Iterator[Parts]:
     """Another local AWS, without the deployer: the tests of the local AWS itself depend on nothing
     else."""
-    with running(DELAY) as cloud:
+    with running(DELAY, log_delay=LOG_DELAY) as cloud:
         yield Parts(cloud)
 
 

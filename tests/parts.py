@@ -2,6 +2,7 @@
 AWS itself."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 from local.cloud import Cloud
 
 STACK = "parts"
+#: How the lines begin that a function has not written itself.
+LAMBDA_S = re.compile(
+    r"INIT_|(START|END|REPORT) RequestId: |RequestId: \S+ Error: |\S+Z \S+ Task timed out "
+)
 TEMPLATE = Path(__file__).with_name("parts.yaml")
 
 
@@ -67,14 +72,10 @@ class Parts:
         return not any(int(count) for count in counts)
 
     def log(self, function: str) -> list[tuple[float, str]]:
-        """What the function printed: when, and what."""
-        logs = self.client("logs")
-        group = f"/aws/lambda/{function}"
-        try:
-            events = logs.filter_log_events(logGroupName=group, limit=10_000)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-        return sorted((event["timestamp"] / 1000, event["message"]) for event in events)
+        """What the function printed: when, and what, without its end of line."""
+        events = self.cloud.written(f"/aws/lambda/{function}")
+        told = [(event["timestamp"] / 1000, event["message"].rstrip("\n")) for event in events]
+        return [(at, line) for at, line in told if not LAMBDA_S.match(line)]
 
     def records(self, message: str) -> list[tuple[float, dict[str, Any]]]:
         """How the worker got the message with this id: when, and its record."""

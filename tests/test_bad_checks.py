@@ -118,6 +118,10 @@ WRONG_CHECKS: dict[str, tuple[str, list[Any]]] = {
 }
 
 
+def test_of_every_check_wrong_values_are_tried() -> None:
+    assert set(WRONG_CHECKS) == set(HEALTH_KEYS)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [(key, value) for key, (_, values) in WRONG_CHECKS.items() for value in values],

@@ -64,6 +64,7 @@ def test_the_schema_is_a_schema_and_knows_the_same_keys() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["properties"]) == set(KEYS)
     assert set(SCHEMA["$defs"]["health-check"]["properties"]) == set(HEALTH_KEYS)
+    assert set(_CHECK_VALUES) >= set(HEALTH_KEYS), "of every key some values are tried"
     limit = SCHEMA["$defs"]["health-check"]["properties"]["metrics"]["items"]
     assert set(limit["properties"]) == set(LIMIT_KEYS)
 

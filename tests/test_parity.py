@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from deployer.decisions.errors import DeployError
+from tests.beginnings import UNSPLIT
 from world.aws import MINUTE, WORDS
 from world.machine import Machine
 from world.world import World
@@ -47,7 +48,6 @@ def _split_by_hand(world: World) -> None:
     world.update_alias(RoutingConfig={"AdditionalVersionWeights": {"9": 0.5}})
 
 
-UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 AT_ONCE = {"delay": -60.0}  # published while the minute lasts
 
 _LIMIT = {

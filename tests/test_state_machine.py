@@ -274,3 +274,51 @@ def test_bad_input_is_invalid_and_touches_nothing(payload: Any) -> None:
     assert (execution.status, execution.error, world.writes) == ("FAILED", "InvalidRollout", 0)
     assert execution.cause
     assert "The alias was neither read nor changed." in execution.cause
+
+
+#: Before which task the update comes, and after how many steps.
+UPDATES = [*(("UpdateWeight", n) for n in (1, 2)), *(("HealthCheck", n) for n in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("words", [None, "Somebody has written over the stamp"])
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(("task", "step"), [*UPDATES, ("Finalize", 3)])
+def test_what_the_last_release_had_begun_is_rolled_back_when_the_deployer_is_updated(
+    task: str, step: int, lost: bool, words: str | None
+) -> None:
+    world = World()
+    machine = BegunByTheLastRelease(world, task, step, lost, words).run()
+    if task == "Finalize" and lost:
+        assert (machine.status, world.alias.version) == ("SUCCEEDED", "8")
+        return
+    assert (machine.status, machine.error) == ("FAILED", "RolloutInterrupted")
+    assert "The deployer was updated" in machine.cause
+    assert (world.alias.version, world.alias.routing) == ("7", {})
+    assert world.alias.description == (words or WORDS)
+    assert world.told[-1]["step"] == step
+
+
+class BegunByTheLastRelease(Machine):
+    """The update comes before a task, or while it runs: then what it did stands, and its answer is
+    lost. Somebody may have replaced the description by then."""
+
+    def __init__(self, world: World, task: str, step: int, lost: bool, words: str | None) -> None:
+        super().__init__(world, {**GOOD, "steps": 3, "interval": 30})
+        self._at = (task, step)
+        self._lost = lost
+        self._words = words
+        self._updated = False
+
+    def _invoke(self, task: Any) -> Any:
+        progress = task["state"].get("progress")
+        if not self._updated and progress and self._at == (task["task"], progress["at"]["number"]):
+            self._updated = True
+            if self._lost:
+                super()._invoke(task)
+            if self._words:
+                self.world.update_alias(Description=self._words)
+            if self._lost:
+                raise Failed("Lambda.Unknown", "The answer is lost.")
+        if self._updated:
+            progress["step"] = progress.pop("at")["number"]
+        return super()._invoke(task)

@@ -1,5 +1,6 @@
 """The weights of every `type`: above 0, strictly rising, the last one 1."""
 
+import inspect
 import json
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
-from deployer.decisions.weights import MOST_STEPS, linear, progression
+from deployer.decisions.weights import BY_STEPS, FIXED, MOST_STEPS, linear, progression
+from lambda_rollout import command
+from local.cloud import ROOT
 from world.aws import FUNCTION, HERE
 
 PREFIXES = ("CodeDeployDefault.Lambda", "Lambda", "")
@@ -58,6 +61,22 @@ def test_each_exponential_weight_is_twice_the_one_before() -> None:
 def test_canary_and_all_at_once_need_no_steps() -> None:
     assert progression("canary", None) == ((0.1, 1.0), None)
     assert progression("all-at-once", None) == ((1.0,), None)
+
+
+def test_every_type_is_in_the_schema_the_readme_the_command_s_help_and_an_example() -> None:
+    types = [*BY_STEPS, *FIXED]
+    schema = json.loads((ROOT / "events" / "payload.schema.json").read_text())
+    assert schema["properties"]["type"]["anyOf"][0]["enum"] == types
+    (row,) = [
+        line
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("| `type`")
+    ]
+    said = inspect.getsource(command)
+    examples = [json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")]
+    for name in types:
+        assert f"`{name}`" in row and name in said
+        assert name == "linear" or name in [example.get("type") for example in examples]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

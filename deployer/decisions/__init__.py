@@ -1,4 +1,4 @@
-"""What is decided, from values to values: no I/O, no clock, nothing of AWS.
+"""What is decided, from values to values: no I/O, no clock, no call of AWS.
 
 the request     rollout     the payload becomes a Rollout: its keys, its weights, its time
                 payload     from a key's value to what it means, or an error with the remedy

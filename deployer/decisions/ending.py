@@ -1,5 +1,5 @@
-"""How a rollout ended: a value, made here from what happened, told once, and returned or raised by
-a driver.
+"""How a rollout ended: a value, told once, and returned or raised by a driver. What went badly is
+put into words here.
 
 No I/O. What is said at the end of a rollout is said here.
 """
@@ -15,12 +15,14 @@ SUCCEEDED = "SUCCEEDED"
 ALREADY_DEPLOYED = "ALREADY_DEPLOYED"
 HANDED_OVER = "HANDED_OVER"
 PLANNED = "PLANNED"
+WELL = (SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED)
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
 UNTOUCHED = "The alias was neither read nor changed."
 LEASE_LOST = (
     "The lease was lost: it ran out before it could be renewed, and the watchdog has the alias."
 )
+STILL_ALIVE = "The deployer is not dead after all, and has the alias itself."
 
 
 class PromotedByHand(Exception):
@@ -46,7 +48,7 @@ class Ending:
 
     @property
     def well(self) -> bool:
-        return errors.named(self.status) is None
+        return self.status in WELL
 
     def at(self, where: str, left_over: bool = False) -> "Ending":
         return replace(self, where=where, left_over=left_over)
@@ -102,10 +104,11 @@ def rolled_back(cause: BaseException, was_split: bool) -> Ending:
     return Ending(_status(cause), reason, rolled_back=was_split)
 
 
-def lost(cause: BaseException) -> Ending:
-    """The lease ran out, and then the split was gone: the watchdog took it, and tells."""
-    reason = f"{reason_of(cause)} {LEASE_LOST}"
-    return Ending("RolloutInterrupted", reason, silent=True)
+def lost(cause: BaseException, to_the_deployer: bool) -> Ending:
+    """The lease ran out, and then the split was gone: the watchdog took it, and tells; or, where
+    the watchdog itself finds that, the deployer."""
+    why = STILL_ALIVE if to_the_deployer else LEASE_LOST
+    return Ending("RolloutInterrupted", f"{reason_of(cause)} {why}", silent=True)
 
 
 def _status(cause: BaseException) -> str:

@@ -43,7 +43,7 @@ class HealthCheckFailed(DeployError):
 
 
 class HealthCheckInconclusive(DeployError):
-    """When no look of a step could be made, so that the new version could not be judged."""
+    """When the new version could not be judged: no look could be made, or too few calls came."""
 
 
 class RolloutInterrupted(DeployError):

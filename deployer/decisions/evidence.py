@@ -78,7 +78,7 @@ class Evidence:
 
     The next look reads from `since` on; what minutes before that said is carried in `older`.
     `muted` alarms were in ALARM before the first shift, and have not left it. `judged` says that
-    calls of a whole minute at the last weight were published.
+    calls since the last shift were published, of a minute that is over.
     """
 
     since: float = 0.0
@@ -113,11 +113,13 @@ class Evidence:
         self.judged = self.judged or covers(look, shifted, now)
 
     def of(self, who: str) -> Counts:
-        """Calls of the `original` or the `new` version.
+        """Calls and errors of the versions, `original` and `new`, and of those that take part in
+        the tests:
 
-        And in the minutes that take part in the tests: the new version's are `tested` for a rate
-        and `weighed` for `baseline`, of which those are `alone` that came while the original had
-        none; the original's are the `reference`.
+            tested      the new version's, for a rate
+            weighed     the new version's, for `baseline`
+            alone       those of them with no call of the original to compare with
+            reference   the original's, for `baseline`
         """
         return Counts(*(round(self.total.get(f"{who}_{what}", 0)) for what in Counts._fields))
 

@@ -1,8 +1,24 @@
 """Whose the alias is: one table, from what we hold, what we want and what was found to whose it is.
 
-Everything that the deployer promises about other people's changes is decided here, in `judge`, and
-nowhere else: what may be written over, what is somebody else's, and what of ours is to be taken out
-of that. No I/O, no clock: frozen values in, values out.
+Everything that the deployer promises about other people's changes is decided here, in `judge`: what
+may be written over, what is somebody else's, and what of ours stands on it. No I/O, no clock:
+values in, values out.
+
+    version    routing             stamp          before our first shift   after it
+    original   none                any            OURS (1)                 TAKEN_BACK (2)
+    original   a weight of ours    ours           OURS                     OURS
+    original   a weight of ours    none           BUSY                     OURS
+    original   any other           a dead one's   ABANDONED                THEIRS
+    original   any other           any other      BUSY                     THEIRS
+    new        none (3)            any            PROMOTED                 PROMOTED
+    any other  none                any            THEIRS                   THEIRS
+    any other  a split             any            BUSY                     THEIRS
+
+(1) BUSY where a dead rollout's watchdog has still to put the whole description back. (2) OURS for a
+rollback: written once more, it shuts out a shift that is on its way. (3) Or what AWS adds where
+there is provisioned concurrency, or the split of a rollout that goes on from there. Our stamp alone
+says that we have shifted. What is just as we want it is AS_WANTED before all; an answer older than
+one that we have seen is STALE. tests/test_ownership.py spells the table out.
 """
 
 from dataclasses import dataclass, replace
@@ -28,8 +44,8 @@ Routing = dict[str, float]
 
 
 class Whose(StrEnum):
-    """Whose the alias is. Only where it is AS_WANTED or OURS may we write anything but the
-    removal of what is ours."""
+    """Whose the alias is. Only where it is AS_WANTED or OURS may we change anything but take out
+    what is ours. What is TAKEN_BACK, THEIRS or GONE is left alike: the names are for the reader."""
 
     #: Just as we want it.
     AS_WANTED = "AS_WANTED"
@@ -37,15 +53,16 @@ class Whose(StrEnum):
     OURS = "OURS"
     #: An answer older than one that we have seen: it says nothing.
     STALE = "STALE"
-    #: Somebody put it on the new version alone.
+    #: Somebody put it on the new version alone, or another rollout goes on from there.
     PROMOTED = "PROMOTED"
     #: Somebody put it back on the original version alone.
     TAKEN_BACK = "TAKEN_BACK"
     #: The split of a rollout whose deployer has surely ended.
     ABANDONED = "ABANDONED"
-    #: It was split before our first shift: a rollout runs on it, or somebody split it by hand.
+    #: Before our first shift: a rollout runs on it, or somebody split it by hand, or a dead
+    #: rollout's watchdog has still to put the whole description back.
     BUSY = "BUSY"
-    #: Somebody else moved it after our first shift.
+    #: Everything else: somebody else moved it.
     THEIRS = "THEIRS"
     #: There is no such alias any more.
     GONE = "GONE"
@@ -58,13 +75,13 @@ class Snapshot:
         self.answer = answer
         self.version: str = answer["FunctionVersion"]
         self.revision: str = answer["RevisionId"]
-        #: The other version's share of the calls; empty for an alias that is not split.
+        # The other version's share of the calls; empty for an alias that is not split.
         routing_config = answer.get("RoutingConfig") or {}
         self.routing: Routing = routing_config.get("AdditionalVersionWeights") or {}
-        #: The user's part of the description, and the stamp.
+        # The user's part of the description, and the stamp.
         description = answer.get("Description") or ""
         self.words, self.stamp = read(description)
-        #: Whether the words did not fit beside the stamp.
+        # Whether the words did not fit beside the stamp.
         self.shortened = self.stamp is not None and is_shortened(description, self.words)
 
     @property
@@ -260,7 +277,7 @@ def abandoned(found: Snapshot, now: datetime) -> bool:
         return False
     if found.shortened:  # the user's own words are known to its watchdog alone
         return False
-    # So, and not the other way round: a date may be the last that there is.
+    # `mark.until + GRACE` would overflow in the year 9999.
     return now - GRACE > mark.until
 
 

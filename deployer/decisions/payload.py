@@ -8,7 +8,8 @@ from typing import Any
 
 from deployer.decisions.errors import InvalidRollout
 
-#: From a value to what it means; None where it is not what the key's rule asks for.
+#: From a value to what it means; None where it is not what the key's rule asks for. One may raise
+#: `InvalidRollout` itself, to say more.
 Reader = Callable[[Any], Any]
 
 #: By key: the rule, which says in words what the value must be; its reader; an example for who left

@@ -1,6 +1,6 @@
 """What a rollout is: from the payload to the weights and their times. Does no I/O, reads no clock.
 
-`Rollout.from_event` is the one place where the payload's kebab-case turns into snake_case.
+`Rollout.from_event` is where the payload's kebab-case turns into snake_case.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from deployer.decisions.payload import Keys, flag, flag_or_object, number, read,
 from deployer.decisions.target import Target
 from deployer.decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 
-#: The longest interval, in seconds: 364 days, with a Step Functions execution of at most a year in
-#: mind.
+#: The longest interval, and the longest rollout, in seconds: 364 days, for an execution of Step
+#: Functions lasts a year at most.
 LONGEST_INTERVAL = 364 * 86_400
 
 _VERSION = r"[1-9][0-9]{0,9}"

@@ -3,7 +3,8 @@
     Checkout service [rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]
 
 It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken
-for abandoned. The words before it are the user's own; `read` and `write` undo each other.
+for abandoned. The words before it are the user's own; `read` and `write` undo each other, unless
+the words had to be shortened.
 """
 
 import re

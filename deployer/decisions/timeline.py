@@ -36,7 +36,7 @@ class Phase(StrEnum):
     SETTLING = "SETTLING"
     #: The look that was to end it could not be made, and is made once more.
     LAST_TRY = "LAST_TRY"
-    #: Nothing is to come of it.
+    #: It has ended.
     OVER = "OVER"
 
 
@@ -51,7 +51,7 @@ class Step:
     ends: float = 0.0
     next_look: float = 0.0
     looks: int = 0
-    seen: bool = False  # whether a look was made; after its end, whether the last one was
+    seen: bool = False  # whether any look could be made; after its end, whether the last one could
     held: float = 0.0  # for how long steps were held so far: later deadlines move with it
 
 
@@ -139,7 +139,7 @@ class Timeline:
                 return self._next(step, Phase.LASTING, step.ends, now)
             if self._must_hold(step, evidence, now):
                 return self._next(step, Phase.HELD, step.ends + self._check.hold, now)
-            if self._check.may_hold:
+            if self._check.may_hold:  # later deadlines, and settling, count from now
                 step = replace(step, held=step.held + now - step.ends, ends=now)
         else:
             step = replace(step, seen=seen)

@@ -21,13 +21,29 @@ WEIGHTS = (
     "such as [0.05, 0.25, 1]"
 )
 _SUCH_AS = '"Canary10Percent5Minutes", "Linear10PercentEvery1Minute" or "AllAtOnce"'
+
+
+def linear(steps: int) -> tuple[float, ...]:
+    """Equal steps up to 1: of two decimals as in the sample, of three beyond 100 so that they
+    still rise."""
+    decimals = 2 if steps <= 100 else 3
+    return tuple(round((step + 1) / steps, decimals) for step in range(steps))
+
+
+def exponential(steps: int) -> tuple[float, ...]:
+    """Each weight twice the one before."""
+    return tuple(0.5**left for left in reversed(range(steps)))
+
+
+#: By `type`: the most `steps` that it may have, and what makes weights of them; or the weights.
+BY_STEPS = {"linear": (MOST_STEPS, linear), "exponential": (20, exponential)}
+FIXED = {"canary": (0.1, 1.0), "all-at-once": (1.0,)}
+
 TYPES = (
-    '"linear", "exponential", "canary", "all-at-once", '
-    f"or a CodeDeploy Lambda configuration such as {_SUCH_AS}"
+    ", ".join(f'"{name}"' for name in (*BY_STEPS, *FIXED))
+    + f", or a CodeDeploy Lambda configuration such as {_SUCH_AS}"
 )
 
-_FIXED = {"canary": (0.1, 1.0), "all-at-once": (1.0,)}
-_MOST = {"linear": MOST_STEPS, "exponential": 20}
 _PERCENT = r"(?:Canary|(?P<linear>Linear))(?P<percent>[1-9][0-9]?)Percent"
 _MINUTES = r"(?(linear)Every)(?P<minutes>[1-9][0-9]{0,4})Minutes?"
 _CODEDEPLOY = re.compile(
@@ -53,33 +69,25 @@ def rising(value: Any) -> tuple[float, ...] | None:
 
 def progression(kind: str, steps: int | None) -> tuple[tuple[float, ...], float | None]:
     """The weights of `type`, and the interval in seconds where it is a CodeDeploy name."""
-    if kind in _FIXED:
-        return _FIXED[kind], None
-    if kind in _MOST:
+    if kind in FIXED:
+        return FIXED[kind], None
+    if kind in BY_STEPS:
+        most, weights = BY_STEPS[kind]
         if steps is None:
             raise InvalidRollout(
                 f"'steps' is required for the type '{kind}': add it, for example \"steps\": 10."
             )
-        if steps > _MOST[kind]:
+        if steps > most:
             raise InvalidRollout(
-                f"'steps' must be from 1 to {_MOST[kind]} for the type '{kind}', but it is {steps}."
+                f"'steps' must be from 1 to {most} for the type '{kind}', but it is {steps}."
             )
-        if kind == "linear":
-            return linear(steps), None
-        return tuple(0.5**left for left in reversed(range(steps))), None
+        return weights(steps), None
     name = _CODEDEPLOY.fullmatch(kind)
     if name is None:
-        near = get_close_matches(kind, (*_MOST, *_FIXED, "AllAtOnce"), n=1)
+        near = get_close_matches(kind, (*BY_STEPS, *FIXED, "AllAtOnce"), n=1)
         remedy = f": did you mean '{near[0]}'?" if near else "."
         raise InvalidRollout(f"'type' must be {TYPES}, but it is {shown(kind)}{remedy}")
-    percent = int(name["percent"] or 100)
+    percent = int(name["percent"] or 100)  # AllAtOnce: all of it, for a minute
     minutes = int(name["minutes"] or 1)
     rise = percent if name["linear"] else 100
     return tuple(share / 100 for share in (*range(percent, 100, rise), 100)), 60.0 * minutes
-
-
-def linear(steps: int) -> tuple[float, ...]:
-    """Equal steps up to 1: of two decimals as in the sample, of three beyond 100 so that they
-    still rise."""
-    decimals = 2 if steps <= 100 else 3
-    return tuple(round((step + 1) / steps, decimals) for step in range(steps))

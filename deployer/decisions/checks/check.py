@@ -36,7 +36,8 @@ class Query(NamedTuple):
 
 
 class Check:
-    """One way in which the new version is judged. What a check leaves out it has not."""
+    """One way in which the new version is judged. KEYS, SCHEMA and `read` are every check's own;
+    the rest only of those that need it."""
 
     #: Its keys in the payload's `health-check`, the one that asks for it first; and their JSON
     #: Schema, in JSON.
@@ -54,7 +55,7 @@ class Check:
     @property
     def queries(self) -> Mapping[str, Query]:
         """What must be read for it: the highest value goes into `Evidence.highest`, by the same
-        name."""
+        name. Names are ids of CloudWatch, and none is another check's."""
         return {}
 
     @classmethod
@@ -67,7 +68,7 @@ class Check:
         return ()
 
     def numbers(self, seen: Evidence) -> dict[str, Any]:
-        """What is behind that, for the log."""
+        """What is behind that, for the log's line alone."""
         return {}
 
     def undecided(self, seen: Evidence) -> bool:
