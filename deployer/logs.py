@@ -42,7 +42,7 @@ class Logs:
         since = max(since, now - FURTHEST)
         day = datetime.fromtimestamp(since, UTC).date()
         lines: list[Line] = []
-        # A stream is named by the day on which its environment started.
+        # A stream is named by the day on which its sandbox started.
         while day <= datetime.fromtimestamp(now, UTC).date():
             lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since)
             day += timedelta(days=1)

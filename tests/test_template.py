@@ -376,6 +376,7 @@ SERVICES = {
     ),
     "GetProvisionedConcurrencyConfig": "lambda",
     "SendMessage": "sqs",
+    "FilterLogEvents": "logs",
 }
 
 #: What AWS asks of a caller beside the call itself: the schedule is given a role.
@@ -430,7 +431,7 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         clients.stepfunctions = FakeStepFunctions(world)
         with contextlib.suppress(DeployError):
             world.invoke(
-                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
+                {**EVENT, "health-check": {**CHECKS, "hold": 200}, **extra}, clients=clients
             )
         called |= _called(world)
     return called

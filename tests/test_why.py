@@ -23,8 +23,7 @@ def test_the_error_and_the_event_say_what_the_log_has(driver: str) -> None:
     world = World(errors={"8": 0.3})
     message = failed(world, driver)
     assert "It was rolled back. In its log: " in message
-    assert " × KeyError; such as request 8f3a1c2e-0000-4000-8000-0000000000" in message
-    assert ", stream 2026/01/05/[8]0123456789abcdef" in message
+    assert " × KeyError; such as stream 2026/01/05/[8]0123456789abcdef" in message
     assert message.endswith(" Alias 'live' of 'checkout' is on version 7.")
     (ending,) = [told for told in world.told if told["status"] == "HealthCheckFailed"]
     assert ending["reason"] + " " + ending["where"] == message
@@ -63,7 +62,9 @@ def test_a_log_that_may_not_be_read_is_said_with_the_remedy_and_changes_nothing_
     world = World(errors={"8": 0.3})
     deny(world)
     message = failed(world, driver)
-    assert "Its log /aws/lambda/checkout could not be read: allow it to the deployer with" in message
+    assert (
+        "Its log /aws/lambda/checkout could not be read: allow it to the deployer with" in message
+    )
     assert "TargetLogGroups, or set 'logs' to false. AWS says AccessDeniedException" in message
     assert world.moves == plain.moves
 
@@ -105,9 +106,7 @@ def test_streams_of_the_day_before_are_read_after_midnight(driver: str) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_nobody_s_data_come_out_of_the_log(
-    driver: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nobody_s_data_come_out_of_the_log(driver: str, capsys: pytest.CaptureFixture[str]) -> None:
     world = World(errors={"8": 1.0})
     message = failed(world, driver)
     told = message + said(world) + capsys.readouterr().out + json.dumps(world.leases)
@@ -116,8 +115,9 @@ def test_nobody_s_data_come_out_of_the_log(
         assert word not in told
 
 
-def test_a_deployer_that_dies_while_it_reads_has_rolled_back_and_the_watchdog_has_nothing_to_do(
-) -> None:
+def test_a_deployer_that_dies_while_it_reads_has_rolled_back_and_the_watchdog_has_nothing_to_do() -> (
+    None
+):
     plain = World(errors={"8": 0.3})
     failed(plain, "the loop")
     world = World(errors={"8": 0.3})

@@ -31,7 +31,9 @@ PATTERN = " ".join(
 #: The kind of a call that ran out of time.
 TIMED_OUT = "timed out"
 
-_TIMEOUT = re.compile(r"(?:\S+ )?(?P<request>[0-9a-f-]{36}) Task timed out after [0-9.]+ seconds\s*")
+_TIMEOUT = re.compile(
+    r"(?:\S+ )?(?P<request>[0-9a-f-]{36}) Task timed out after [0-9.]+ seconds\s*"
+)
 _EXIT = re.compile(r"RequestId: (?P<request>[0-9a-f-]{36}) Error: Runtime exited")
 _REPORT = re.compile(
     r"REPORT RequestId: (?P<request>[0-9a-f-]{36})\t"
