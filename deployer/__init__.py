@@ -12,7 +12,7 @@ Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, ea
 Who may do what:
 
     decides                           decisions: no I/O, no clock; its own map stands there
-    reads CloudWatch                  metrics
+    reads CloudWatch                  metrics; logs: why a version failed
     reads and writes the alias        alias, and nobody else
     before the first shift            preflight; plan says what would be done
     knows the time                    clock, and nobody else

@@ -53,6 +53,7 @@ _CLIENTS = {
     "scheduler": ("scheduler", _CONFIG),
     "sqs": ("sqs", _CONFIG),
     "events": ("events", _QUICK),
+    "logs": ("logs", _QUICK),
 }
 
 _client: Any = cache(boto3.client)

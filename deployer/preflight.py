@@ -126,6 +126,7 @@ def check_version(run: Run, needed: float) -> None:
         state = told.get("State", "Active")
         why = told.get("StateReason", "no reason given").rstrip(".")
         if state == "Active":
+            run.progress.log_group = told.get("LoggingConfig", {}).get("LogGroup", "")
             return
         if state == "Inactive":
             raise InvalidRollout(

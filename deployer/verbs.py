@@ -14,11 +14,13 @@ from deployer.decisions import ending, errors
 from deployer.decisions.checks.check import Versions
 from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.evidence import MINUTE
+from deployer.decisions.failures import told
 from deployer.decisions.health import Status, Verdict
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.stamp import Stamp
 from deployer.decisions.timeline import Phase, Progress, Step, Timeline
+from deployer.logs import Logs
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
@@ -187,6 +189,8 @@ class Run:
         if ended.rolled_back:
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **self._took())
         left_over = ended.status == "RollbackFailed" or self.alias.stamped
+        if ended.status == "HealthCheckFailed":
+            ended = ended.because(self._in_its_log())
         return ended.at(where, left_over)
 
     def _rolled_back(self, cause: BaseException, lease_until: float, watchdog: bool) -> Ending:
@@ -215,6 +219,25 @@ class Run:
         if others_tell and alias.may_have_shifted and not alias.may_be_by_us:
             return ending.lost(cause, watchdog)
         return ending.rolled_back(cause, rolled_back)
+
+    def _in_its_log(self) -> str:
+        """Why the new version failed, as its log has it: read once the alias is back."""
+        if not self.check.logs:
+            return ""
+        progress = self.progress
+        logs = Logs(self.means.logs, self.clock, self.rollout.target, progress.log_group)
+        try:
+            return told(logs.failures(self.versions.new, progress.started))
+        except aws.CallFailed as error:
+            if aws.code(error) == "ResourceNotFoundException":  # it has written nothing
+                return ""
+            remedy = ""
+            if aws.denied(error):
+                remedy = (
+                    ": allow it to the deployer with the template's parameters TargetFunctions "
+                    "and TargetLogGroups, or set 'logs' to false"
+                )
+            return f"Its log {logs.group} could not be read{remedy}. AWS says {aws.words(error)}"
 
     def _took(self) -> dict[str, int]:
         """For how many seconds it went on since the first shift, where that is known."""

@@ -115,6 +115,7 @@ WRONG_CHECKS: dict[str, tuple[str, list[Any]]] = {
     "hold": ("a number of seconds from 0 to 86400", [*NO_SECONDS, 86_401]),
     "settle": ("a number of seconds from 0 to 3600", [*NO_SECONDS, 3601]),
     "every": ("a number of seconds from 1 to 3600", [*NO_SECONDS, 0, 0.5, 3601]),
+    "logs": ("true or false, without quotes", ["true", "off", 0, 1, [], {}]),
 }
 
 

@@ -111,6 +111,10 @@ def test_a_target_that_is_killed_at_its_time_out_counts_as_an_error(
     error = json.loads(answer["Payload"].read())
     assert answer["FunctionError"] == "Unhandled"
     assert error["errorType"] == "HealthCheckFailed"
+    assert re.search(
+        r"In its log: \d+ × timed out; such as request [0-9a-f-]{36}, stream 20",
+        error["errorMessage"],
+    )
     assert re.match(
         rf"Version {SLOW} had (\d+) errors? in \1 invocations? \(100\.00%\)", error["errorMessage"]
     )
@@ -125,6 +129,9 @@ def test_the_state_machine_rolls_the_failing_version_back(
     assert (execution["status"], execution["error"]) == ("FAILED", "HealthCheckFailed"), execution[
         "cause"
     ]
+    said = r"It was rolled back\. In its log: \d+ × RuntimeError; such as stream 20"
+    assert re.search(said, execution["cause"])
+    assert "The checkout is broken" not in execution["cause"]
     assert execution["cause"].endswith(f"Alias 'bad' of '{FUNCTION}' is on version {ORIGINAL}.")
     _stands_on(cloud, "bad", ORIGINAL)
 

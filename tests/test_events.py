@@ -158,6 +158,7 @@ _CHECK_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "hold": st.sampled_from([0, 0.5, 300, 86_400, -1, 86_401, "60", True, None]),
     "settle": st.sampled_from([0, 0.5, 120, 3600, -1, 3601, "60", False, None]),
     "every": st.sampled_from([1, 1.5, 15, 3600, 0.9, 0, -1, 3601, "15", True, None]),
+    "logs": st.sampled_from([True, False, "false", 0, 1, None, {}]),
     "erors": st.just("any"),
 }
 

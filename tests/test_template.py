@@ -372,6 +372,7 @@ SERVICES = {
     ),
     "GetProvisionedConcurrencyConfig": "lambda",
     "SendMessage": "sqs",
+    "FilterLogEvents": "logs",
 }
 
 #: What AWS asks of a caller beside the call itself: the schedule is given a role.
@@ -426,7 +427,7 @@ def _by_the_loop(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         clients.stepfunctions = FakeStepFunctions(world)
         with contextlib.suppress(DeployError):
             world.invoke(
-                {**EVENT, "health-check": {**CHECKS, "hold": 60}, **extra}, clients=clients
+                {**EVENT, "health-check": {**CHECKS, "hold": 200}, **extra}, clients=clients
             )
         called |= _called(world)
     return called

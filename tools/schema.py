@@ -16,14 +16,14 @@ from deployer.decisions.checks.errors import Errors
 FILE = Path(__file__).parent.parent / "events" / "payload.schema.json"
 
 #: The keys of `health-check` that no check brings.
-TIMES = ("settle", "every")
+OTHERS = ("settle", "every", "logs")
 
 
 def renewed(schema: dict[str, Any]) -> dict[str, Any]:
     """The payload's schema with the checks as they are."""
     check = schema["$defs"]["health-check"]
     keys = {key: each for kind in CHECKS for key, each in json.loads(kind.SCHEMA).items()}
-    keys |= {name: check["properties"][name] for name in TIMES}
+    keys |= {name: check["properties"][name] for name in OTHERS}
     others = [{"required": [next(iter(kind.KEYS))]} for kind in CHECKS if kind is not Errors]
     renewed = {**check, "properties": keys, "then": {"anyOf": others}}
     return {**schema, "$defs": {**schema["$defs"], "health-check": renewed}}

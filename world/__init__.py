@@ -12,6 +12,7 @@ aws.py         what is there: time, users, operators, and what becomes of an API
 faults.py      what a call may meet instead of its answer, and the end of a sandbox
 lambda_.py     the Lambda service, with the alias's own rules
 cloudwatch.py  metrics as they are published, late, and alarms
+logs.py        what the function writes of its failed calls
 messages.py    EventBridge Scheduler, the watchdog's queue, the event bus
 world.py       the deployer in it: what it works with, and how a story starts it
 turns.py       several deployers at once, in turns

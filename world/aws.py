@@ -30,6 +30,9 @@ SETTINGS = Settings(
 )
 MINUTE = timedelta(minutes=1)
 
+#: The log group that Lambda makes where the function names none.
+OWN_GROUP = "/aws/lambda/checkout"
+
 
 class Schedule(NamedTuple):
     """A lease: when it is due, in seconds since the start, and its message."""
@@ -71,6 +74,9 @@ class Aws:
         #: Which share of a version's calls fails.
         self.errors = {"7": 0.0, "8": 0.0, **errors}
         self.failed_calls: dict[str, int] = defaultdict(int)
+        #: When a call of which version failed; the log has it after some seconds.
+        self.failed: list[tuple[float, str]] = []
+        self.log_delay = 5.0
         #: Calls and errors, by version and minute.
         self.counts: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
         self._random = random.Random(seed)
@@ -83,6 +89,7 @@ class Aws:
         #: Of each version: those that it will still go through.
         self.states = {version: ["Active"] for version in ("6", "7", "8", "9")}
         self.roles = dict.fromkeys(self.states, "role")
+        self.log_group = OWN_GROUP
         #: Whether the alias has provisioned concurrency.
         self.provisioned = False
         #: What version 8 answers to a smoke test, and the payloads that it was invoked with.
@@ -161,6 +168,8 @@ class Aws:
             self.counts[version, minute][0] += 1
             self.counts[version, minute][1] += failed
             self.failed_calls[version] += failed
+            if failed:
+                self.failed.append((self.time, version))
 
     def published(self, minute: datetime, metric: str = "", version: str = "") -> bool:
         late = self.delay + self.delays.get((metric, version), 0.0)

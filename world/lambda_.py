@@ -42,7 +42,11 @@ class FakeLambda:
                     404, "ResourceNotFoundException", f"Function not found: {FUNCTION}:{version}"
                 )
             state = states.pop(0) if len(states) > 1 else states[0]
-            return {"State": state, "StateReason": "The function is being created."}
+            return {
+                "State": state,
+                "StateReason": "The function is being created.",
+                "LoggingConfig": {"LogFormat": "Text", "LogGroup": self._world.log_group},
+            }
 
         return dict(self._world.call("GetFunctionConfiguration", apply))
 

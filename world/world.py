@@ -9,6 +9,7 @@ from deployer.clock import Clock
 from world.aws import HERE, SETTINGS, Aws
 from world.cloudwatch import FakeCloudWatch
 from world.lambda_ import FakeLambda
+from world.logs import FakeLogs
 from world.messages import FakeBus, FakeQueue, FakeScheduler
 
 
@@ -57,6 +58,7 @@ class FakeClients(Means):
         self.sqs: Any = FakeQueue(world)
         self.events: Any = FakeBus(world)
         self.cloudwatch: Any = cloudwatch or FakeCloudWatch(world)
+        self.logs: Any = FakeLogs(world)
         self.settings = SETTINGS._replace(
             state_machine=os.environ.get("DEPLOY_STATE_MACHINE_ARN", "")
         )

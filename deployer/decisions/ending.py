@@ -53,6 +53,10 @@ class Ending:
     def at(self, where: str, left_over: bool = False) -> "Ending":
         return replace(self, where=where, left_over=left_over)
 
+    def because(self, why: str) -> "Ending":
+        """The same, with more about its reason."""
+        return replace(self, reason=f"{self.reason} {why}".strip())
+
     def error(self) -> errors.DeployError:
         """What its caller gets where it did not end well."""
         kind = errors.named(self.status)

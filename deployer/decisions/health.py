@@ -24,6 +24,7 @@ KEYS: payload.Keys = {
     **{key: meaning for check in CHECKS for key, meaning in check.KEYS.items()},
     "settle": ("a number of seconds from 0 to 3600", payload.number(0, 3600, float), "120"),
     "every": ("a number of seconds from 1 to 3600", payload.number(1, 3600, float), "15"),
+    "logs": ("true or false, without quotes", payload.flag, "true"),
 }
 
 Kind = TypeVar("Kind", bound=Check)
@@ -59,6 +60,7 @@ class HealthCheck:
     checks: tuple[Check, ...] = ()
     every: float = 15.0
     settle: float = 120.0
+    logs: bool = True  # whether the new version's log may be read for why it failed
 
     @classmethod
     def read(cls, value: Any, subject: Subject) -> "HealthCheck":
@@ -77,7 +79,8 @@ class HealthCheck:
                 "'health-check' checks nothing: "
                 "leave out '\"errors\": false', or set it to false itself."
             )
-        return cls(checks, given.get("every", cls.every), given.get("settle", cls.settle))
+        others = {name: given[name] for name in ("every", "settle", "logs") if name in given}
+        return cls(checks, **others)
 
     def of(self, kind: type[Kind]) -> Kind | None:
         """The check of that kind, where it is asked for."""

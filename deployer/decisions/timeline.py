@@ -69,6 +69,7 @@ class Progress:
     looks: int = 0
     unseen: int = 0
     reason: str = ""  # of the last verdict
+    log_group: str = ""  # the new version's; empty where Lambda does not tell it
     evidence: Evidence = field(default_factory=Evidence)
     warnings: list[str] = field(default_factory=list)
 

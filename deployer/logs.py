@@ -1,0 +1,66 @@
+"""The reader of the new version's log: which of its calls failed, and with what kind of error.
+
+Judges nothing: metrics have judged when it is asked. Of what functions and their users wrote it
+hands on nothing but the kinds of errors, request ids and streams.
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from deployer import aws
+from deployer.clock import Clock
+from deployer.decisions.failures import PATTERN, Failure, Line, failures
+from deployer.decisions.target import Target
+
+#: It looks back no further, in seconds: that is how late a call's metrics may come.
+FURTHEST = 900.0
+
+#: Pages of an answer that are read, of each day's streams.
+_MOST_PAGES = 3
+
+
+class Logs:
+    """What one version of a function wrote. Times are seconds since 1970."""
+
+    def __init__(self, client: Any, clock: Clock, target: Target, group: str) -> None:
+        """`client` is boto3's, or a fake; an empty `group` is Lambda's own."""
+        self._client = client
+        self._clock = clock
+        own = f"/aws/lambda/{target.function}"
+        self.group = group or own
+        # In a group of another name, which several functions may share, streams bear the name.
+        self._name = "" if self.group == own else target.function
+
+    def failures(self, version: str, since: float) -> list[Failure]:
+        """The failed calls of that version since then, as far as there is time to read of them.
+
+        Raises the API's own error.
+        """
+        now = self._clock.time()
+        since = max(since, now - FURTHEST)
+        day = datetime.fromtimestamp(since, UTC).date()
+        lines: list[Line] = []
+        # A stream is named by the day on which its sandbox started.
+        while day <= datetime.fromtimestamp(now, UTC).date():
+            lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since)
+            day += timedelta(days=1)
+        return failures(lines)
+
+    def _lines(self, prefix: str, since: float) -> Iterator[Line]:
+        request: dict[str, Any] = {
+            "logGroupName": self.group,
+            "logStreamNamePrefix": prefix,
+            "startTime": round(1000 * since),
+            "filterPattern": PATTERN,
+        }
+        for _ in range(_MOST_PAGES):
+            if self._clock.left() < aws.LAST_WORDS + aws.TELL_SECONDS:
+                return
+            page = self._client.filter_log_events(**request)
+            for event in page["events"]:
+                yield Line(event["timestamp"] / 1000, event["logStreamName"], event["message"])
+            if not page.get("nextToken"):
+                return
+            request["nextToken"] = page["nextToken"]
