@@ -20,7 +20,7 @@ MINUTES = {"steps": 10, "interval": 60}
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_error_and_the_event_say_what_the_log_has(driver: str) -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     message = failed(world, driver)
     assert "It was rolled back. In its log: " in message
     assert " × KeyError; such as stream 2026/01/05/[8]0123456789abcdef" in message
@@ -32,7 +32,7 @@ def test_the_error_and_the_event_say_what_the_log_has(driver: str) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_alias_is_back_before_the_log_is_read(driver: str) -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     failed(world, driver)
     assert world.calls.count("FilterLogEvents") > 0
     last_write = len(world.calls) - 1 - world.calls[::-1].index("UpdateAlias")
@@ -48,7 +48,7 @@ def test_a_healthy_version_s_log_is_never_read(driver: str) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_where_the_payload_says_so_it_is_not_read(driver: str) -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     message = failed(world, driver, {"logs": False})
     assert "FilterLogEvents" not in world.calls and "log" not in message
 
@@ -57,9 +57,9 @@ def test_where_the_payload_says_so_it_is_not_read(driver: str) -> None:
 def test_a_log_that_may_not_be_read_is_said_with_the_remedy_and_changes_nothing_else(
     driver: str,
 ) -> None:
-    plain = World(errors={"8": 0.3})
+    plain = logged(errors={"8": 0.3})
     failed(plain, driver)
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     deny(world)
     message = failed(world, driver)
     assert (
@@ -74,10 +74,10 @@ def test_a_log_that_may_not_be_read_is_said_with_the_remedy_and_changes_nothing_
 def test_a_log_that_cannot_be_read_now_costs_the_explanation_and_nothing_else(
     driver: str, fault: str
 ) -> None:
-    plain = World(errors={"8": 0.3})
+    plain = logged(errors={"8": 0.3})
     failed(plain, driver)
     number = plain.numbered.index("FilterLogEvents")
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     world.faults = {number: fault}
     message = failed(world, driver)
     assert ("could not be read. AWS says" in message) == (fault != "slow")
@@ -86,20 +86,20 @@ def test_a_log_that_cannot_be_read_now_costs_the_explanation_and_nothing_else(
 
 
 def test_a_version_that_has_written_nothing_has_no_log_to_speak_of() -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     world.at(30, lambda: setattr(world, "log_group", "/aws/lambda/elsewhere"))
     assert "log" not in failed(world, "the loop")
 
 
 def test_a_group_of_another_name_is_read_by_the_streams_that_bear_the_function_s() -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     world.log_group = "/shop/all"
     assert "stream 2026/01/05/checkout[8]0123" in failed(world, "the loop")
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_streams_of_the_day_before_are_read_after_midnight(driver: str) -> None:
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     world.starts = world.starts.replace(hour=23, minute=59, second=30)
     assert "stream 2026/01/05/[8]0123" in failed(world, driver)
     assert world.now().day == 6
@@ -107,7 +107,7 @@ def test_streams_of_the_day_before_are_read_after_midnight(driver: str) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_nobody_s_data_come_out_of_the_log(driver: str, capsys: pytest.CaptureFixture[str]) -> None:
-    world = World(errors={"8": 1.0})
+    world = logged(errors={"8": 1.0})
     message = failed(world, driver)
     told = message + said(world) + capsys.readouterr().out + json.dumps(world.leases)
     assert "KeyError" in told
@@ -118,9 +118,9 @@ def test_nobody_s_data_come_out_of_the_log(driver: str, capsys: pytest.CaptureFi
 def test_a_deployer_that_dies_while_it_reads_has_rolled_back_and_the_watchdog_has_nothing_to_do() -> (
     None
 ):
-    plain = World(errors={"8": 0.3})
+    plain = logged(errors={"8": 0.3})
     failed(plain, "the loop")
-    world = World(errors={"8": 0.3})
+    world = logged(errors={"8": 0.3})
     world.faults = {plain.numbered.index("FilterLogEvents"): "killed"}
     with pytest.raises(Killed):
         world.invoke({**EVENT, **MINUTES})
@@ -163,3 +163,10 @@ def deny(world: World) -> None:
         return call(name, apply)
 
     world.call = denied  # type: ignore[method-assign]
+
+
+def logged(**settings: Any) -> World:
+    """A world whose function writes of its failed calls."""
+    world = World(**settings)
+    world.log_delay = 5.0
+    return world

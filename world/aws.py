@@ -6,6 +6,7 @@ split by the alias's weights of that second. The services that a deployer asks a
 cloudwatch.py and messages.py; what they know stands here.
 """
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,6 +33,16 @@ MINUTE = timedelta(minutes=1)
 
 #: The log group that Lambda makes where the function names none.
 OWN_GROUP = "/aws/lambda/checkout"
+
+
+class Failed(NamedTuple):
+    """A failed call, or what looks like one: when it was, and from when on the log shows it; in
+    seconds since the start."""
+
+    time: float
+    version: str
+    visible: float
+    number: int
 
 
 class Schedule(NamedTuple):
@@ -74,9 +85,12 @@ class Aws:
         #: Which share of a version's calls fails.
         self.errors = {"7": 0.0, "8": 0.0, **errors}
         self.failed_calls: dict[str, int] = defaultdict(int)
-        #: When a call of which version failed; the log has it after some seconds.
-        self.failed: list[tuple[float, str]] = []
-        self.log_delay = 5.0
+        #: What the log has of failed calls, in the order of their times.
+        self.failed: list[Failed] = []
+        #: Seconds until a failed call can be read of; with `math.inf` the function writes nothing.
+        self.log_delay = math.inf
+        #: A fault of every reading of the log, by its name in faults.py.
+        self.log_fault = ""
         #: Calls and errors, by version and minute.
         self.counts: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
         self._random = random.Random(seed)
@@ -169,7 +183,14 @@ class Aws:
             self.counts[version, minute][1] += failed
             self.failed_calls[version] += failed
             if failed:
-                self.failed.append((self.time, version))
+                self.write_failure(version)
+
+    def write_failure(self, version: str) -> None:
+        """The function writes what a failed call looks like."""
+        time = self.time - 0.5  # in the middle of the second whose calls are drawn
+        visible = time + self.log_delay
+        if visible < math.inf:
+            self.failed.append(Failed(time, version, visible, len(self.failed)))
 
     def published(self, minute: datetime, metric: str = "", version: str = "") -> bool:
         late = self.delay + self.delays.get((metric, version), 0.0)

@@ -1,10 +1,14 @@
-"""CloudWatch Logs: what the function under deployment writes of its failed calls, some seconds late."""
+"""CloudWatch Logs: what the function under deployment writes of its failed calls, some seconds
+late. A story says what else is printed, and what becomes of a reading."""
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any
 
 from local.rules import Refused
-from world.aws import OWN_GROUP, Aws
+from world.aws import OWN_GROUP, Aws, Failed
+from world.faults import ANSWERS, client_error
 
 #: What a handler's users have sent it. Nobody may ever read that anywhere else.
 SECRET = "card 4111 1111 1111 1111"
@@ -26,6 +30,8 @@ class FakeLogs:
             "only phrases are known here"
         )
         assert len(request["filterPattern"]) <= 1024
+        known = {"logGroupName", "logStreamNamePrefix", "startTime", "filterPattern", "nextToken"}
+        assert request.keys() <= known
 
         def apply() -> Any:
             if request["logGroupName"] != self._world.log_group:
@@ -34,7 +40,7 @@ class FakeLogs:
                 )
             found = [
                 event
-                for event in self._events()
+                for event in self._events(request["startTime"])
                 if event["logStreamName"].startswith(request["logStreamNamePrefix"])
                 and event["timestamp"] >= request["startTime"]
                 and any(phrase in event["message"] for phrase in phrases)
@@ -45,29 +51,35 @@ class FakeLogs:
                 page["nextToken"] = str(begin + self.PAGE)
             return page
 
-        return self._world.call("FilterLogEvents", apply)
+        answer = self._world.call("FilterLogEvents", apply)
+        if self._world.log_fault:
+            raise client_error("FilterLogEvents", *ANSWERS[self._world.log_fault])
+        return answer
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _events(self, since: int) -> Iterator[dict[str, Any]]:
+        """Those that can be found by now, of the time from `since` on, in milliseconds."""
         world = self._world
         name = "" if world.log_group == OWN_GROUP else "checkout"
-        stream = f"{world.starts:%Y/%m/%d}/{name}[{{}}]0123456789abcdef0123456789abcdef"
-        events = []
-        for number, (time, version) in enumerate(world.failed):
-            if time + world.log_delay > world.time:
+        first = since / 1000 - world.starts.timestamp()
+        written = world.failed[bisect_left(world.failed, first, key=lambda each: each.time) :]
+        for failed in written:
+            if failed.visible > world.time:
                 continue
-            request = f"8f3a1c2e-0000-4000-8000-{number:012d}"
-            for text in (
-                f"START RequestId: {request} Version: {version}\n",
-                f"[ERROR] KeyError: '{SECRET}'\nTraceback (most recent call last):\n  {SECRET}",
-                f"REPORT RequestId: {request}\tDuration: 1.00 ms\t",
-            ):
-                moment = world.starts.timestamp() + time
-                events.append(
-                    {
-                        "logStreamName": stream.format(version),
-                        "timestamp": round(1000 * moment),
-                        "message": text,
-                        "eventId": f"{number}{text[:5]}",
-                    }
-                )
-        return events
+            stream = f"{world.starts:%Y/%m/%d}/{name}[{failed.version}]0123456789abcdef0123456789abcdef"
+            for number, text in enumerate(_texts(failed)):
+                moment = world.starts.timestamp() + failed.time
+                yield {
+                    "logStreamName": stream,
+                    "timestamp": round(1000 * moment),
+                    "message": text,
+                    "eventId": f"{failed.number}-{number}",
+                }
+
+
+def _texts(failed: Failed) -> list[str]:
+    request = f"8f3a1c2e-0000-4000-8000-{failed.number:012d}"
+    return [
+        f"START RequestId: {request} Version: {failed.version}\n",
+        f"[ERROR] KeyError: '{SECRET}'\nTraceback (most recent call last):\n  {SECRET}",
+        f"REPORT RequestId: {request}\tDuration: 1.00 ms\t",
+    ]
