@@ -26,6 +26,7 @@ class Outcome(NamedTuple):
 
     back: float | None  # seconds from the first shift to the rollback; None where it was promoted
     failed: int  # users' failed calls on the new version, until the horizon
+    finalized: float | None = None  # seconds from the first shift; None where it was rolled back
 
 
 #: Of one cell: for each policy the trials in order.
@@ -91,8 +92,8 @@ def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
 
 def outcome(world: TrialWorld) -> Outcome:
     failed = world.failed_calls[NEW]
-    if world.alias.version == NEW:
-        return Outcome(None, failed)
     first = world.moves[0][0]
     last = world.moves[-1][0]
+    if world.alias.version == NEW:
+        return Outcome(None, failed, last - first)
     return Outcome(last - first, failed)
