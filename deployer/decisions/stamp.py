@@ -1,8 +1,9 @@
 """The stamp: what a rollout leaves in the alias's `Description` while the alias is split.
 
     Checkout service [rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]
+    Checkout service [rollout 3f2a9c1b04de to 8 suspended at 0.3 (3/10) until 2026-11-23T01:10:00Z]
 
-It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken
+It stands there, too, while the rollout is suspended, and the alias unsplit. It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken
 for abandoned. The words before it are the user's own; `read` and `write` undo each other, unless
 the words had to be shortened.
 """
@@ -14,10 +15,11 @@ from typing import NamedTuple
 #: The longest description that AWS takes (API reference of UpdateAlias), in UTF-16 units.
 LONGEST_DESCRIPTION = 256
 
-# The id, the version, the weight, the step, the steps and the end.
+# The id, the version, whether it is suspended, the weight, the step, the steps and the end.
 _UNTIL = r"until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
 _STAMP = re.compile(
-    rf" ?\[rollout ([0-9a-f]{{12}}) to ([0-9]+) at ([0-9.e-]+) \(([0-9]+)/([0-9]+)\) {_UNTIL}\]"
+    r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+)( suspended)? at ([0-9.e-]+)"
+    rf" \(([0-9]+)/([0-9]+)\) {_UNTIL}\]"
 )
 
 
@@ -30,18 +32,22 @@ class Stamp(NamedTuple):
     step: int
     steps: int
     until: datetime
+    suspended: bool = False
 
     def __str__(self) -> str:
-        """At most 80 characters, for versions below 100,000 and weights of 0.001 or more."""
-        weight = f"{self.weight:.3g} ({self.step}/{self.steps})"
+        """At most 80 characters, for versions below 100,000 and weights of 0.001 or more; at most
+        90 while it is suspended."""
+        weight = f"at {self.weight:.3g} ({self.step}/{self.steps})"
+        if self.suspended:
+            weight = f"suspended {weight}"
         until = f"{self.until:%Y-%m-%dT%H:%M:%SZ}"
-        return f"[rollout {self.rollout_id} to {self.new_version} at {weight} until {until}]"
+        return f"[rollout {self.rollout_id} to {self.new_version} {weight} until {until}]"
 
 
 def read(description: str) -> tuple[str, Stamp | None]:
     """The user's words, and the stamp if there is one; the last, where words look like one."""
     for match in reversed(list(_STAMP.finditer(description))):
-        rollout_id, version, weight, step, steps, until = match.groups()
+        rollout_id, version, suspended, weight, step, steps, until = match.groups()
         try:
             stamp = Stamp(
                 rollout_id,
@@ -50,6 +56,7 @@ def read(description: str) -> tuple[str, Stamp | None]:
                 int(step),
                 int(steps),
                 datetime.fromisoformat(until),
+                suspended is not None,
             )
         except ValueError:  # it looks like a stamp, but nobody writes such numbers
             continue
