@@ -34,8 +34,10 @@ OUTAGE_BEGINS = 30.0
 OUTAGE_LASTS = (20.0, 180.0)
 OUTAGE_LAG = 30.0
 
-#: As on AWS: events in a page of the log.
+#: Events in a page of the log, as on AWS. There are so many sandboxes of each version that calls
+#: which fail in the same second have streams of their own, nearly always.
 PAGE = 10_000
+SANDBOXES = 100
 
 Sums = NDArray[np.int64]
 
@@ -170,6 +172,7 @@ class TrialWorld(World):
     def __init__(self, cell: Cell, users: Users) -> None:
         super().__init__(rate=cell.rate, delay=cell.delay, starts=users.starts)
         self.users = users
+        self.rate_before = cell.rate
         self.log_fault = cell.log.fault
         self.delays = dict(users.lags)
         self._horizon = ceil(cell.plan.horizon)
@@ -254,6 +257,7 @@ class TrialWorld(World):
         event |= {"weights": list(plan.weights), "interval": plan.interval}
         clients = FakeClients(self)
         clients.logs.PAGE = PAGE
+        clients.logs.SANDBOXES = SANDBOXES
         simple.deploy(event, clients, "0123456789ab", "request-1")
 
     def shift(self, weight: float) -> None:

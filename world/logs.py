@@ -3,7 +3,6 @@ late. A story says what else is printed, and what becomes of a reading."""
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +21,9 @@ class FakeLogs:
 
     PAGE = 100
 
+    #: Calls go to so many sandboxes by turns; each has a stream.
+    SANDBOXES = 1
+
     def __init__(self, world: Aws) -> None:
         self._world = world
 
@@ -39,13 +41,9 @@ class FakeLogs:
                 raise Refused(
                     404, "ResourceNotFoundException", "The specified log group does not exist."
                 )
-            found = [
-                event
-                for event in self._events(
-                    request["startTime"], request["logStreamNamePrefix"], tuple(phrases)
-                )
-                if event["timestamp"] >= request["startTime"]
-            ]
+            found = self._found(
+                request["startTime"], request["logStreamNamePrefix"], tuple(phrases)
+            )
             begin = int(request.get("nextToken", "0"))
             page: dict[str, Any] = {"events": found[begin : begin + self.PAGE]}
             if begin + self.PAGE < len(found):
@@ -57,38 +55,31 @@ class FakeLogs:
             raise client_error("FilterLogEvents", *ANSWERS[self._world.log_fault])
         return answer
 
-    def _events(
-        self, since: int, prefix: str, phrases: tuple[str, ...]
-    ) -> Iterator[dict[str, Any]]:
-        """Those that can be found by now, of the time from `since` on, in milliseconds."""
+    def _found(self, since: int, prefix: str, phrases: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What can be found by now, of the time from `since` on, in milliseconds."""
         world = self._world
-        streams = {version: self._stream(version) for version in world.states}
-        asked = {
-            version: stream for version, stream in streams.items() if stream.startswith(prefix)
+        starts = world.starts.timestamp()
+        name = "" if world.log_group == OWN_GROUP else "checkout"
+        days = {
+            version: f"{world.starts:%Y/%m/%d}/{name}[{version}]0123456789abcdef"
+            for version in world.states
         }
-        first = since / 1000 - world.starts.timestamp()
-        written = world.failed[bisect_left(world.failed, first, key=lambda each: each.time) :]
-        for failed in written:
-            if failed.version not in asked or failed.visible > world.time:
-                continue
-            moment = world.starts.timestamp() + failed.time
-            for number, text in _texts(failed, phrases):
-                yield {
-                    "logStreamName": asked[failed.version],
-                    "timestamp": round(1000 * moment),
-                    "message": text,
-                    "eventId": f"{failed.number}-{number}",
-                }
-
-    def _stream(self, version: str) -> str:
-        name = "" if self._world.log_group == OWN_GROUP else "checkout"
-        day = f"{self._world.starts:%Y/%m/%d}"
-        return f"{day}/{name}[{version}]0123456789abcdef0123456789abcdef"
+        streams = {version: day for version, day in days.items() if day.startswith(prefix)}
+        first = bisect_left(world.failed, since / 1000 - starts, key=lambda each: each.time)
+        found = []
+        for failed in world.failed[first:]:
+            if failed.visible <= world.time and failed.version in streams:
+                sandbox = failed.number % self.SANDBOXES
+                stream = f"{streams[failed.version]}{sandbox:016x}"
+                found += _events(failed, stream, starts, phrases)
+        return [event for event in found if event["timestamp"] >= since]
 
 
 @lru_cache(maxsize=50_000)  # a deployer reads the same ones again and again
-def _texts(failed: Failed, phrases: tuple[str, ...]) -> list[tuple[int, str]]:
-    """What a failed call has written, numbered; the lines with any of the phrases."""
+def _events(
+    failed: Failed, stream: str, starts: float, phrases: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """What a failed call has written, where it has any of the phrases."""
     request = f"8f3a1c2e-0000-4000-8000-{failed.number:012d}"
     texts = [
         f"START RequestId: {request} Version: {failed.version}\n",
@@ -96,7 +87,12 @@ def _texts(failed: Failed, phrases: tuple[str, ...]) -> list[tuple[int, str]]:
         f"REPORT RequestId: {request}\tDuration: 1.00 ms\t",
     ]
     return [
-        (number, text)
+        {
+            "logStreamName": stream,
+            "timestamp": round(1000 * (starts + failed.time)),
+            "message": text,
+            "eventId": f"{failed.number}-{number}",
+        }
         for number, text in enumerate(texts)
         if any(phrase in text for phrase in phrases)
     ]
