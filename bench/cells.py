@@ -166,8 +166,18 @@ NOISES = (
 OUTAGES = (
     Cell(0.01, 0.01, outage=0.1),
     Cell(0.01, 0.01, outage=0.5),
-    Cell(0.01, 0.01, rate=50, outage=0.1),
-    Cell(0.01, 0.01, rate=50, outage=0.5),
+    Cell(0.01, 0.01, rate=30, outage=0.1),
+    Cell(0.01, 0.01, rate=30, outage=0.5),
 )
+
+#: Both versions fail often, so a trial reads many lines of the log: they get one trial where others
+#: get FEWER.
+HEAVY = (
+    Cell(0.01, 0.01, rate=1000, delay=0),
+    Cell(0.1, 0.1, rate=100),
+    Cell(0.1, 0.2, rate=100, plan=CANARY),
+    *OUTAGES[2:],
+)
+FEWER = 5
 
 CELLS = tuple(dict.fromkeys((*HEALTHY, *BAD, *LOGS, *NOISES, *OUTAGES)))

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.cells import Cell
+from bench.cells import FEWER, HEAVY, Cell
 from bench.policies import POLICIES
 from bench.trial import NEW, TrialWorld, draw
 
@@ -37,15 +37,22 @@ def run(
     cells: Sequence[Cell], trials: int, seed: int, workers: int, tell: Callable[[str], None]
 ) -> dict[Cell, Outcomes]:
     """Every policy in every trial of every cell."""
-    chunks = [range(first, min(first + CHUNK, trials)) for first in range(0, trials, CHUNK)]
-    work = [(cell, chunk) for cell in cells for chunk in chunks]
+    work = [(cell, chunk) for cell in cells for chunk in _chunks(trials_of(cell, trials))]
     outcomes: dict[Cell, Outcomes] = {cell: _by_policy([]) for cell in cells}
     for (cell, chunk), found in zip(work, _answers(work, seed, workers), strict=True):
         for name, new in found.items():
             outcomes[cell][name] += new
-        if chunk is chunks[-1]:
+        if chunk.stop == trials_of(cell, trials):
             tell(cell.name)
     return outcomes
+
+
+def trials_of(cell: Cell, trials: int) -> int:
+    return max(1, trials // FEWER) if cell in HEAVY else trials
+
+
+def _chunks(trials: int) -> list[range]:
+    return [range(first, min(first + CHUNK, trials)) for first in range(0, trials, CHUNK)]
 
 
 def _answers(work: list[tuple[Cell, range]], seed: int, workers: int) -> Iterator[Outcomes]:

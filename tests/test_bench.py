@@ -231,7 +231,7 @@ def test_the_deployer_does_in_a_trial_what_it_does_in_the_stories() -> None:
     there = World(errors={"8": 1.0}, starts=here.starts)
     policies.POLICIES["any-without-log"](here, QUICK)
     with pytest.raises(HealthCheckFailed):
-        there.deploy(steps=5, interval=10)  # its function writes nothing
+        there.deploy(steps=5, interval=10, health_check={"logs": False})
     assert here.moves == there.moves
 
 
