@@ -64,6 +64,7 @@ class Users:
     errors: dict[str, Sums]
     lines: Lines
     lags: dict[tuple[str, str], float]  # by which metrics of a version are published later
+    before: tuple[int, int]  # the original version's calls and errors of that minute, until then
 
     @property
     def seconds(self) -> int:
@@ -87,14 +88,18 @@ def draw(cell: Cell, seed: int, trial: int) -> Users:
             lags[metric, ORIGINAL] = float(random.uniform(0, OUTAGE_LAG))
     on_new = random.binomial(calls, 1 - (1 - cell.new) * (1 - outage))
     on_original = random.binomial(calls, 1 - (1 - cell.original) * (1 - outage))
+    offset = (starts - NOON).total_seconds()
+    lines = _lines(random, cell.log, offset, on_new, on_original)
+    before = int(random.poisson(cell.rate * offset))
     return Users(
         starts,
         phase,
         weights,
         {NEW: _below(calls), ORIGINAL: _above(calls)},
         {NEW: _below(on_new), ORIGINAL: _above(on_original)},
-        _lines(random, cell.log, (starts - NOON).total_seconds(), on_new, on_original),
+        lines,
         lags,
+        (before, int(random.binomial(before, cell.original))),
     )
 
 
@@ -179,6 +184,8 @@ class TrialWorld(World):
         self._offset = (users.starts - NOON).total_seconds()
         self._rows = {weight: row for row, weight in enumerate(users.weights)}
         self._counted = 0  # seconds
+        if users.before[0]:
+            self.counts[ORIGINAL, NOON] = list(users.before)
 
     # -- time and users ----------------------------------------------------------------------------
 

@@ -98,6 +98,14 @@ def test_a_call_that_fails_on_the_new_version_fails_there_at_any_higher_weight()
     assert (errors[ORIGINAL][1:] <= errors[ORIGINAL][:-1]).all()
 
 
+def test_the_first_minute_has_the_original_version_s_calls_of_before() -> None:
+    cell = Cell(0.1, 0.2, rate=100)
+    offset = (world(cell).starts - NOON).total_seconds()
+    calls, errors = world(cell).counts[ORIGINAL, NOON]
+    assert calls == pytest.approx(100 * offset, rel=0.1)
+    assert errors == pytest.approx(10 * offset, rel=0.3)
+
+
 def test_calls_and_errors_come_at_the_cells_rates() -> None:
     users = draw(Cell(0.01, 0.05, rate=1000), 1, 0)
     for row, weight in enumerate(users.weights):
@@ -118,7 +126,8 @@ def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
     policies.POLICIES[name](here, cell.plan)
     assert here.alias.version in (ORIGINAL, NEW) and not here.alias.routing
     here.advance(cell.plan.seconds - here.time)
-    assert sum(calls for calls, _ in here.counts.values()) == here.users.calls[NEW][-1][-1]
+    counted = sum(calls for calls, _ in here.counts.values())
+    assert counted == here.users.before[0] + here.users.calls[NEW][-1][-1]
     failed = sum(errors for (version, _), (_, errors) in here.counts.items() if version == NEW)
     if here.alias.version == ORIGINAL or cell.plan is MINUTES:
         assert here.failed_calls[NEW] == failed
@@ -160,6 +169,7 @@ def test_the_log_has_a_call_in_the_minute_in_which_metrics_count_it() -> None:
         for (version, minute), (_, errors) in here.counts.items()
         if errors
     }
+    counted[ORIGINAL, 0] -= here.users.before[1]  # nobody asks for lines of before
     assert written == counted
 
 
