@@ -173,8 +173,12 @@ OUTAGES = (
 #: Both versions fail often, so a trial reads many lines of the log: they get one trial where others
 #: get FEWER.
 HEAVY = (
+    Cell(0.001, 0.001, rate=1000),
     Cell(0.01, 0.01, rate=1000, delay=0),
+    Cell(0.01, 0.01, rate=100, plan=CANARY),
+    Cell(0.1, 0.1),
     Cell(0.1, 0.1, rate=100),
+    Cell(0.1, 0.2),
     Cell(0.1, 0.2, rate=100, plan=CANARY),
     *OUTAGES[2:],
 )

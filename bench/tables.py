@@ -36,11 +36,10 @@ def renewed(page: str, found: Mapping[Cell, Outcomes], seed: int) -> str:
 def section(found: Mapping[Cell, Outcomes], seed: int) -> str:
     trials = len(found[HEALTHY[0]]["any"])
     fewer = len(found[HEAVY[0]]["any"])
-    heavy = ", ".join(f"{cell.errors} at {cell.rate:,g}/s" for cell in HEAVY)
     return "\n".join(
         [
-            f"{trials} trials a cell ({fewer} where many calls fail: {heavy}), seed {seed}. "
-            "In brackets, and after ±: 95 % intervals.",
+            f"{trials} trials a cell, seed {seed}; {fewer} where so many calls of both versions fail that "
+            "a trial takes long (their intervals are wider). In brackets, and after ±: 95 % intervals.",
             "\n### Healthy releases: the share rolled back\n",
             *table(HEALTHY, found, lambda told: percent(told.back)),
             "\n### Bad releases: users' failed calls, and when the alias was back\n",
