@@ -9,6 +9,7 @@ from bench.policies import TITLES
 from bench.trials import Outcome, Outcomes
 
 ALL_FAIL = Cell(0, 1)
+BOTH_FAIL = Cell(0.01, 0.05)
 ALL_FAIL_AT_ONCE = Cell(0, 1, plan=QUICK)
 
 #: Whose failed calls are held against whose, where, and how many times as many they may be.
@@ -18,6 +19,8 @@ RATIOS = (
     (MAIN, "any", "any-without-log", None),
     (ALL_FAIL, "any", "codedeploy", 0.12),
     (MAIN, "baseline", "baseline-without-log", 0.6),
+    (BOTH_FAIL, "baseline", "baseline-without-log", 1.0),
+    (SLIGHT, "baseline", "baseline-without-log", 1.0),
     (MAIN, "any-without-log", "oracle", 1.2),
     (MAIN, "any-without-log", "codedeploy", 1.0),
     (MAIN, "any-without-log", "codedeploy-at-once", None),
@@ -57,7 +60,7 @@ def goals(found: Mapping[Cell, Outcomes]) -> Iterator[str]:
     equal = [cell for cell in HEALTHY if cell.original == cell.new == 0.01]
     yield _healthy(found, equal, f"1 → 1 %, all {len(equal)} cells")
     yield _healthy(found, HEALTHY, f"healthy, all {len(HEALTHY)} cells")
-    backs = _backs(found[SLIGHT], "baseline")
+    backs = _backs(found[SLIGHT], "baseline", "baseline-without-log")
     goal = _goal("at least 95 %", backs["baseline"].value >= 0.95)
     yield f"{SLIGHT.name}: {_told(backs)} found before the end{goal}."
 
@@ -130,7 +133,7 @@ def _noise(found: Mapping[Cell, Outcomes], cell: Cell) -> str:
         words = f"{TITLES[name]} promotes {percent(through)}"
         seconds = later(found[cell][name], found[cell][without])
         if seconds:
-            words += f", later by {_span(seconds.mean)} s, at the worst {seconds.worst:.0f} s"
+            words += f", later by {_span(seconds.mean)} s, at the worst {round(seconds.worst)} s"
             met = met and seconds.worst <= MOST_LATER
         met = met and through.value == 1
         told.append(words)
@@ -139,7 +142,7 @@ def _noise(found: Mapping[Cell, Outcomes], cell: Cell) -> str:
 
 
 def _span(figure: Figure) -> str:
-    return f"{figure.value:.0f} ({figure.low:.0f}–{figure.high:.0f})"
+    return f"{round(figure.value)} ({round(figure.low)}–{round(figure.high)})"
 
 
 def _outage(found: Mapping[Cell, Outcomes], cell: Cell) -> str:
@@ -148,7 +151,9 @@ def _outage(found: Mapping[Cell, Outcomes], cell: Cell) -> str:
     words = f"rolled back by {_told({'baseline': backs['baseline']})}"
     seconds = later(outcomes["baseline"], outcomes["baseline-without-log"])
     if seconds:
-        words += f", promoted later by {_span(seconds.mean)} s, at the worst {seconds.worst:.0f} s"
+        words += (
+            f", promoted later by {_span(seconds.mean)} s, at the worst {round(seconds.worst)} s"
+        )
     without = percent(backs["baseline-without-log"])
     return (
         f"{cell.name}: {words}; without the log {without} rolled back{_few([backs['baseline']])}."
