@@ -71,7 +71,9 @@ STORIES = {
         ["STARTED", "SHIFTED", "ROLLED_BACK", "RolloutInterrupted"],
         during=_set(down=("throttled", 30.2, 75)),
     ),
-    "refused by AWS": Story(["STARTED", "InvalidRollout"], during=_set(faults={3: "denied"})),
+    "refused by AWS": Story(
+        ["STARTED", "InvalidRollout"], during=_set(faults={"UpdateAlias": "denied"})
+    ),
     "no object": Story(["InvalidRollout"], 7),
     "misspelt": Story(["InvalidRollout"], {**EVENT, "setps": 3}),
     "no such alias": Story(["InvalidRollout"], {**EVENT, "alias-name": "absent"}),

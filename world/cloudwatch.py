@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
-from world.aws import Aws
+from world.aws import MINUTE, Aws
 
 
 def kind_of(alarm: str) -> str:
@@ -84,6 +84,11 @@ class FakeCloudWatch:
             asked = version in (None, executed) and start <= minute < end
             if asked and self._world.published(minute, name, executed):
                 points[minute] += counts[COUNTED.index(name)]
+        if version is None and self._world.rate_before:
+            minute = start
+            while minute + MINUTE <= min(end, self._world.starts):
+                points[minute] += self._world.rate_before * MINUTE.total_seconds()
+                minute += MINUTE
         return {minute: points[minute] for minute in sorted(points, reverse=True)}
 
     def _other(self, stat: dict[str, Any], start: datetime, end: datetime) -> dict[datetime, float]:
