@@ -549,7 +549,7 @@ SECONDS = {
 
 @pytest.mark.parametrize("seconds", SECONDS)
 def test_a_time_is_told_in_two_units_at_most(seconds: float) -> None:
-    assert words.lasting(seconds) == SECONDS[seconds]
+    assert words.for_long(seconds) == SECONDS[seconds]
 
 
 def test_the_time_left_is_that_of_the_plan_or_of_the_shifts_seen() -> None:
