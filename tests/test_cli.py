@@ -88,6 +88,8 @@ def test_an_error_of_a_newer_deployer_is_an_end_too_and_progress_is_none() -> No
     for message in (
         "STARTED",
         "SHIFTED",
+        "SUSPENDED",
+        "RESUMED",
         "LOOKED",
         "NOT_SEEN",
         "ROLLED_BACK",

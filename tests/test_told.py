@@ -26,6 +26,7 @@ from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
+SUSPENSION = {"SUSPENDED", "RESUMED"}
 RESULTS = {"SUCCEEDED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
 THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
 
@@ -195,17 +196,41 @@ def test_the_schema_names_every_status_and_every_error_of_the_tree() -> None:
     house = Path(simple.__file__).parent
     sources = "\n".join(path.read_text() for path in house.glob("*.py"))
     told = set(re.findall(r'\btell\("([A-Z_]+)"', sources))
-    assert told == {"STARTED", "SHIFTED", "ROLLED_BACK"}
+    assert told - SUSPENSION == {"STARTED", "SHIFTED", "ROLLED_BACK"}
     endings = set(re.findall(r"\bending\.([A-Z_]+)", sources)) - {"UNTOUCHED", "PROMOTED"}
     assert endings | {ending.SUCCEEDED} == RESULTS
-    assert set(SCHEMA["properties"]["status"]["enum"]) == told | RESULTS | below(DeployError)
+    assert set(SCHEMA["properties"]["status"]["enum"]) == told | SUSPENSION | RESULTS | below(
+        DeployError
+    )
 
 
 def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() -> None:
-    """`HANDED_OVER` and `RollbackFailed` have stories of their own."""
+    """`HANDED_OVER`, `RollbackFailed` and those of a suspension have stories of their own."""
     told = {status for story in STORIES.values() for status in story.told}
-    others = {"HANDED_OVER", "RollbackFailed"}
-    assert told == set(SCHEMA["properties"]["status"]["enum"]) - others
+    others = {"HANDED_OVER", "RollbackFailed", *SUSPENSION}
+    assert told - SUSPENSION == set(SCHEMA["properties"]["status"]["enum"]) - others
+
+
+@pytest.mark.parametrize("status", sorted(SUSPENSION))
+def test_the_schema_wants_a_suspension_to_say_why_and_where(status: str) -> None:
+    said = {
+        "status": status,
+        "rollout": "0123456789ab",
+        "function": "checkout",
+        "alias": "live",
+        "original-version": "7",
+        "new-version": "8",
+        "weight": 0.3,
+        "step": 3,
+        "steps": 10,
+        "reason": "The log of version 8 has 3 failed calls.",
+        "where": "Alias 'live' of 'checkout' is on version 7.",
+    }
+    assert VALIDATOR.is_valid(said)
+    for key in said:
+        assert not VALIDATOR.is_valid({name: said[name] for name in said if name != key}), key
+    assert not VALIDATOR.is_valid({**said, "reason": ""})
+    assert not VALIDATOR.is_valid({**said, "warnings": []}), "only a result has them"
 
 
 # The bus.
