@@ -54,7 +54,7 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     seen = words.verdict(state)
     shown = words.verdict(old)
     if seen and (shown is None or seen[1:] != shown[1:]):
-        yield f"look {seen[1]}  {seen[2]}"
+        yield f"look {seen[1]}  {seen[2]}".rstrip()
     for line in words.silence(state):
         if line not in words.silence(old):
             yield line

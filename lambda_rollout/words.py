@@ -70,6 +70,9 @@ def phase(state: State, now: float) -> str:
     if not state.step:
         handed = "Handed over to the state machine" if state.execution else "Accepted"
         return f"{handed}; waiting for the first shift …"
+    if state.orphaned(now) and state.suspensions.lasting:
+        died = "Its deployer seems to have died while it was suspended"
+        return f"{died}: all users are on version {state.original}. Waiting for the watchdog …"
     if state.orphaned(now):
         return "Its deployer seems to have died: waiting for the watchdog to roll it back …"
     if suspension(state, now):
@@ -94,7 +97,8 @@ def left(state: State, now: float) -> str:
 
 
 def verdict(state: State) -> tuple[float, str, str] | None:
-    """The last look: when, what came out, and why."""
+    """The last look: when, what came out, and why, without what SUSPENDED or RESUMED has said
+    already."""
     if state.unseen:
         return state.unseen[0], "could not be made", state.unseen[1]
     if state.verdict is None:
@@ -103,6 +107,8 @@ def verdict(state: State) -> tuple[float, str, str] | None:
     told = _VERDICTS.get(status, status)
     if status == "PENDING" and state.suspensions.during(when):
         told = "not decided yet"
+    if any(reason == each.reason for each in state.suspensions.turns):
+        reason = ""
     return when, told, reason
 
 
