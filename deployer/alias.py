@@ -1,5 +1,5 @@
 """The only writer of the alias. Every write carries the `RevisionId` last seen, the routing, and
-the description: with the stamp while it is split, without it at the end.
+the description: with the stamp while it is split or suspended, without it at the end.
 
 It reads, writes and retries; whose the alias is it asks `ownership.judge`, before it writes. A
 write whose answer is lost, or that somebody else's write came before (412), is settled by reading
@@ -143,6 +143,18 @@ class Alias:
         self._may_have_landed = False
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
+    def suspend(self, mark: Stamp, spare: float) -> None:
+        """Every call to the original version, under a stamp that says `suspended`, within `spare`
+        seconds; the next shift ends it."""
+        self._stamp = mark
+        try:
+            self._bring(Want({}, stamp=mark), min(PATIENCE, spare))
+        except _Refused as refused:
+            raise errors.RolloutInterrupted(
+                f"The rollout could not be suspended: {refused.why}"
+            ) from refused
+        self.hold = replace(self.hold, suspended=self.seen.revision)
+
     def finalize(self, spare: float) -> None:
         """Put the alias on the new version alone, with the user's own description, within
         `spare` seconds."""
@@ -179,7 +191,8 @@ class Alias:
         if self._clock.time() - self._seen_at < older_than:
             return
         want = Want(self.seen.routing, stamp=self._stamp)
-        self._check(want, probe=True)
+        # A suspension is known by its revision, which a probe would change.
+        self._check(want, probe=not self.hold.suspended)
         if self._stamp and self.seen.stamp is None:  # somebody replaced the whole description
             self._update(want)
 

@@ -1,7 +1,7 @@
-"""The reader of the new version's log: which of its calls failed, and with what kind of error.
+"""The reader of a version's log: which of its calls failed, and with what kind of error.
 
-Judges nothing: metrics have judged when it is asked. Of what functions and their users wrote it
-hands on nothing but the kinds of errors, request ids and streams.
+Judges nothing. Of what functions and their users wrote it hands on nothing but the kinds of errors,
+request ids, streams and times.
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 """
 
@@ -17,8 +17,9 @@ from deployer.decisions.target import Target
 #: It looks back no further, in seconds: that is how late a call's metrics may come.
 FURTHEST = 900.0
 
-#: Pages of an answer that are read, of each day's streams.
+#: Pages of an answer that are read, of each day's streams; and for so many seconds.
 _MOST_PAGES = 3
+_LONGEST = 5.0
 
 
 class Logs:
@@ -40,15 +41,16 @@ class Logs:
         """
         now = self._clock.time()
         since = max(since, now - FURTHEST)
+        until = min(now + _LONGEST, now + self._clock.left() - aws.LAST_WORDS - aws.TELL_SECONDS)
         day = datetime.fromtimestamp(since, UTC).date()
         lines: list[Line] = []
         # A stream is named by the day on which its sandbox started.
         while day <= datetime.fromtimestamp(now, UTC).date():
-            lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since)
+            lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since, until)
             day += timedelta(days=1)
         return failures(lines)
 
-    def _lines(self, prefix: str, since: float) -> Iterator[Line]:
+    def _lines(self, prefix: str, since: float, until: float) -> Iterator[Line]:
         request: dict[str, Any] = {
             "logGroupName": self.group,
             "logStreamNamePrefix": prefix,
@@ -56,7 +58,7 @@ class Logs:
             "filterPattern": PATTERN,
         }
         for _ in range(_MOST_PAGES):
-            if self._clock.left() < aws.LAST_WORDS + aws.TELL_SECONDS:
+            if self._clock.time() > until:
                 return
             page = self._client.filter_log_events(**request)
             for event in page["events"]:

@@ -5,6 +5,7 @@ It moves no alias, but one that a dead rollout left split: that is rolled back f
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
@@ -24,6 +25,7 @@ from deployer.decisions.errors import (
     RollbackFailed,
     RolloutInterrupted,
 )
+from deployer.decisions.failures import LONGEST
 from deployer.decisions.ownership import Want, Whose, left_by
 from deployer.decisions.payload import as_json
 from deployer.decisions.rollout import Rollout
@@ -37,6 +39,9 @@ _POLL = 5.0
 
 #: How often a question is asked, while AWS does not answer.
 _ATTEMPTS = 10
+
+#: So many seconds back the alias's calls are counted.
+_HOUR = 3600.0
 
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
@@ -102,7 +107,8 @@ def check(run: Run, needed: float) -> None:
     if not run.deployed:
         check_version(run, needed)
         check_metrics(run)
-    if found.routing and run.rollout.dry_run:
+        check_log(run)
+    if whose is Whose.ABANDONED and run.rollout.dry_run:
         run.progress.warnings.append(
             "A rollout that had died has left the alias split: it would be rolled back first."
         )
@@ -126,7 +132,8 @@ def check_version(run: Run, needed: float) -> None:
         state = told.get("State", "Active")
         why = told.get("StateReason", "no reason given").rstrip(".")
         if state == "Active":
-            run.progress.log_group = told.get("LoggingConfig", {}).get("LogGroup", "")
+            run.progress.listening.group = told.get("LoggingConfig", {}).get("LogGroup", "")
+            run.progress.listening.timeout = told.get("Timeout", LONGEST)
             return
         if state == "Inactive":
             raise InvalidRollout(
@@ -164,9 +171,22 @@ def check_metrics(run: Run) -> None:
         run.progress.warnings += each.warns(seen)
 
 
+def check_log(run: Run) -> None:
+    """How often the alias is called, and whether the log may be read: one that may not is said, and
+    refuses nothing."""
+    if not run.check.listens:
+        return
+    now = run.clock.time()
+    calls: list[float] = []
+    with suppress(NotSeen, *aws.CallFailed):
+        calls = run.metrics.calls(now - _HOUR, now)
+    run.early_warning.begin(sum(calls) / _HOUR)
+
+
 def ready_or_deployed(run: Run) -> Ending | None:
     """Undo what a dead rollout left; how it ends where the alias stands on the new version."""
-    if run.alias.seen.routing and not run.rollout.dry_run:
+    whose = run.alias.judged(Want({})).whose
+    if whose is Whose.ABANDONED and not run.rollout.dry_run:
         undo_abandoned(run)
         found = run.alias.seen
         if found.routing:

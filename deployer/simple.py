@@ -65,18 +65,26 @@ def with_shifts(run: Run) -> Ending:
 
 
 def roll_out(run: Run, lease: Lease) -> None:
-    """The loop: update the weight, then wait and look while the step lasts; to the last one."""
+    """The loop: update the weight, then wait and look while the step lasts; to the last one. What
+    the log makes suspect is suspended meanwhile."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())  # for whoever reads the stamp
     run.timeline.deadline = run.clock.time() + run.clock.spare()  # no step is held beyond it
     while not run.fully_weighted:
         update_weight(run, lease, until)
         status = Status.PENDING
-        while status is Status.PENDING:
+        while status is not Status.SUCCEEDED:
             wait(run, lease)
             verdict = run.health_check()
             status = verdict.status
-        if status is Status.FAILED:
-            raise errors.HealthCheckFailed(verdict.reason)
+            match status:
+                case Status.SUSPECTED:
+                    lease.renew(BEFORE_SHIFT)
+                    run.suspend(until, spare(run, lease))
+                case Status.CLEARED:
+                    lease.renew(BEFORE_SHIFT)
+                    run.resume(until, spare(run, lease))
+                case Status.FAILED:
+                    raise errors.HealthCheckFailed(verdict.reason)
 
 
 def update_weight(run: Run, lease: Lease, until: datetime) -> None:

@@ -13,14 +13,13 @@ from deployer.alias import Alias
 from deployer.decisions import ending, errors
 from deployer.decisions.checks.check import Versions
 from deployer.decisions.ending import Ending, PromotedByHand
-from deployer.decisions.evidence import MINUTE
-from deployer.decisions.failures import told
+from deployer.decisions.evidence import MINUTE, Look
 from deployer.decisions.health import Status, Verdict
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.stamp import Stamp
 from deployer.decisions.timeline import Phase, Progress, Step, Timeline
-from deployer.logs import Logs
+from deployer.early_warning import EarlyWarning
 from deployer.metrics import Metrics, NotSeen
 from deployer.tell import NO_ENDINGS, logger, tell
 
@@ -54,6 +53,7 @@ class Run:
         self.versions = Versions(progress.original, rollout.new_version)
         self.check = rollout.health_check
         self.timeline = Timeline(rollout, most_looks)
+        self._seen = Look({}, {})  # the last look, as far as this invocation has made one
         self.log_as_own()
 
     @classmethod
@@ -74,6 +74,10 @@ class Run:
         alias.resume(hold, words)
         progress = Progress(hold.rollout_id, hold.original, words, started=0.0, at=Step(step))
         return cls(rollout, means, alias, progress)
+
+    @cached_property
+    def early_warning(self) -> EarlyWarning:
+        return EarlyWarning(self.means, self.rollout, self.progress, self.timeline)
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -107,41 +111,92 @@ class Run:
         """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on
         or ended."""
         progress = self.progress
-        weights = self.rollout.weights
         if self.step == 0:
             progress.started = self.clock.time()
             progress.evidence.since = progress.started // MINUTE * MINUTE
             self.tell("STARTED")
-        number = self.step + 1
-        weight = weights[number - 1]
-        mark = Stamp(progress.id, self.versions.new, weight, number, len(weights), until)
-        self.alias.shift(mark, spare)
+        self.alias.shift(self._mark(self.step + 1, until), spare)
         progress.at = self.timeline.begin(progress.at, progress.started, self.clock.time())
-        progress.evidence.next_step()
+        progress.evidence.shift(progress.at.shifted, self.weight)
         self.tell("SHIFTED")
 
     @property
     def pause(self) -> float:
-        """Wait: the seconds until the next look."""
-        return max(0.0, self.progress.at.next_look - self.clock.time())
+        """Wait: the seconds until the next look, or until the log is to be read."""
+        until = self.progress.at.next_look
+        if not self.timeline.by_looks:
+            until = min(until, self.early_warning.next)
+        return max(0.0, until - self.clock.time())
 
     def health_check(self) -> Verdict:
-        """HealthCheck: PENDING while the step lasts, is held, or settles, SUCCEEDED at its end.
-        Raises what ends it without a verdict."""
+        """HealthCheck: PENDING while the step lasts, is held, settles, or is suspended; SUCCEEDED
+        at its end; SUSPECTED when it must be suspended, CLEARED when that is over. Raises what
+        ends it without a verdict."""
         progress = self.progress
         began = self.clock.time()
+        if began < progress.at.next_look and not self.timeline.by_looks:
+            return self._listened(Verdict(Status.PENDING, progress.reason))
         verdict = self._look()
-        if verdict.status is not Status.FAILED:
+        if verdict.status is Status.FAILED:
+            pass
+        elif progress.at.phase == Phase.SUSPENDED:
+            verdict = self._suspended_on(verdict)
+        else:
             progress.at = self.timeline.looked(
                 progress.at, verdict, progress.evidence, began, self.clock.time()
             )
             over = progress.at.phase == Phase.OVER
             verdict = verdict._replace(status=Status.SUCCEEDED if over else Status.PENDING)
+            verdict = self._listened(verdict)
         if verdict.numbers:
             told = {"verdict": verdict.status, "reason": verdict.reason}
             step = {"step": self.step, "weight": self.weight}
             logger.info("LOOKED", extra={**told, **step, **verdict.numbers})
         return verdict
+
+    def _listened(self, verdict: Verdict) -> Verdict:
+        """The verdict, unless the log accuses the new version."""
+        why = self.early_warning.suspicion(self._seen)
+        if not why:
+            return verdict
+        self.progress.reason = why
+        return verdict._replace(status=Status.SUSPECTED, reason=why)
+
+    def _suspended_on(self, verdict: Verdict) -> Verdict:
+        """After a look that has not failed it while it is suspended."""
+        progress = self.progress
+        seen = verdict.status is not Status.UNSEEN
+        judged = self.early_warning.judged(self._seen if seen else None)
+        progress.at = self.timeline.suspended_on(progress.at, self.clock.time())
+        progress.reason = judged.reason
+        return judged._replace(numbers=verdict.numbers)
+
+    def suspend(self, until: datetime, spare: float) -> None:
+        """Suspend, within `spare` seconds: every call to the original version, until metrics have
+        judged what the log has."""
+        progress = self.progress
+        self.alias.suspend(self._mark(self.step, until, suspended=True), spare)
+        now = self.clock.time()
+        progress.at = self.timeline.suspended(progress.at, now)
+        progress.evidence.shift(now, 0.0)
+        progress.listening.suspend(now)
+        self.tell("SUSPENDED", reason=progress.reason)
+
+    def resume(self, until: datetime, spare: float) -> None:
+        """Resume, within `spare` seconds: the step's weight again."""
+        progress = self.progress
+        self.alias.shift(self._mark(self.step, until), spare)
+        now = self.clock.time()
+        progress.at = self.timeline.resumed(progress.at, now)
+        progress.evidence.shift(now, self.weight)
+        progress.listening.suspension = None
+        self.tell("RESUMED", reason=progress.reason)
+
+    def _mark(self, step: int, until: datetime, suspended: bool = False) -> Stamp:
+        weights = self.rollout.weights
+        weight = weights[step - 1]
+        new = self.versions.new
+        return Stamp(self.progress.id, new, weight, step, len(weights), until, suspended)
 
     def glance(self) -> None:
         """Between looks that are far apart: see that the alias is still ours. Raises what ends
@@ -162,7 +217,8 @@ class Run:
             progress.unseen += 1
             logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
-        progress.evidence.add(look, now, progress.at.shifted, self.fully_weighted)
+        self._seen = look
+        progress.evidence.add(look, now)
         progress.looks += 1
         verdict = self.check.judge(progress.evidence, self.versions)
         progress.reason = verdict.reason
@@ -190,7 +246,7 @@ class Run:
             self.tell("ROLLED_BACK", reason=ending.reason_of(cause), **self._took())
         left_over = ended.status == "RollbackFailed" or self.alias.stamped
         if ended.status == "HealthCheckFailed":
-            ended = ended.because(self._in_its_log())
+            ended = ended.because(self.early_warning.explanation())
         return ended.at(where, left_over)
 
     def _rolled_back(self, cause: BaseException, lease_until: float, watchdog: bool) -> Ending:
@@ -219,25 +275,6 @@ class Run:
         if others_tell and alias.may_have_shifted and not alias.may_be_by_us:
             return ending.lost(cause, watchdog)
         return ending.rolled_back(cause, rolled_back)
-
-    def _in_its_log(self) -> str:
-        """Why the new version failed, as its log has it: read once the alias is back."""
-        if not self.check.logs:
-            return ""
-        progress = self.progress
-        logs = Logs(self.means.logs, self.clock, self.rollout.target, progress.log_group)
-        try:
-            return told(logs.failures(self.versions.new, progress.started))
-        except aws.CallFailed as error:
-            if aws.code(error) == "ResourceNotFoundException":  # it has written nothing
-                return ""
-            remedy = ""
-            if aws.denied(error):
-                remedy = (
-                    ": allow it to the deployer with the template's parameters TargetFunctions "
-                    "and TargetLogGroups, or set 'logs' to false"
-                )
-            return f"Its log {logs.group} could not be read{remedy}. AWS says {aws.words(error)}"
 
     def _took(self) -> dict[str, int]:
         """For how many seconds it went on since the first shift, where that is known."""
@@ -324,6 +361,7 @@ class Run:
             "looks": progress.looks,
             "unseen": progress.unseen,
             "judged": seen.judged,
+            "suspensions": progress.listening.suspensions,
             **counts,
             "reason": progress.reason,
         }

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,7 +25,8 @@ from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import KEYS, Rollout
-from deployer.decisions.timeline import Progress, Step, step_of
+from deployer.decisions.suspicion import MOST, Listening, Suspension
+from deployer.decisions.timeline import MOST_SUSPENDED, Progress, Step, step_of
 from deployer.plan import plan
 from deployer.tell import logger, tell
 from deployer.verbs import Run
@@ -34,11 +35,12 @@ from deployer.verbs import Run
 #: fit.
 MOST_EVENTS = 20_000
 #: Events of a step (UpdateWeight, IsFullyWeighted), of a look (Wait, HealthCheck,
-#: VerifyHealthCheck), and of everything that comes once (start, CalculateWeights, settling,
-#: Finalize or Rollback, end).
+#: VerifyHealthCheck), of a suspension (Suspend, its looks, Resume), and of everything that comes
+#: once (start, CalculateWeights, settling, Finalize or Rollback, end).
 STEP_EVENTS = 7
 LOOK_EVENTS = 9
-OTHER_EVENTS = 300
+SUSPENSION_EVENTS = 2 * STEP_EVENTS + (MOST_SUSPENDED + 1) * LOOK_EVENTS
+OTHER_EVENTS = 300 + MOST * SUSPENSION_EVENTS
 #: Seconds past its planned end after which a step's split counts as abandoned: the tasks' retries
 #: fit into it.
 LATE = 1800
@@ -67,6 +69,10 @@ def task(event: Any, means: aws.Means) -> State:
             return update_weight(resumed(state, means))
         case "HealthCheck":
             return health_check(resumed(state, means))
+        case "Suspend":
+            return suspend(resumed(state, means))
+        case "Resume":
+            return resume(resumed(state, means))
         case "Finalize":
             return finalize(resumed(state, means))
         case "Rollback":
@@ -100,10 +106,25 @@ def before_first_shift(run: Run) -> Ending | None:
 
 
 def update_weight(run: Run) -> State:
+    run.update_weight(until(run), run.clock.spare())
+    return saved(run, "PENDING")
+
+
+def suspend(run: Run) -> State:
+    run.suspend(until(run), run.clock.spare())
+    return saved(run, "PENDING")
+
+
+def resume(run: Run) -> State:
+    run.resume(until(run), run.clock.spare())
+    return saved(run, "PENDING")
+
+
+def until(run: Run) -> datetime:
+    """When this step has surely ended, or been suspended or resumed."""
     check = run.check
     lasts = run.rollout.interval + check.hold + check.settle + LATE
-    run.update_weight(run.clock.now() + timedelta(seconds=lasts), run.clock.spare())
-    return saved(run, "PENDING")
+    return run.clock.now() + timedelta(seconds=lasts)
 
 
 def health_check(run: Run) -> State:
@@ -152,11 +173,14 @@ def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> R
     """The rollout as an earlier task left it; where it is to be rolled back, the `cause`."""
     rollout = Rollout.from_event({key: state[key] for key in KEYS if key in state}, means.here)
     told = state["progress"]
-    if "at" not in told and cause is None:
+    if "listening" not in told and cause is None:
         raise errors.RolloutInterrupted(_OTHER_RELEASE)
     progress = _known(Progress, told)
     progress.at = _known(Step, told.get("at") or {"number": step_of(told)})
     progress.evidence = _known(Evidence, told["evidence"])
+    progress.listening = _known(Listening, told.get("listening", {}))
+    if progress.listening.suspension:
+        progress.listening.suspension = _known(Suspension, told["listening"]["suspension"])
     step = progress.at.number
     weights = tuple(state["hold"]["weights"])
     # A task that failed may have sent the next shift; one that was refused for good has not.
@@ -169,6 +193,7 @@ def resumed(state: State, means: aws.Means, cause: Exception | None = None) -> R
         weights=weights,
         shifted=step > 0,
         superseded=tuple(state["hold"]["superseded"]),
+        suspended=state["hold"].get("suspended", ""),
     )
     alias = Alias(means, rollout, progress.id, Snapshot(state["alias"]))
     alias.resume(hold, progress.words)
@@ -192,7 +217,11 @@ def saved(run: Run, status: str) -> State:
         "status": status,
         "wait-seconds": math.ceil(run.pause),
         "progress": asdict(run.progress),
-        "hold": {"weights": list(hold.weights), "superseded": list(hold.superseded)},
+        "hold": {
+            "weights": list(hold.weights),
+            "superseded": list(hold.superseded),
+            "suspended": hold.suspended,
+        },
         "alias": {key: value for key, value in answer.items() if key != "ResponseMetadata"},
     }
 

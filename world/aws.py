@@ -112,6 +112,8 @@ class Aws:
 
     def _set_up_cloudwatch(self, delay: float) -> None:
         self.delay = delay
+        #: The alias's calls a second in the hour before the start.
+        self.rate_before = 0.0
         #: Such as of ("Errors", "7").
         self.delays: dict[tuple[str, str], float] = {}
         #: Of other metrics, by "name stat", minute by minute.

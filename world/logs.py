@@ -65,7 +65,9 @@ class FakeLogs:
         for failed in written:
             if failed.visible > world.time:
                 continue
-            stream = f"{world.starts:%Y/%m/%d}/{name}[{failed.version}]0123456789abcdef0123456789abcdef"
+            stream = (
+                f"{world.starts:%Y/%m/%d}/{name}[{failed.version}]0123456789abcdef0123456789abcdef"
+            )
             for number, text in enumerate(_texts(failed)):
                 moment = world.starts.timestamp() + failed.time
                 yield {

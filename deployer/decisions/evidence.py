@@ -9,6 +9,7 @@ tests when it is complete, and waits until then.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from deployer.decisions import likelihood
@@ -39,6 +40,10 @@ class Counts(NamedTuple):
         return f"{_count(self.errors, 'error')} in {_count(self.invocations, 'invocation')}{rate}"
 
 
+#: The two versions, and the metrics of both.
+WHO = ("original", "new")
+METRICS = [f"{metric}_{who}" for metric in Counts._fields for who in WHO]
+
 #: By the minute's start, in seconds since 1970.
 Minutes = Mapping[int, Counts]
 
@@ -47,9 +52,8 @@ class Look(NamedTuple):
     """One reading of CloudWatch: both versions' calls under the alias, the highest value of each of
     the payload's metrics by the query's id, and the states of its alarms.
 
-    `newest` has the newest minute with a value, a count of 0 included, of each of the four metrics
-    behind the calls: `invocations_original`, `errors_original`, `invocations_new`, `errors_new`.
-    One that has no value at all is left out.
+    `newest` has the newest minute with a value, a count of 0 included, of each of METRICS, which
+    are behind the calls. One that has no value at all is left out.
     """
 
     original: Minutes
@@ -58,9 +62,13 @@ class Look(NamedTuple):
     alarms: Mapping[str, str] = {}
     newest: Mapping[str, int] = {}
 
+    def of(self, who: str) -> Minutes:
+        """Of the version `original` or `new`."""
+        return self.original if who == "original" else self.new
+
     def complete(self, who: str, minute: int, now: float) -> bool:
         """Whether all that CloudWatch will say of that version's minute is published."""
-        counts = (self.original if who == "original" else self.new).get(minute, Counts())
+        counts = self.of(who).get(minute, Counts())
         if counts.errors > counts.invocations:
             return False
         if minute + MINUTE + PATIENCE <= now:
@@ -77,11 +85,14 @@ class Evidence:
     """What all looks say together; times are seconds since 1970.
 
     The next look reads from `since` on; what minutes before that said is carried in `older`.
-    `muted` alarms were in ALARM before the first shift, and have not left it. `judged` says that
-    calls since the last shift were published, of a minute that is over.
+    `weights` has when each weight of the new version took effect, as far as a minute from `since`
+    on may have seen it; 0 stands for a suspension. `muted` alarms were in ALARM before the first
+    shift, and have not left it. `judged` says that calls since the last shift were published, of a
+    minute that is over.
     """
 
     since: float = 0.0
+    weights: list[list[float]] = field(default_factory=list)
     older: Sums = field(default_factory=dict)
     total: Sums = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
@@ -93,24 +104,50 @@ class Evidence:
         """The look before the first shift."""
         self.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
 
-    def add(self, look: Look, now: float, shifted: float, full: bool = False) -> None:
-        """Take in a look. The last weight took effect at `shifted`; `full` says that it was 1.0."""
+    def shift(self, now: float, weight: float) -> None:
+        """That weight has just taken effect: what is asked of a step begins anew."""
+        self.weights.append([now, weight])
+        self.judged = False
+        for sums in (self.older, self.total):
+            sums.pop("of_step", None)
+
+    def add(self, look: Look, now: float) -> None:
+        """Take in a look."""
         final = max(self.since, now // MINUTE * MINUTE - LATEST)
+        shifted = self.weights[-1][0]
         self.total = dict(self.older)
         for minute in sorted({*look.original, *look.new}):
-            said = _said(look, minute, now, alone=full and shifted <= minute)
+            said = _said(look, minute, now, self.weights_in(minute))
             if shifted <= minute and minute + MINUTE <= now:
                 said["of_step"] = said["new_invocations"]
             for sums in (self.total, self.older) if minute < final else (self.total,):
                 for name, number in said.items():
                     sums[name] = sums.get(name, 0) + number
         self.since = final
+        self.weights = _since(self.weights, final)
         self.alarms = dict(look.alarms)
         self.highest |= {
             name: max(value, self.highest.get(name, value)) for name, value in look.metrics.items()
         }
         self.muted = [name for name in self.muted if look.alarms.get(name) == "ALARM"]
         self.judged = self.judged or covers(look, shifted, now)
+
+    def weights_in(self, minute: int) -> list[float]:
+        """The weights that were in force in that minute, in their order."""
+        before = [weight for time, weight in self.weights if time <= minute]
+        within = [weight for time, weight in self.weights if minute < time < minute + MINUTE]
+        return (before[-1:] or [0.0]) + within
+
+    def seconds_in(self, minute: int, now: float) -> dict[str, float]:
+        """By the version: how many seconds of the alias's calls it got in that minute, until now
+        and since the first shift."""
+        seconds = {"original": 0.0, "new": 0.0}
+        ends = [time for time, _ in self.weights[1:]] + [now]
+        for (since, weight), end in zip(self.weights, ends, strict=True):
+            lasted = max(0.0, min(end, minute + MINUTE) - max(since, minute))
+            seconds["original"] += lasted * (1 - weight)
+            seconds["new"] += lasted * weight
+        return seconds
 
     def of(self, who: str) -> Counts:
         """Calls and errors of the versions, `original` and `new`, and of those that take part in
@@ -128,11 +165,6 @@ class Evidence:
         """The new version's calls in the published whole minutes since the last shift."""
         return round(self.total.get("of_step", 0))
 
-    def next_step(self) -> None:
-        self.judged = False
-        for sums in (self.older, self.total):
-            sums.pop("of_step", None)
-
     @property
     def compared(self) -> bool:
         """Whether there was a complete minute in which both versions had calls."""
@@ -144,27 +176,36 @@ class Evidence:
         return [self.total.get(f"ratio_{ratio:g}", 0.0) for ratio in likelihood.RATIOS]
 
 
-def _said(look: Look, minute: int, now: float, alone: bool) -> Sums:
-    """One minute's numbers; `alone` says that the new version had the whole weight in all of it."""
+def _since(weights: list[list[float]], moment: float) -> list[list[float]]:
+    """Without those that another one had followed by then."""
+    followed = [time for time, _ in weights[1:]] + [inf]
+    return [each for each, until in zip(weights, followed, strict=True) if until > moment]
+
+
+def _said(look: Look, minute: int, now: float, weights: list[float]) -> Sums:
+    """One minute's numbers; `weights` were in force in it."""
     original = look.original.get(minute, Counts())
     new = look.new.get(minute, Counts())
     sums = _named("original", original) | _named("new", new)
     if not look.complete("new", minute, now):
         return sums
     sums |= _named("tested", new)
-    # At full weight nothing is to come of the original, so nothing is waited for. In the first
-    # seconds some calls may still go to it, and those are published later. They take no part,
-    # whenever they come: otherwise this minute's evidence would be withdrawn when they are
-    # published, and the new version's whole minute would be compared with the original's first
-    # seconds of it.
-    if alone:
+    # A minute that began at full weight, or that was suspended at it. At full weight nothing is to
+    # come of the original, so nothing is waited for. In the first seconds some calls may still go
+    # to it, and after a suspension all do. They take no part, whenever they come: otherwise this
+    # minute's evidence would be withdrawn when they are published, and the new version's calls
+    # would be compared with the original's of another time.
+    if weights == [1.0] or 1.0 in weights[:-1]:
         return sums | _named("weighed", new) | _named("alone", new)
     if not look.complete("original", minute, now):
         return sums
     sums |= _named("weighed", new) | _named("reference", original)
     if not original.invocations:
         return sums | _named("alone", new)
-    share = new.invocations / (original.invocations + new.invocations)
+    # An outage of both versions hits them by the weight of its seconds, not by that of the minute;
+    # and a suspension makes the new version's share small because errors came.
+    largest = max((weight for weight in weights if weight < 1), default=0.0)
+    share = max(largest, new.invocations / (original.invocations + new.invocations))
     for ratio in likelihood.RATIOS if new.invocations else ():
         sums[f"ratio_{ratio:g}"] = likelihood.of_minute(ratio, share, new.errors, original.errors)
     return sums

@@ -25,18 +25,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-#: Any of these phrases is in a line that tells of a failed call, or that begins one. Whole words,
-#: without a quotation mark: so it does not matter how AWS takes phrases apart. `errorType` is in
-#: all runtimes' error objects and in the platform's records of errors, `timeout` in the reports of
-#: time-outs. The reports of calls that went well are left out, for there are many.
+from deployer.decisions.payload import is_number
+
+#: Any of these phrases is in a line that tells of a failed call. Whole words, without a quotation
+#: mark: so it does not matter how AWS takes phrases apart. `errorType` is in all runtimes' error
+#: objects and in the platform's records of errors, `timeout` in the reports of time-outs. The lines
+#: of calls that went well are left out, the beginnings of all calls among them, for there are many.
 PHRASES = (
-    "START RequestId:",
     "Status: error",
     "Status: failure",
     "Error: Runtime exited",
     "Task timed out after",
     "Traceback (most recent call last)",
-    "platform.start",
     "errorType",
     "timeout",
 )
@@ -48,6 +48,12 @@ TIMED_OUT = ("timeout", "Task timed out", "Sandbox.Timedout")
 FAILED = ("error", "failure", "timeout")
 
 UNNAMED = "an error"
+
+#: The longest that a call may take, in seconds.
+LONGEST = 900.0
+
+#: Where a platform's report has its duration.
+MS = "durationMs"
 
 #: What says less about a call than any other kind.
 VAGUE = {"Runtime.ExitError": 1, UNNAMED: 2}
@@ -63,10 +69,11 @@ FORMS = tuple(
     for form in (
         # The platform's, as recorded in public issues. Newer reports of a time-out come alone.
         r"(?P<starts>START) RequestId: ID Version: ",
-        r"(?:\d{4}-\S+ |RequestId: )ID (?:Error: )?(?P<kind>Task timed out) after [\d.]+ seconds"
-        r"\s*\Z",
+        r"(?:\d{4}-\S+ |RequestId: )ID (?:Error: )?(?P<kind>Task timed out) after "
+        r"(?P<seconds>\d+(?:\.\d+)?) seconds\s*\Z",
         r"RequestId: ID (?P<status>Error): Runtime exited[^\r\n]*(?:[\r\n]+(?P<kind>\S+))?\s*\Z",
-        r"(?P<ends>REPORT) RequestId: ID(?:.*\sStatus: (?P<status>error|failure|timeout)\b"
+        r"(?P<ends>REPORT) RequestId: ID(?:\s+Duration: (?P<ms>\d+(?:\.\d+)?) ms)?"
+        r"(?:.*\sStatus: (?P<status>error|failure|timeout)\b"
         r"(?:\s+Error Type: (?P<kind>\S+))?)?",
         # An init that takes longer than 10 s begins again in the call, which may go well.
         r"(?P<init>INIT_REPORT) .*Phase: (?!init\s+Status: timeout)\w+\s+"
@@ -97,11 +104,14 @@ class Line(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """One failed call: which kind of error, in one word or two, and where it is found."""
+    """One failed call: which kind of error, in one word or two, where it is found, and when it
+    was, in seconds since 1970."""
 
     kind: str  # an error's type, "timed out" or "an error"; never a message
     request: str  # the request's id, "" where no line tells it
     stream: str
+    time: float = 0.0  # of its last line
+    began: float | None = None  # where a line tells it
 
 
 @dataclass
@@ -109,9 +119,15 @@ class _Call:
     stream: str
     request: str
     time: float = 0.0
+    began: float | None = None
     kinds: list[str] = field(default_factory=list)
     of_init: bool = False
     over: bool = False
+
+    @property
+    def told(self) -> Failure:
+        kind = min(self.kinds, key=lambda kind: VAGUE.get(kind, 0))
+        return Failure(kind, self.request, self.stream, self.time, self.began)
 
 
 def failures(lines: Iterable[Line]) -> list[Failure]:
@@ -144,14 +160,12 @@ def failures(lines: Iterable[Line]) -> list[Failure]:
         if kind := said.get("kind") or said.get("status"):
             call.kinds.append(_kind(kind))
         call.time = line.time
+        if call.began is None:
+            call.began = _began(said, line.time)
         call.of_init |= bool(said.get("init"))
         call.over |= bool(said.get("ends"))
         last[line.stream] = call
-    return [
-        Failure(min(call.kinds, key=lambda kind: VAGUE.get(kind, 0)), call.request, call.stream)
-        for call in calls
-        if call.kinds
-    ]
+    return [call.told for call in calls if call.kinds]
 
 
 def told(failures: Sequence[Failure]) -> str:
@@ -179,6 +193,17 @@ def _goes_on(call: _Call, request: str, time: float) -> bool:
     if call.request:
         return not request
     return bool(request) or call.of_init or time - call.time < 1
+
+
+def _began(said: Mapping[str, Any], time: float) -> float | None:
+    """When the call of this line of that time began."""
+    if said.get("starts"):
+        return time
+    if said.get("seconds"):
+        return time - min(float(said["seconds"]), LONGEST)
+    if said.get("ms"):
+        return time - min(float(said["ms"]), 1000 * LONGEST) / 1000
+    return None
 
 
 def _read(text: str) -> Mapping[str, Any]:
@@ -218,6 +243,9 @@ def _read_record(name: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
         "ends": name == "platform.report",
         "init": name.startswith("platform.init"),
     }
+    metrics = record.get("metrics")
+    if name == "platform.report" and isinstance(metrics, dict) and is_number(metrics.get(MS)):
+        said["ms"] = max(0, min(metrics[MS], 1000 * LONGEST))
     status = record.get("status")
     if status not in FAILED or (record.get("phase"), status) == ("init", "timeout"):
         return said

@@ -39,6 +39,10 @@ class Status(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     #: The new version misbehaves.
     FAILED = "FAILED"
+    #: The log accuses the new version: the rollout is to be suspended until metrics have judged it.
+    SUSPECTED = "SUSPECTED"
+    #: Metrics have not failed it: it is to be resumed.
+    CLEARED = "CLEARED"
 
 
 class Verdict(NamedTuple):
@@ -60,7 +64,7 @@ class HealthCheck:
     checks: tuple[Check, ...] = ()
     every: float = 15.0
     settle: float = 120.0
-    logs: bool = True  # whether the new version's log may be read for why it failed
+    logs: bool = True  # whether the function's log may be read
 
     @classmethod
     def read(cls, value: Any, subject: Subject) -> "HealthCheck":
@@ -111,6 +115,26 @@ class HealthCheck:
     def hold(self) -> float:
         """For how many seconds at most."""
         return max((check.hold or 0.0 for check in self.checks), default=0.0)
+
+    @property
+    def listens(self) -> bool:
+        """Whether the log may have the rollout suspended."""
+        return self.logs and any(check.listens for check in self.checks)
+
+    @property
+    def compares(self) -> bool:
+        """Whether what the original version's log says matters, too."""
+        return any(check.compares for check in self.checks)
+
+    def suspects(self, projected: Evidence, versions: Versions) -> bool:
+        """Whether the new version would have failed, had CloudWatch published what is
+        `projected`."""
+        return any(
+            wrong
+            for check in self.checks
+            if check.listens
+            for wrong, _ in check.judge(projected, versions)
+        )
 
     def judge(self, seen: Evidence, versions: Versions) -> Verdict:
         """FAILED when any of the checks has failed, otherwise PENDING; no data is healthy, as in

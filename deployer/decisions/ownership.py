@@ -5,7 +5,8 @@ may be written over, what is somebody else's, and what of ours stands on it. No 
 values in, values out.
 
     version    routing             stamp          before our first shift   after it
-    original   none                any            OURS (1)                 TAKEN_BACK (2)
+    original   none                says suspended BUSY, ABANDONED (4)      TAKEN_BACK (2) (5)
+    original   none                any other      OURS (1)                 TAKEN_BACK (2)
     original   a weight of ours    ours           OURS                     OURS
     original   a weight of ours    none           BUSY                     OURS
     original   any other           a dead one's   ABANDONED                THEIRS
@@ -16,9 +17,12 @@ values in, values out.
 
 (1) BUSY where a dead rollout's watchdog has still to put the whole description back. (2) OURS for a
 rollback: written once more, it shuts out a shift that is on its way. (3) Or what AWS adds where
-there is provisioned concurrency, or the split of a rollout that goes on from there. Our stamp alone
-says that we have shifted. What is just as we want it is AS_WANTED before all; an answer older than
-one that we have seen is STALE. tests/test_ownership.py spells the table out.
+there is provisioned concurrency, or the split of a rollout that goes on from there. (4) Once its
+deployer has surely ended. (5) OURS under the very revision that AWS answered to our suspension: an
+operator who takes a suspended alias back writes what stands there already, and only the revision
+tells. Our stamp alone says that we have shifted. What is just as we want it is AS_WANTED before
+all; an answer older than one that we have seen is STALE. tests/test_ownership.py spells the table
+out.
 """
 
 from dataclasses import dataclass, replace
@@ -85,6 +89,11 @@ class Snapshot:
         self.shortened = self.stamp is not None and is_shortened(description, self.words)
 
     @property
+    def suspended(self) -> bool:
+        """Whether it stands unsplit under the stamp of a rollout that is suspended."""
+        return self.stamp is not None and self.stamp.suspended and not self.routing
+
+    @property
     def state(self) -> str:
         """A few words for the end of a sentence that begins with the alias."""
         if not self.routing:
@@ -99,7 +108,7 @@ class Snapshot:
     def busy(self) -> str:
         """Why this alias is not touched."""
         mark = self.stamp
-        if not self.routing:
+        if not self.routing and not self.suspended:
             return (
                 "The alias's description is what a dead rollout left of a longer one, "
                 "and its watchdog puts the whole back: "
@@ -110,8 +119,9 @@ class Snapshot:
                 "The alias is split already, and not by this deployer: "
                 "finish that split or take it back first."
             )
+        runs = "is suspended" if self.suspended else "runs"
         return (
-            f"Rollout {mark.rollout_id} of version {mark.new_version} runs on this alias: "
+            f"Rollout {mark.rollout_id} of version {mark.new_version} {runs} on this alias: "
             f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. "
             f"It ends by {mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest: "
             "wait, or take the alias back."
@@ -135,7 +145,7 @@ class Hold:
     they were sent where the answer is not known. `shifted` says that a shift of ours has taken
     effect: from then on an unsplit alias means that somebody took it back, and a split with no
     stamp that somebody replaced the whole description. `revision` was seen last, the `superseded`
-    ones before it.
+    ones before it; `suspended` is the one that AWS answered to our suspension, while that lasts.
     """
 
     rollout_id: str
@@ -145,6 +155,7 @@ class Hold:
     shifted: bool = False
     revision: str = ""
     superseded: tuple[str, ...] = ()
+    suspended: str = ""
 
     def sending(self, weight: float) -> "Hold":
         """That weight is on its way."""
@@ -152,7 +163,7 @@ class Hold:
 
     def took_effect(self, weight: float) -> "Hold":
         """The last shift stands, with that weight as AWS answered it."""
-        return replace(self, weights=(weight,), shifted=True)
+        return replace(self, weights=(weight,), shifted=True, suspended="")
 
     def saw(self, revision: str) -> "Hold":
         """That revision is the latest."""
@@ -197,25 +208,44 @@ def judge(
     alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
     promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
     has_shifted = hold.shifted or our_stamp
+    resting = our_stamp and _is_suspension_of_ours(hold, want, found)
+    taken_back = bool(hold.suspended) and not found.routing and not resting
 
     # The table; the first line that fits counts.
     whose = Whose.THEIRS
-    if _as_wanted(hold, want, found, promoted):
+    if _as_wanted(hold, want, found, promoted) and not (on_original and taken_back):
         whose = Whose.AS_WANTED
     elif promoted and hold.new_version != hold.original:
         whose = Whose.PROMOTED
     elif on_original and found.routing and our_weight:
         whose = Whose.OURS
-    elif on_original and not found.routing and not has_shifted:
-        # A dead rollout's watchdog puts the whole words back; to start would lose them.
-        whose = Whose.BUSY if found.shortened else Whose.OURS
-    elif on_original and not found.routing:
+    elif on_original and not found.routing and has_shifted:
         # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
         # on its way.
-        whose = Whose.OURS if want.rolling_back else Whose.TAKEN_BACK
-    elif found.routing and not has_shifted:
-        whose = Whose.ABANDONED if abandoned(found, now) else Whose.BUSY
+        whose = Whose.OURS if want.rolling_back or resting else Whose.TAKEN_BACK
+    elif not has_shifted and (found.routing or on_original):
+        whose = _before_our_shift(found, now)
     return Finding(whose, our_weight, our_stamp)
+
+
+def _before_our_shift(found: Snapshot, now: datetime) -> Whose:
+    if abandoned(found, now):
+        return Whose.ABANDONED
+    # A dead rollout's watchdog puts the whole words back; to start would lose them.
+    if found.routing or found.suspended or found.shortened:
+        return Whose.BUSY
+    return Whose.OURS
+
+
+def _is_suspension_of_ours(hold: Hold, want: Want, found: Snapshot) -> bool:
+    """Whether the alias is suspended by a write of ours, and by nobody's since; our stamp is on
+    it."""
+    if not found.suspended:
+        return False
+    if hold.suspended:
+        return found.revision == hold.suspended
+    # We suspend it just now; an answer may have been lost, or the task that wrote it.
+    return want.stamp is not None and want.stamp.suspended
 
 
 def _gone_on(hold: Hold, found: Snapshot) -> bool:
@@ -229,7 +259,7 @@ def _gone_on(hold: Hold, found: Snapshot) -> bool:
 def _split_by(mark: Stamp, found: Snapshot) -> bool:
     """Whether it is split as this stamp says: else somebody has changed it since."""
     weight = found.routing.get(mark.new_version)
-    return weight is not None and _told_by(mark, weight)
+    return weight is not None and not mark.suspended and _told_by(mark, weight)
 
 
 def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
@@ -271,9 +301,10 @@ def same_weight(sent: float, found: float) -> bool:
 
 
 def abandoned(found: Snapshot, now: datetime) -> bool:
-    """Whether this is a rollout's split whose deployer has surely ended without rolling it back."""
+    """Whether this is a rollout's split, or its suspension, whose deployer has surely ended without
+    rolling it back."""
     mark = found.stamp
-    if mark is None or not _split_by(mark, found):
+    if mark is None or not (found.suspended or _split_by(mark, found)):
         return False
     if found.shortened:  # the user's own words are known to its watchdog alone
         return False
@@ -284,6 +315,6 @@ def abandoned(found: Snapshot, now: datetime) -> bool:
 def left_by(found: Snapshot) -> Hold:
     """What the dead rollout held whose stamp is on this alias."""
     mark = found.stamp
-    assert mark is not None, "only a stamped split is abandoned"
-    weights = tuple(found.routing.values())
+    assert mark is not None, "only what is stamped is abandoned"
+    weights = tuple(found.routing.values()) or (mark.weight,)
     return Hold(mark.rollout_id, found.version, mark.new_version, weights, True, found.revision)

@@ -3,9 +3,10 @@
     Checkout service [rollout 3f2a9c1b04de to 8 at 0.3 (3/10) until 2026-11-23T01:10:00Z]
     Checkout service [rollout 3f2a9c1b04de to 8 suspended at 0.3 (3/10) until 2026-11-23T01:10:00Z]
 
-It stands there, too, while the rollout is suspended, and the alias unsplit. It shows progress to whoever looks at the alias, says whose split it is, and when it may be taken
-for abandoned. The words before it are the user's own; `read` and `write` undo each other, unless
-the words had to be shortened.
+It stands there, too, while the rollout is suspended, and the alias not split. It shows progress to
+whoever looks at the alias, says whose it is, and when it may be taken for abandoned. The words
+before it are the user's own; `read` and `write` undo each other, unless the words had to be
+shortened.
 """
 
 import re

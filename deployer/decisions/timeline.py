@@ -14,6 +14,7 @@ from deployer.decisions.errors import HealthCheckInconclusive
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.health import Status, Verdict
 from deployer.decisions.rollout import Rollout
+from deployer.decisions.suspicion import FARTHEST, LONGEST, ROOM, Listening
 
 #: No weight lasts less than this part of its interval, however late it was set.
 SHORTEST_STEP = 0.9
@@ -21,8 +22,19 @@ SHORTEST_STEP = 0.9
 #: The shortest gap between looks, in seconds, in steps that are shorter than `every`.
 SHORTEST_GAP = 5.0
 
-#: How many looks the state machine's history of events has room for while it settles.
+#: After a suspension, where time is short, this part of it must do.
+SHORTEST_AFTER_SUSPENSION = 0.5
+
+#: Seconds that the calls of AWS may take in that case.
+MARGIN = 15.0
+
+#: How many looks the state machine's history of events has room for while it settles, and while it
+#: is suspended.
 MOST_SETTLING = 25
+MOST_SUSPENDED = 30
+
+#: The longest gap between looks while it is suspended, in seconds.
+SUSPENDED_GAP = 15.0
 
 #: Seconds until a look is repeated that could not be made, where the step would end unseen.
 AGAIN = 3.0
@@ -35,6 +47,9 @@ class Phase(StrEnum):
     HELD = "HELD"
     #: Its time is over; calls at the last weight are still to be published.
     SETTLING = "SETTLING"
+    #: Its clock stands still: every call goes to the original version, until CloudWatch has
+    #: published what the log has.
+    SUSPENDED = "SUSPENDED"
     #: The look that was to end it could not be made, and is made once more.
     LAST_TRY = "LAST_TRY"
     #: It has ended.
@@ -53,7 +68,10 @@ class Step:
     next_look: float = 0.0
     looks: int = 0
     seen: bool = False  # whether any look could be made; after its end, whether the last one could
-    held: float = 0.0  # for how long steps were held so far: later deadlines move with it
+    # For how long steps were held so far, and suspended: later deadlines move with it.
+    held: float = 0.0
+    stood: float = 0.0
+    suspended: float = 0.0  # since when, in the phase SUSPENDED
 
 
 @dataclass
@@ -69,7 +87,7 @@ class Progress:
     looks: int = 0
     unseen: int = 0
     reason: str = ""  # of the last verdict
-    log_group: str = ""  # the new version's; empty where Lambda does not tell it
+    listening: Listening = field(default_factory=Listening)
     evidence: Evidence = field(default_factory=Evidence)
     warnings: list[str] = field(default_factory=list)
 
@@ -118,10 +136,14 @@ class Timeline:
     def __init__(self, rollout: Rollout, most_looks: int) -> None:
         self._rollout = rollout
         self._check = rollout.health_check
+        #: Whether nothing can be done between looks.
+        self.by_looks = most_looks > 0
         self.gaps = gaps(rollout.interval, self._check.hold, self._check.every, most_looks)
         self._settling_gap = self.gaps.before(0)
+        self._suspended_gap = min(self.gaps.before(0), SUSPENDED_GAP)
         if most_looks:
             self._settling_gap = max(self._settling_gap, self._check.settle / MOST_SETTLING)
+            self._suspended_gap = max(self._suspended_gap, LONGEST / MOST_SUSPENDED)
         self.deadline = math.inf  # when a rollback must begin at the latest
 
     def fully_weighted(self, step: Step) -> bool:
@@ -131,10 +153,69 @@ class Timeline:
         """The step after the `last` one: its weight has just taken effect."""
         interval = self._rollout.interval
         number = last.number + 1
-        planned = started + last.held + number * interval
-        ends = max(planned, now + SHORTEST_STEP * interval)
+        planned = started + last.held + last.stood + number * interval
+        lasts = max(planned - now, SHORTEST_STEP * interval)
+        if last.stood:
+            lasts = min(lasts, self._share(self._steps_after(last), now))
+        ends = now + lasts
         next_look = min(now + self.gaps.before(0), ends)
-        return Step(number, Phase.LASTING, now, ends, next_look, held=last.held)
+        return Step(number, Phase.LASTING, now, ends, next_look, held=last.held, stood=last.stood)
+
+    def _share(self, steps: float, now: float) -> float:
+        """How long each of the remaining steps may last after a suspension: they share the time
+        that is left."""
+        interval = self._rollout.interval
+        left = (self.deadline - MARGIN - self._check.settle - now) / steps
+        return max(SHORTEST_AFTER_SUSPENSION * interval, min(interval, left))
+
+    def listens(self, step: Step, now: float) -> bool:
+        """Whether the log may have it suspended: it is read often, and there is time for it."""
+        often = not self.by_looks or self.gaps.before(step.looks) <= FARTHEST
+        return often and self._room(step, now) >= ROOM
+
+    def _room(self, step: Step, now: float) -> float:
+        """Seconds that a suspension may last, for the steps to have half of their intervals yet."""
+        rest = max(0.0, step.ends - (step.suspended or now))
+        rest += self._steps_after(step) * self._rollout.interval
+        shortest = SHORTEST_AFTER_SUSPENSION * rest
+        return self.deadline - MARGIN - now - shortest - self._check.settle
+
+    def _steps_after(self, step: Step) -> int:
+        return len(self._rollout.weights) - step.number
+
+    def suspended(self, step: Step, now: float) -> Step:
+        """The step as it is suspended: its clock stands still. To settle begins anew after it."""
+        ends = step.ends
+        if step.phase not in (Phase.LASTING, Phase.HELD):
+            ends = now
+        next_look = now + self._suspended_gap
+        return replace(step, phase=Phase.SUSPENDED, suspended=now, ends=ends, next_look=next_look)
+
+    def suspended_on(self, step: Step, now: float) -> Step:
+        """After a look that has not ended its suspension."""
+        return replace(step, next_look=max(step.next_look + self._suspended_gap, now))
+
+    def must_go_on(self, step: Step, now: float) -> bool:
+        """Whether there is no time for another look before the suspended step must go on."""
+        return self._room(step, now) < self._suspended_gap
+
+    def resumed(self, step: Step, now: float) -> Step:
+        """Its weight has taken effect again."""
+        stood = now - step.suspended
+        ends = step.ends + stood
+        if ends > now:
+            steps = (ends - now) / self._rollout.interval + self._steps_after(step)
+            share = self._share(steps, now) / self._rollout.interval
+            ends = now + (ends - now) * share
+        return replace(
+            step,
+            phase=Phase.LASTING,
+            shifted=now,
+            suspended=0.0,
+            stood=step.stood + stood,
+            ends=ends,
+            next_look=min(now + self.gaps.before(0), max(ends, now)),
+        )
 
     def looked(
         self, step: Step, verdict: Verdict, evidence: Evidence, began: float, now: float
@@ -183,8 +264,10 @@ class Timeline:
         lacking = self._check.lacks(evidence)
         if not lacking:
             return False
-        steps_left = len(self._rollout.weights) - step.number
-        rest = steps_left * self._rollout.interval + self._check.settle
+        interval = self._rollout.interval
+        if step.stood:
+            interval *= SHORTEST_AFTER_SUSPENSION
+        rest = self._steps_after(step) * interval + self._check.settle
         in_time = now + rest < self.deadline
         if in_time and now < step.ends + self._check.hold:
             return True

@@ -58,6 +58,16 @@ class Check:
         name. Names are ids of CloudWatch, and none is another check's."""
         return {}
 
+    @property
+    def listens(self) -> bool:
+        """Whether failed calls that only the log shows may have the rollout suspended."""
+        return False
+
+    @property
+    def compares(self) -> bool:
+        """Whether those of the original version speak against that."""
+        return False
+
     @classmethod
     def read(cls, given: Mapping[str, Any], subject: Subject) -> Self | None:
         """From what KEYS read; None where the payload does not ask for it. Raises

@@ -68,6 +68,14 @@ class Errors(Check):
         return cls(rule)
 
     @property
+    def listens(self) -> bool:
+        return self.rule is not False
+
+    @property
+    def compares(self) -> bool:
+        return bool(self.rule == "baseline")
+
+    @property
     def tested(self) -> bool:
         """Whether it takes evidence, and not just one error."""
         return self.rule not in ("any", False)

@@ -1,0 +1,195 @@
+"""The early warning: the log may have a rollout suspended, metrics alone fail or acquit it.
+
+A failed call is in the function's log after seconds, in CloudWatch's metrics after minutes. What is
+not published yet is projected from the log, and the same judge is asked: would the new version have
+failed, had CloudWatch published this? Then the rollout is suspended, until CloudWatch has published
+the minutes in question. No I/O, no clock.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain
+from typing import NamedTuple
+
+from deployer.decisions.evidence import METRICS, MINUTE, WHO, Counts, Evidence, Look
+from deployer.decisions.failures import Failure
+
+#: How often a rollout may be suspended.
+MOST = 3
+
+#: The log is read again so many seconds later; in the state machine with every look, while looks
+#: come no farther apart than that.
+EVERY = 5.0
+FARTHEST = 30.0
+
+#: How many seconds a reading looks back.
+WINDOW = 180.0
+
+#: Seconds that must be left for a suspension before the remaining steps, else there is none.
+ROOM = 150.0
+
+#: For so many seconds it is waited for anything of the alias to be published; and for so many for
+#: the minutes in question, which by then are as complete as they will be.
+PATIENCE = 300.0
+LONGEST = 480.0
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """What the log had when the rollout was suspended. `first` and `last` are the minutes in
+    question; `counted` is what was published of them at the last look."""
+
+    since: float
+    calls: int
+    first: int
+    last: int
+    counted: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Listening:
+    """What the early warning works with, of a rollout. The new version's log `group`, and the
+    longest that a call of it takes, in seconds; `rate` is the alias's calls a second in the hour
+    before; `off` says why the log is listened to no more."""
+
+    group: str = ""
+    timeout: float = 3.0
+    rate: float = 0.0
+    off: str = ""
+    suspensions: int = 0
+    suspension: Suspension | None = None
+
+    def suspend(self, now: float) -> None:
+        """It has just taken effect."""
+        assert self.suspension is not None, "there is a reason"
+        self.suspension = replace(self.suspension, since=now, last=minute_of(now))
+        self.suspensions += 1
+
+
+class Outcome(StrEnum):
+    #: The minutes in question are not published yet.
+    WAITING = "WAITING"
+    #: They have as many errors as the log, which are too few to fail it.
+    TOO_FEW = "TOO_FEW"
+    #: They have fewer: the log was no witness.
+    ACQUITTED = "ACQUITTED"
+    #: They do not come.
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Looked(NamedTuple):
+    """A suspension after a look, and what has become of it; `counted` is the new version's, of the
+    minutes in question."""
+
+    suspension: Suspension
+    outcome: Outcome
+    counted: Counts = Counts()
+
+
+class Call(NamedTuple):
+    """A call that the log says has failed, and CloudWatch has not published. It is projected into
+    the `minute`, in which it began as far as is known; it began in the minute `first` at the
+    earliest."""
+
+    minute: int
+    first: int
+
+
+def unpublished(
+    failures: Iterable[Failure], look: Look, who: str, started: float, timeout: float, now: float
+) -> list[Call]:
+    """Those failed calls that no look can have counted; `who` is "original" or "new"."""
+    calls = []
+    for failure in failures:
+        # A call is published when it ends, in the minute in which it began.
+        if _complete(look, who, minute_of(failure.time), now):
+            continue
+        began = failure.time if failure.began is None else failure.began
+        earliest = failure.time - timeout if failure.began is None else failure.began
+        calls.append(Call(minute_of(max(began, started)), minute_of(max(earliest, started))))
+    return calls
+
+
+def projected(
+    look: Look, seen: Evidence, failed: Mapping[str, list[Call]], rate: float, now: float
+) -> Look:
+    """The look as if CloudWatch had published everything until now: `failed` calls of both
+    versions from the log, calls from the alias's `rate` and the weights in force."""
+    started = max(seen.weights[0][0], seen.since)
+    minutes = range(minute_of(started), round(now) + 1, MINUTE)
+    counts = {who: dict(look.of(who)) for who in failed}
+    for who, calls in failed.items():
+        errors = Counter(call.minute for call in calls)
+        for minute in minutes:
+            published = counts[who].get(minute, Counts())
+            if _complete(look, who, minute, now):  # but for calls that have only now ended
+                all_errors = published.errors + errors[minute]
+                all_calls = max(published.invocations, all_errors)
+            else:
+                all_errors = max(published.errors, errors[minute])
+                expected = round(rate * seen.seconds_in(minute, now)[who])
+                all_calls = max(published.invocations, all_errors, expected)
+            counts[who][minute] = Counts(all_calls, all_errors)
+    newest = dict.fromkeys(METRICS, minutes[-1])
+    return look._replace(original=counts["original"], new=counts["new"], newest=newest)
+
+
+def rate_of(look: Look, started: float, before: float, now: float) -> float:
+    """The alias's calls a second: of the rollout's published minutes, or those `before`."""
+    calls = [
+        look.original.get(minute, Counts()).invocations + look.new.get(minute, Counts()).invocations
+        for minute in {*look.original, *look.new}
+        if started <= minute and all(_complete(look, who, minute, now) for who in WHO)
+    ]
+    return sum(calls) / len(calls) / MINUTE if calls else before
+
+
+def suspension(calls: list[Call], now: float) -> Suspension:
+    """Suspended because of these calls. When the minutes up to now are published, no line of
+    before can accuse again."""
+    return Suspension(now, len(calls), min(call.first for call in calls), minute_of(now))
+
+
+def looked(suspended: Suspension, look: Look | None, now: float) -> Looked:
+    """After a look that failed nobody; None where it could not be made."""
+    lasted = now - suspended.since
+    if look is None:
+        nothing = not suspended.counted
+        counted = Counts()
+    else:
+        minutes = range(suspended.first, suspended.last + 1, MINUTE)
+        before = suspended.counted
+        each = [look.of(who).get(minute, Counts()) for minute in minutes for who in WHO]
+        suspended = replace(suspended, counted=list(chain(*each)))
+        news = [look.new.get(minute, Counts()) for minute in minutes]
+        counted = Counts(sum(n.invocations for n in news), sum(n.errors for n in news))
+        published = all(_published(look, minute, now) for minute in minutes)
+        if published and suspended.counted == before:
+            few = counted.errors >= suspended.calls
+            return Looked(suspended, Outcome.TOO_FEW if few else Outcome.ACQUITTED, counted)
+        nothing = max(look.newest.values(), default=0) < suspended.first
+    if lasted >= LONGEST or (nothing and lasted >= PATIENCE):
+        return Looked(suspended, Outcome.INCONCLUSIVE, counted)
+    return Looked(suspended, Outcome.WAITING, counted)
+
+
+def _published(look: Look, minute: int, now: float) -> bool:
+    """Whether that minute is complete; or later ones of the alias are, and the new version had no
+    call in it."""
+    if not _complete(look, "original", minute, now):
+        return False
+    if _complete(look, "new", minute, now):
+        return True
+    later = min(look.newest.get(f"{name}_original", -1) for name in Counts._fields) > minute
+    return later and look.new.get(minute, Counts()) == Counts()
+
+
+def _complete(look: Look, who: str, minute: int, now: float) -> bool:
+    return minute + MINUTE <= now and look.complete(who, minute, now)
+
+
+def minute_of(time: float) -> int:
+    """When its minute began."""
+    return int(time // MINUTE) * MINUTE
