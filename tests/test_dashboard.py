@@ -15,13 +15,17 @@ from world.world import World
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
 LAMBDA = ("AWS/Lambda", frozenset({"FunctionName", "Resource", "ExecutedVersion"}))
+#: One each time that a rollout is suspended.
+SUSPENDED = (SOURCE, "Suspended", frozenset({"function", "alias"}))
+#: After these a rollout goes on.
+ON_THE_WAY = {*NO_ENDINGS, "SUSPENDED", "RESUMED"} - {"ROLLED_BACK"}
 
 
 def test_the_dashboard_shows_all_that_is_emitted_and_lambda_s_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ours = {metric for metric in searched() if metric[0] == SOURCE}
-    assert ours == metrics(emitted(capsys)) and len(ours) == 3
+    assert ours == metrics(emitted(capsys)) | {SUSPENDED} and len(ours) == 4
     theirs = {(namespace, dimensions) for namespace, _, dimensions in searched() - ours}
     assert theirs == {LAMBDA}
 
@@ -45,7 +49,7 @@ def test_the_saved_queries_name_fields_and_messages_that_the_log_has(
     logged = {key for record in caplog.records for key in vars(record)}
     queries = {
         name: RESOURCES[name]["Properties"]["QueryString"]
-        for name in ("EndingsQuery", "RolloutQuery")
+        for name in ("EndingsQuery", "SuspensionsQuery", "RolloutQuery")
     }
     for query in queries.values():
         fields = re.findall(r"[\w.]+", query.splitlines()[0].removeprefix("fields @timestamp"))
@@ -55,7 +59,19 @@ def test_the_saved_queries_name_fields_and_messages_that_the_log_has(
             "function",
             "alias",
         }
-    assert set(re.findall(r'"(\w+)"', queries["EndingsQuery"])) == {*NO_ENDINGS} - {"ROLLED_BACK"}
+    assert set(re.findall(r'"(\w+)"', queries["EndingsQuery"])) == ON_THE_WAY
+    assert set(re.findall(r'"(\w+)"', queries["SuspensionsQuery"])) == {"SUSPENDED", "RESUMED"}
+
+
+def test_no_widget_of_the_dashboard_covers_another() -> None:
+    covered = [
+        (x, y)
+        for widget in widgets()
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(covered) == len(set(covered))
+    assert max(x for x, _ in covered) < 24, "so wide is a dashboard"
 
 
 # -- what the stories need ------------------------------------------------------------------------
@@ -83,11 +99,17 @@ def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]
     }
 
 
-def searched() -> set[tuple[str, str, frozenset[str]]]:
+def widgets() -> list[dict[str, Any]]:
     body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    widgets = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
+    found: list[dict[str, Any]] = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
+    return found
+
+
+def searched() -> set[tuple[str, str, frozenset[str]]]:
     asked = [
-        metric[0]["expression"] for widget in widgets for metric in widget["properties"]["metrics"]
+        metric[0]["expression"]
+        for widget in widgets()
+        for metric in widget["properties"]["metrics"]
     ]
     found = [
         re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked
