@@ -3,15 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from deployer import aws
 from deployer.decisions import ending
 from deployer.decisions.ending import Ending
 from deployer.decisions.evidence import MINUTE
-from deployer.metrics import NotSeen
 from deployer.verbs import Run
-
-#: So many minutes back the alias's calls are counted.
-_MINUTES = 60
 
 #: A step in which the new version sees fewer calls than this can hardly be judged.
 FEW = 100
@@ -49,17 +44,15 @@ def plan(run: Run, driver: str) -> Ending:
 
 def _calls_a_minute(run: Run) -> float | None:
     """Of the alias, whichever version was called; None when CloudWatch could not be asked."""
-    now = run.clock.time()
-    try:
-        minutes = run.metrics.calls(now - _MINUTES * MINUTE, now)
-    except (NotSeen, *aws.CallFailed):
+    minutes = run.hour_before
+    if minutes is None:
         return None
     called = sum(1 for calls in minutes if calls)
-    if 0 < called < _MINUTES // 2:
+    if 0 < called < 30:
         run.progress.warnings.append(
-            f"Only {called} of the last {_MINUTES} minutes had calls: the plan counts with all."
+            f"Only {called} of the last 60 minutes had calls: the plan counts with all."
         )
-    return sum(minutes) / _MINUTES
+    return sum(minutes) / 60
 
 
 def _too_few(run: Run, calls: float) -> Iterator[str]:

@@ -5,7 +5,6 @@ It moves no alias, but one that a dead rollout left split: that is rolled back f
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
@@ -32,16 +31,13 @@ from deployer.decisions.rollout import Rollout
 from deployer.decisions.timeline import Progress
 from deployer.metrics import Hopeless, NotSeen
 from deployer.tell import logger, tell
-from deployer.verbs import Run
+from deployer.verbs import HOUR, Run
 
 #: Seconds between two questions whether a Pending version has become Active.
 _POLL = 5.0
 
 #: How often a question is asked, while AWS does not answer.
 _ATTEMPTS = 10
-
-#: So many seconds back the alias's calls are counted.
-_HOUR = 3600.0
 
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
@@ -176,11 +172,7 @@ def check_log(run: Run) -> None:
     refuses nothing."""
     if not run.check.listens:
         return
-    now = run.clock.time()
-    calls: list[float] = []
-    with suppress(NotSeen, *aws.CallFailed):
-        calls = run.metrics.calls(now - _HOUR, now)
-    run.early_warning.begin(sum(calls) / _HOUR)
+    run.early_warning.begin(sum(run.hour_before or ()) / HOUR)
 
 
 def ready_or_deployed(run: Run) -> Ending | None:

@@ -18,14 +18,17 @@ SOURCE = "aws-lambda-deploy"
 DETAIL_TYPE = "Rollout State Change"
 
 #: These are no endings of a rollout, or none of one that has begun.
-NO_ENDINGS = ("STARTED", "SHIFTED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
+NO_ENDINGS = (
+    *("STARTED", "SHIFTED", "SUSPENDED", "RESUMED"),
+    *("ROLLED_BACK", "HANDED_OVER", "PLANNED"),
+)
 
 logger = Logger(service=SOURCE, use_rfc3339=True)
 
 
 def tell(means: aws.Means, status: str, /, **detail: Any) -> None:
-    """`status` is STARTED, SHIFTED, ROLLED_BACK, a result's status or an error's name; `detail`:
-    who, what, why."""
+    """`status` is one of `NO_ENDINGS`, a result's status or an error's name; `detail`: who, what,
+    why."""
     ended_badly = status == "ROLLED_BACK" or not status.isupper()
     (logger.error if ended_badly else logger.info)(status, extra=detail)
     if "function" in detail and "alias" in detail:
@@ -54,10 +57,14 @@ def _send(means: aws.Means, entry: dict[str, str]) -> str:
 
 
 def measure(status: str, detail: dict[str, Any]) -> None:
-    """`Weight`: the new version's share; `Ended`: 1 by `outcome`; `TimeToRollback`: since the
-    first shift."""
+    """`Weight`: the new version's share; `Suspended`: 1 each time; `Ended`: 1 by `outcome`;
+    `TimeToRollback`: since the first shift."""
     who = {"function": detail["function"], "alias": detail["alias"]}
-    share = {"SHIFTED": detail.get("weight", 0), "ROLLED_BACK": 0, "SUCCEEDED": 1}.get(status)
+    weight = detail.get("weight", 0)
+    shares = {"SHIFTED": weight, "SUSPENDED": 0, "RESUMED": weight, "ROLLED_BACK": 0}
+    share = {**shares, "SUCCEEDED": 1}.get(status)
+    if status == "SUSPENDED":
+        emit("Suspended", MetricUnit.Count, 1, who)
     if share is not None:
         emit("Weight", MetricUnit.Percent, 100 * share, who)
     if status not in NO_ENDINGS:

@@ -26,6 +26,9 @@ from deployer.tell import NO_ENDINGS, logger, tell
 #: How old a reading of the alias may be, in seconds, before `glance` reads it again.
 GLANCE = 30.0
 
+#: So many seconds back the alias's calls are counted.
+HOUR = 3600.0
+
 #: What is raised when somebody else has the alias.
 MOVED = (PromotedByHand, errors.AliasBusy, errors.AliasChanged)
 
@@ -82,6 +85,16 @@ class Run:
     @cached_property
     def metrics(self) -> Metrics:
         return Metrics(self.means.cloudwatch, self.rollout.target, self.versions, self.check)
+
+    @cached_property
+    def hour_before(self) -> list[float] | None:
+        """The alias's calls in the last hour, of the minutes that had any; None where CloudWatch
+        could not be asked."""
+        now = self.clock.time()
+        try:
+            return self.metrics.calls(now - HOUR, now)
+        except (NotSeen, *aws.CallFailed):
+            return None
 
     @property
     def deployed(self) -> bool:

@@ -8,6 +8,7 @@ ended.
                                     request   what was typed becomes a payload, checked as the deployer checks it
                                     lines     what the deployer's log says
                                     state     what is known of a rollout, from stamp, log and metrics
+                                    suspension  when it is suspended, and why
                                     words     the same in words
                                     remedies  what AWS refused, in one sentence with a remedy
     reads AWS                       eyes

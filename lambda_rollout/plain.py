@@ -35,14 +35,17 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield f"rollout {state.rollout} on {state.function}:{state.alias}  {words.versions(state)}".rstrip()
     elif state.execution != old.execution:
         yield f"handed over to {state.execution}"
-    if (state.step, state.weight) != (old.step, old.weight):
+    for number in range(len(state.suspensions.turns)):
+        if state.suspensions.turns[number] not in old.suspensions.turns:
+            yield words.turn(state.suspensions, number)
+    if _placed(state) != _placed(old) and not state.suspensions.lasting:
         left = words.left(state, now)
         step = f"step {state.step} of {state.steps}"
         yield f"weight {words.share(state.weight)}  {step}  {left}".rstrip()
     phase = words.phase(state, now)
     told_before = before is not None and phase == words.phase(before, then)
     if phase and not phase.startswith("step") and not told_before:
-        yield phase
+        yield ". ".join(filter(None, (phase, words.awaited(state, now))))
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         since = words.clock(state.since // 60 * 60)
         original, new = state.counts
@@ -51,7 +54,7 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     seen = words.verdict(state)
     shown = words.verdict(old)
     if seen and (shown is None or seen[1:] != shown[1:]):
-        yield f"look {seen[1]}  {seen[2]}"
+        yield f"look {seen[1]}  {seen[2]}".rstrip()
     for line in words.silence(state):
         if line not in words.silence(old):
             yield line
@@ -59,3 +62,7 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield words.told(state.end)
         for warning in state.end.warnings:
             yield f"warning: {warning}"
+
+
+def _placed(state: State) -> tuple[int, float, bool]:
+    return state.step, state.weight, state.suspensions.lasting is None

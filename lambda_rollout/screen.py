@@ -22,6 +22,13 @@ _WIDTH = 100
 _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}
 _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
 
+_VERDICT_COLOURS = {
+    "failed": "bold red",
+    "suspected": "yellow",
+    "not decided yet": "yellow",
+    "could not be made": "yellow",
+}
+
 
 class Terminal(Console):
     """Its reader may go away: rich would end the process with 1, which means rolled back."""
@@ -55,10 +62,12 @@ class Screen:
 
 def panel(state: State, now: float) -> Panel:
     title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
-    colour = _COLOURS.get(state.end.status, "red") if state.end else "cyan"
+    suspended = words.suspended(state, now)
+    colour = _colour(state, bool(suspended))
     parts: list[RenderableType] = []
     if state.rollout or state.plan:
-        parts = [_progress(state, now, colour), Text(), _calls(state), Text(), _look(state)]
+        parts = [_progress(state, now, colour), *_suspension(state, suspended), Text()]
+        parts += [_calls(state), Text(), _look(state)]
     elif not state.end:
         parts = [Text(words.phase(state, now))]
     parts += [Text(line, style="yellow") for line in words.silence(state)]
@@ -78,11 +87,27 @@ def panel(state: State, now: float) -> Panel:
     )
 
 
+def _colour(state: State, suspended: bool) -> str:
+    if state.end:
+        return _COLOURS.get(state.end.status, "red")
+    return "yellow" if suspended else "cyan"
+
+
+def _suspension(state: State, suspended: list[str]) -> list[RenderableType]:
+    """The one that lasts, or why the last one ended."""
+    if suspended:
+        return [Text(line, style="yellow") for line in suspended]
+    resumed = words.resumed(state)
+    return [Text(resumed)] if resumed else []
+
+
 def _progress(state: State, now: float, colour: str) -> RenderableType:
     line = Table.grid(padding=(0, 2), expand=True)
     line.add_column(ratio=1)
     line.add_column(justify="right", min_width=5)
     weight = state.weight
+    if state.suspensions.lasting:
+        weight = 0.0
     if state.end and state.end.status is Status.DEPLOYED:
         weight = 1.0
     if state.end and state.end.status is Status.ROLLED_BACK:
@@ -90,7 +115,8 @@ def _progress(state: State, now: float, colour: str) -> RenderableType:
     bar = ProgressBar(1.0, weight, complete_style=colour, finished_style=colour)
     line.add_row(bar, Text(words.share(weight), style="bold"))
     told = f"{words.phase(state, now)}   {words.left(state, now)}".strip()
-    return Group(line, Text(told)) if told else line
+    style = "bold black on yellow" if told.startswith("SUSPENDED") else ""
+    return Group(line, Text(told, style=style)) if told else line
 
 
 def _calls(state: State) -> RenderableType:
@@ -123,7 +149,7 @@ def _look(state: State) -> RenderableType:
     if told is None:
         return Text("no look yet", style="dim")
     when, what, why = told
-    colour = {"failed": "bold red", "could not be made": "yellow"}.get(what, "green")
+    colour = _VERDICT_COLOURS.get(what, "green")
     return Text.assemble((f"look {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")
 
 
@@ -136,6 +162,6 @@ def _ending(state: State, colour: str) -> list[RenderableType]:
     because = words.because(state)
     if because:
         lines.append(Text(because))
-    lines.append(Text(end.where))
+    lines += [Text(line) for line in (end.where, words.suspended_before(state)) if line]
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in end.warnings]
     return lines

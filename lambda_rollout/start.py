@@ -14,6 +14,7 @@ from lambda_rollout import remedies
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.remedies import CannotSee, NotSent
 from lambda_rollout.state import LONGEST_START, Plan, State
+from lambda_rollout.suspension import is_suspended
 
 #: How far back rollouts are looked for that are not the one to be started, in seconds.
 _BEFORE = 600.0
@@ -27,7 +28,8 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     except aws.CallFailed as error:
         doing = remedies.reading_alias(function, alias, clients.region)
         raise NotSent(remedies.sentence(error, doing)) from error
-    if found.routing and not abandoned(found, datetime.fromtimestamp(now, UTC)):
+    taken = found.routing or is_suspended(found)
+    if taken and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
     before = {found.stamp.rollout_id} if found.stamp else set()
     with suppress(*aws.CallFailed):  # whether the log can be read is told later

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
+from deployer.decisions.stamp import Stamp
 from lambda_rollout.endings import End, Status, status_of
 from lambda_rollout.lines import Line, about
+from lambda_rollout.suspension import Suspensions, Turn, is_suspended
 
 #: Seconds that the log is waited for, after the alias has shown an end: CloudWatch publishes lines
 #: late.
@@ -23,6 +25,7 @@ LONGEST_START = 300.0 + 900.0
 LONGEST_START_UNHEARD = 60.0
 #: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left.
 WATCHDOG = 1800.0
+_RESCUED = GRACE.total_seconds() + WATCHDOG
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class State:
     #: When a step's weight took effect, where known.
     shifts: Mapping[int, float] = field(default_factory=dict)
     until: float = 0.0
+    suspensions: Suspensions = field(default_factory=Suspensions)
     where: str = ""  # the alias now, in words
     split: bool = False
     gone: float | None = None  # since when the alias does not show this rollout any more
@@ -71,6 +75,10 @@ class State:
     def name(self) -> str:
         return f"Alias '{self.alias}' of '{self.function}'"
 
+    def orphaned(self, now: float) -> bool:
+        """Whether its deployer has surely ended, and the watchdog has not come yet."""
+        return bool(self.until) and now > self.until + GRACE.total_seconds()
+
     @property
     def interval(self) -> float | None:
         """Seconds that a step lasts: as planned, or else as seen between two shifts."""
@@ -78,19 +86,27 @@ class State:
             return self.plan.interval
         gaps = []
         for step, at in self.shifts.items():
-            if step - 1 in self.shifts:
-                gaps.append(at - self.shifts[step - 1])
+            before = self.shifts.get(step - 1)
+            if before is None:
+                continue
+            rest = self.suspensions.rest(before, at)
+            if rest is not None:
+                gaps.append(at - before - rest)
         return min(gaps, default=None)
 
     def left(self, now: float) -> float | None:
-        """Seconds until the last step is over; settling comes after that. None where it cannot be
-        told."""
+        """Seconds until the last step is over, were it not suspended any more; settling comes after
+        that. None where it cannot be told."""
         interval = self.interval
         if interval is None or not self.steps:
             return None
         of_step = interval
         if self.step in self.shifts:
-            of_step = max(0.0, self.shifts[self.step] + interval - now)
+            rest = self.suspensions.rest(self.shifts[self.step], now)
+            if rest is None:
+                return None
+            # A step's clock stands still while it is suspended.
+            of_step = max(0.0, self.shifts[self.step] + interval + rest - now)
         return of_step + interval * (self.steps - self.step)
 
     def settling(self, now: float) -> bool:
@@ -102,15 +118,14 @@ def see(state: State, found: Snapshot | None, now: float) -> State:
     if found is None:
         return replace(state, where="is deleted", split=False, gone=_first(state.gone, now))
     state = replace(state, where=found.state, split=bool(found.routing))
-    mark = found.stamp
-    if mark and list(found.routing) != [mark.new_version]:
-        mark = None  # no split bears it out: it is what a rollout that is over has left
+    mark = _standing(state, found, now)
     if mark and not state.rollout and _may_be_ours(state, mark.rollout_id, mark.new_version):
         state = replace(state, rollout=mark.rollout_id)
     if not mark or mark.rollout_id != state.rollout:
         if not state.step:
             return state
         return replace(state, gone=_first(state.gone, now))
+    suspensions = state.suspensions.show(is_suspended(found), now)
     shifts = dict(state.shifts)
     # What the first look finds may have been shifted long before.
     if mark.step > state.step and (state.step or state.plan):
@@ -125,7 +140,26 @@ def see(state: State, found: Snapshot | None, now: float) -> State:
         step=mark.step,
         steps=mark.steps,
         shifts=shifts,
+        suspensions=suspensions,
     )
+
+
+def _standing(state: State, found: Snapshot, now: float) -> Stamp | None:
+    """The stamp, where the alias bears it out: else it is what a rollout that is over has left."""
+    mark = found.stamp
+    if mark is None:
+        return None
+    if not mark.suspended:
+        if list(found.routing) == [mark.new_version]:
+            return mark
+        return None
+    followed = mark.rollout_id == state.rollout
+    moved = followed and found.version != (state.original or found.version)
+    # Nobody goes on with it, and nobody has to: users are on the original version.
+    forgotten = not followed and now > mark.until.timestamp() + _RESCUED
+    if is_suspended(found) and not moved and not forgotten:
+        return mark
+    return None
 
 
 def hear(state: State, lines: Iterable[Line]) -> State:
@@ -160,10 +194,17 @@ def conclude(state: State, now: float) -> State:
     if state.gone is not None and now - state.gone >= patience:
         reason = f"Ended; reason unknown: {_silence(state)}."
         return _ended(state, "ENDED", Status.UNKNOWN, now, reason)
-    if state.until and now > state.until + GRACE.total_seconds() + WATCHDOG:
-        reason = "Its deployer has died, and the watchdog has not rolled it back."
-        return _ended(state, "ABANDONED", Status.STILL_SPLIT, now, reason)
+    if state.until and now > state.until + _RESCUED:
+        return _abandoned(state, now)
     return state
+
+
+def _abandoned(state: State, now: float) -> State:
+    if state.suspensions.lasting and not state.split:
+        reason = "Its deployer has died while it was suspended: users are on the original version."
+        return _ended(state, "ABANDONED", Status.ROLLED_BACK, now, reason)
+    reason = "Its deployer has died, and the watchdog has not rolled it back."
+    return _ended(state, "ABANDONED", Status.STILL_SPLIT, now, reason)
 
 
 def _conclude_unseen(state: State, now: float) -> State:
@@ -235,6 +276,9 @@ def _heard(state: State, line: Line) -> State:
             state = replace(state, shifts=shifts, steps=said["steps"])
             if said["step"] >= state.step:
                 state = replace(state, weight=said["weight"], step=said["step"])
+        case "SUSPENDED" | "RESUMED":
+            turn = Turn(line.time, line.message, str(said.get("reason") or ""))
+            return replace(state, suspensions=state.suspensions.tell(turn))
         case "LOOKED" if newest:
             return replace(state, verdict=(line.time, said["verdict"], said["reason"]), unseen=None)
         case "NOT_SEEN" if newest:

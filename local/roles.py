@@ -57,13 +57,18 @@ def trusts(role: str, service: str, source: str) -> bool:
 
 
 def _own(asking: str) -> list[Any]:
-    """The role's own policies, and those attached over the API (moto forgets a template's)."""
+    """The role's own policies, and the managed ones that are attached to it."""
     if asking == _OPERATOR:
         return [_EVERYTHING]
     found = _found(asking)
     if found is None:
         return []
-    managed = [each.document for each in found.managed_policies.values()]
+    managed = [
+        version.document
+        for policy in found.managed_policies.values()
+        for version in policy.versions
+        if version.is_default
+    ]
     documents = [*found.policies.values(), *managed]
     return [_read(each) for each in documents]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import moto.cloudformation.parsing as parsing
 from moto.cloudformation.models import ChangeSet, Stack
+from moto.iam.models import Role, iam_backends
 from samtranslator.translator.transform import transform
 
 from local.patches import replaces
@@ -77,3 +78,22 @@ def _stack_resources(self: Any) -> list[Any]:
     Upstream: `Stack.stack_resources` without None.
     """
     return [resource for resource in self.resource_map.values() if resource is not None]
+
+
+_moto_create_role = Role.create_from_cloudformation_json
+
+
+@replaces(Role, "create_from_cloudformation_json", staticmethod)
+def _create_role(
+    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **more: Any
+) -> Role:
+    """AWS: a template's role has the managed policies that it names.
+    moto: passes over `ManagedPolicyArns`.
+    Upstream: this loop at the end of its own.
+    """
+    role = _moto_create_role(resource_name, cloudformation_json, account_id, region_name, **more)
+    for arn in cloudformation_json["Properties"].get("ManagedPolicyArns", ()):
+        # AWS's own are not known here, and nothing that they allow is asked for.
+        if not arn.startswith(f"arn:{role.partition}:iam::aws:"):
+            iam_backends[account_id][role.partition].attach_role_policy(arn, role.name)
+    return role

@@ -21,7 +21,15 @@ ABANDONED = "eeeeeeeeeeee"
 STRANGERS = (ABANDONED, "dddddddddddd")
 
 #: The statuses after which a rollout goes on, or goes on elsewhere.
-NO_ENDINGS = ("STARTED", "SHIFTED", "ROLLED_BACK", "HANDED_OVER", "PLANNED")
+NO_ENDINGS = (
+    "STARTED",
+    "SHIFTED",
+    "SUSPENDED",
+    "RESUMED",
+    "ROLLED_BACK",
+    "HANDED_OVER",
+    "PLANNED",
+)
 
 #: What reads like a stamp is a stamp, whoever wrote it: no part of the user's words.
 STAMP = re.compile(r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+) [^\]]*until ([-0-9]+T[0-9:]+Z)\]")

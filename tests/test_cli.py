@@ -88,6 +88,8 @@ def test_an_error_of_a_newer_deployer_is_an_end_too_and_progress_is_none() -> No
     for message in (
         "STARTED",
         "SHIFTED",
+        "SUSPENDED",
+        "RESUMED",
         "LOOKED",
         "NOT_SEEN",
         "ROLLED_BACK",
@@ -549,7 +551,7 @@ SECONDS = {
 
 @pytest.mark.parametrize("seconds", SECONDS)
 def test_a_time_is_told_in_two_units_at_most(seconds: float) -> None:
-    assert words.lasting(seconds) == SECONDS[seconds]
+    assert words.for_long(seconds) == SECONDS[seconds]
 
 
 def test_the_time_left_is_that_of_the_plan_or_of_the_shifts_seen() -> None:

@@ -55,7 +55,8 @@ def test_the_bad_version_is_rolled_back_and_the_status_says_so(
     assert re.search(rf"look failed  Version {FAILING} had \d+ errors?", done.stdout)
     last = done.stdout.strip().splitlines()[-1]
     assert re.search(
-        rf"HealthCheckFailed: .* It was rolled back\. Alias '{BAD}' .* is on version {ORIGINAL}\.$",
+        r"HealthCheckFailed: .* It was rolled back\. In its log: \d+ × RuntimeError; such as .*\. "
+        rf"Alias '{BAD}' .* is on version {ORIGINAL}\.$",
         last,
     )
     assert _alias(cloud, BAD) == (ORIGINAL, False)

@@ -66,7 +66,7 @@ def test_an_alias_that_nobody_calls_is_told() -> None:
 
 def test_a_cloudwatch_that_does_not_answer_leaves_the_calls_out() -> None:
     world = an_hour()
-    world.faults = {3: "broken"}
+    world.faults = {"GetMetricData 1": "broken"}
     told = planned(world, "the loop", steps=2, interval=60)
     assert told["plan"]["calls-a-minute"] is None and "calls" not in told["plan"]["steps"][0]
 

@@ -153,7 +153,10 @@ def test_one_passing_fault_at_a_write_does_not_cost_the_rollout(fault: str) -> N
 def test_a_shift_that_arrives_after_the_rollback_is_refused() -> None:
     """The rollback writes in any case: the new revision shuts out what is still on its way."""
     world = World()
-    world.faults = {3: "late", 5: "denied"}  # the first shift, and its second attempt
+    world.faults = {
+        "UpdateAlias 0": "late",
+        "UpdateAlias 1": "denied",
+    }  # the first shift, and its second attempt
     assert run(world, {"steps": 3, "interval": 20}) == "RolloutInterrupted"
     assert world.history == ["7", "refused"]
 
@@ -171,10 +174,8 @@ def test_a_finalize_that_is_refused_is_rolled_back() -> None:
 
 
 def test_a_shift_that_is_refused_later_is_rolled_back_in_aws_s_words() -> None:
-    clean = World()
-    clean.deploy(steps=3, interval=20)
     world = World()
-    world.faults = {clean.numbered.index("UpdateAlias", 4): "denied"}
+    world.faults = {"UpdateAlias 1": "denied"}
     with pytest.raises(
         RolloutInterrupted, match=r"could not be shifted to 0.67: AccessDenied.*not authorized"
     ):

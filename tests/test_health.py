@@ -268,11 +268,8 @@ def test_settling_goes_on_past_looks_that_could_not_be_made() -> None:
 
 @pytest.mark.parametrize("fault", ["throttled", "broken", "lost", "unsent", "denied"])
 def test_a_getmetricdata_that_fails_during_a_step_is_not_a_failed_check(fault: str) -> None:
-    clean = World()
-    clean.deploy(steps=2, interval=60)
-    number = clean.numbered.index("GetMetricData", 4)
     world = World()
-    world.faults = {number: fault}
+    world.faults = {"GetMetricData 2": fault}
     checks = world.deploy(steps=2, interval=60)["rollout"]["checks"]
     assert world.history == [0.5, 1.0, "8"]
     assert checks["unseen"] == 1
@@ -301,7 +298,7 @@ def test_forbidden_at_the_first_look_refuses_the_rollout() -> None:
 
 def test_access_denied_at_the_first_look_refuses_the_rollout_in_aws_s_words() -> None:
     world = World()
-    world.faults = {2: "denied"}
+    world.faults = {"GetMetricData": "denied"}
     with pytest.raises(
         InvalidRollout, match=r"AccessDenied.*: User is not authorized to perform this action"
     ):

@@ -55,13 +55,13 @@ def test_a_rate_rolls_back_at_most_one_of_a_hundred_versions_that_are_exactly_at
 def test_the_simulation_weighs_as_the_verdict_does(seed: int) -> None:
     source = random.Random(seed)
     test = Baseline()
-    seen = Evidence()
+    seen = Evidence(weights=[[0, 0.0]])  # then the share is the observed one
     check = errors.Errors("baseline")
     for number, (original, new) in enumerate(minutes(source, 300, 0.02, 0.05)):
         minute = number * MINUTE
         weight = test.weighed(original, new)
         # So late that the minute is carried along, and looked at once only.
-        seen.add(Look({minute: original}, {minute: new}), minute + MINUTE + LATEST, 0)
+        seen.add(Look({minute: original}, {minute: new}), minute + MINUTE + LATEST)
         assert check.strength(seen) == pytest.approx(weight)
 
 

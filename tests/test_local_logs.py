@@ -533,18 +533,41 @@ def test_a_function_reads_what_its_role_lets_it_read(
     parts.client("iam").put_role_policy(
         RoleName=role, PolicyName="read", PolicyDocument=json.dumps(policy)
     )
-    logs: Any = boto3.client(
-        "logs",
-        endpoint_url=parts.cloud.endpoint,
-        region_name=REGION,
-        aws_access_key_id=roles.access_key(name),
-        aws_secret_access_key="local",
-    )
+    logs = _as_function(parts, name)
     logs.filter_log_events(logGroupName="open")
     for call, more in ((logs.filter_log_events, {}), (logs.get_log_events, {"logStreamName": "s"})):
         with pytest.raises(ClientError, match="not authorized to perform: logs:") as refused:
             call(logGroupName="shut", **more)
         assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_a_function_reads_what_a_managed_policy_of_its_template_lets_it_read(
+    parts: Parts, made: Any, put: Any
+) -> None:
+    for group in ("managed-open", "managed-shut"):
+        put(group, "s", "a")
+    allowed = "arn:aws:logs:us-east-1:012345678912:log-group:managed-open:*"
+    statement = {"Effect": "Allow", "Action": "logs:FilterLogEvents", "Resource": allowed}
+    role = {"AssumeRolePolicyDocument": {"Statement": []}, "ManagedPolicyArns": [{"Ref": "Read"}]}
+    template = {
+        "Resources": {
+            "Read": {
+                "Type": "AWS::IAM::ManagedPolicy",
+                "Properties": {
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}
+                },
+            },
+            "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        },
+        "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+    }
+    formation = parts.client("cloudformation")
+    formation.create_stack(StackName="with-a-policy", TemplateBody=json.dumps(template))
+    (stack,) = formation.describe_stacks(StackName="with-a-policy")["Stacks"]
+    logs = _as_function(parts, made("managed", Role=stack["Outputs"][0]["OutputValue"]))
+    logs.filter_log_events(logGroupName="managed-open")
+    with pytest.raises(ClientError, match="not authorized to perform: logs:"):
+        logs.filter_log_events(logGroupName="managed-shut")
 
 
 def test_a_template_s_arn_of_a_group_is_that_of_its_streams(parts: Parts) -> None:
@@ -607,9 +630,8 @@ def made(parts: Parts, role: str) -> Callable[..., str]:
             FunctionName=name,
             Runtime="python3.13",
             Handler="app.handler",
-            Role=arn,
             Code={"ZipFile": packed.getvalue()},
-            **{"Timeout": 5, **configuration},
+            **{"Role": arn, "Timeout": 5, **configuration},
         )
         return name
 
@@ -632,6 +654,17 @@ def put(logs: Any) -> Callable[..., None]:
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
     return put
+
+
+def _as_function(parts: Parts, name: str) -> Any:
+    """A client of that function's: it may what the function's role may."""
+    return boto3.client(
+        "logs",
+        endpoint_url=parts.cloud.endpoint,
+        region_name=REGION,
+        aws_access_key_id=roles.access_key(name),
+        aws_secret_access_key="local",
+    )
 
 
 def _called(parts: Parts, name: str, do: str = "", **asked: Any) -> tuple[str, Any]:

@@ -36,8 +36,8 @@ def _operator(second: float, **request: Any) -> Callable[[World], None]:
     return lambda world: world.at(second, lambda: world.update_alias(**request))
 
 
-def _fault(fault: str, *numbers: int) -> Callable[[World], None]:
-    return lambda world: world.faults.update(dict.fromkeys(numbers, fault))
+def _fault(fault: str, *calls: int | str) -> Callable[[World], None]:
+    return lambda world: world.faults.update(dict.fromkeys(calls, fault))
 
 
 def _set(**attributes: Any) -> Callable[[World], None]:
@@ -125,15 +125,21 @@ STORIES = {
         "AliasChanged", during=_operator(100, FunctionVersion="9", **UNSPLIT)
     ),
     "words edited": Story("SUCCEEDED", during=_operator(100, Description="Mine")),
-    "CalculateWeights throttled": Story("SUCCEEDED", during=_fault("throttled", 0, 2, 4)),
-    "CalculateWeights denied": Story("InvalidRollout", during=_fault("denied", 2)),
-    "first UpdateWeight lost": Story("SUCCEEDED", during=_fault("lost", 3)),
-    "first UpdateWeight late": Story("SUCCEEDED", during=_fault("late", 3)),
-    "first UpdateWeight denied": Story("InvalidRollout", during=_fault("denied", 3)),
-    "second UpdateWeight throttled": Story("SUCCEEDED", during=_fault("throttled", 12)),
-    "second UpdateWeight denied": Story("RolloutInterrupted", during=_fault("denied", 12)),
-    "HealthCheck's GetAlias broken": Story("SUCCEEDED", during=_fault("broken", 4)),
-    "HealthCheck's GetMetricData throttled": Story("SUCCEEDED", during=_fault("throttled", 5, 7)),
+    "CalculateWeights throttled": Story("SUCCEEDED", during=_fault("throttled", 0, 2, 4, 6)),
+    "CalculateWeights denied": Story("InvalidRollout", during=_fault("denied", "GetMetricData 0")),
+    "first UpdateWeight lost": Story("SUCCEEDED", during=_fault("lost", "UpdateAlias 0")),
+    "first UpdateWeight late": Story("SUCCEEDED", during=_fault("late", "UpdateAlias 0")),
+    "first UpdateWeight denied": Story("InvalidRollout", during=_fault("denied", "UpdateAlias 0")),
+    "second UpdateWeight throttled": Story(
+        "SUCCEEDED", during=_fault("throttled", "UpdateAlias 1")
+    ),
+    "second UpdateWeight denied": Story(
+        "RolloutInterrupted", during=_fault("denied", "UpdateAlias 1")
+    ),
+    "HealthCheck's GetAlias broken": Story("SUCCEEDED", during=_fault("broken", "GetAlias 1")),
+    "HealthCheck's GetMetricData throttled": Story(
+        "SUCCEEDED", during=_fault("throttled", "GetMetricData 2", "GetMetricData 3")
+    ),
     "nothing seen of a whole step": Story(
         "HealthCheckInconclusive",
         during=lambda world: setattr(world, "down", ("broken", 1.0, 80.0)),
@@ -191,10 +197,10 @@ STORIES = {
         during=_set(smoke=lambda payload: ReadTimeoutError(endpoint_url="x")),
     ),
     "a smoke test denied": _checked(
-        "InvalidRollout", {"smoke-test": {}}, during=_fault("denied", 3)
+        "InvalidRollout", {"smoke-test": {}}, during=_fault("denied", "InvokeFunction")
     ),
     "a smoke test throttled": _checked(
-        "RolloutInterrupted", {"smoke-test": {}}, during=_fault("throttled", 3)
+        "RolloutInterrupted", {"smoke-test": {}}, during=_fault("throttled", "InvokeFunction")
     ),
     "held until enough calls are reported": _checked("SUCCEEDED", {"min-invocations": 50}, steps=3),
     "held in vain": _checked(

@@ -277,10 +277,10 @@ def test_a_minute_waits_for_each_metric_that_its_test_needs_or_for_five_minutes(
     at = {name: NOON + MINUTE * minutes for name, minutes in newest.items()}
     look = Look({NOON: SOME}, {NOON: SOME}, newest=at)
     now = NOON + MINUTE + after
-    seen = Evidence()
-    full = Evidence()
-    seen.add(look, now, NOON)
-    full.add(look, now, NOON, full=True)
+    seen = Evidence(weights=[[NOON, 0.5]])
+    full = Evidence(weights=[[NOON, 1.0]])
+    seen.add(look, now)
+    full.add(look, now)
     assert seen.of("tested") == full.of("tested") == (SOME if rate else Counts())
     assert seen.of("reference") == seen.of("weighed") == (SOME if baseline else Counts())
     assert full.of("alone") == full.of("weighed") == (SOME if alone else Counts())
@@ -299,13 +299,8 @@ def test_stray_calls_to_the_original_at_full_weight_change_no_evidence(
     now = NOON + 2 * MINUTE
     weights = []
     for minutes in ({NOON: at_half}, {NOON: at_half, NOON + MINUTE: stray}):
-        seen = Evidence()
-        seen.add(
-            Look(minutes, {NOON: at_half, NOON + MINUTE: at_full}, newest=newest),
-            now,
-            shifted,
-            True,
-        )
+        seen = Evidence(weights=[[NOON, 0.5], [shifted, 1.0]])
+        seen.add(Look(minutes, {NOON: at_half, NOON + MINUTE: at_full}, newest=newest), now)
         assert seen.of("alone") == at_full and seen.of("reference") == at_half
         weights.append(BASELINE.strength(seen))
     assert weights[0] == weights[1] > ENOUGH
@@ -427,10 +422,11 @@ def add(minutes: dict[int, Counts], minute: int, calls: int, errors: int) -> Non
 def rolled_back(starts: int, called: Called, late: Mapping[str, float]) -> bool:
     """Whether `baseline` rolls it back in one of its looks."""
     seen = Evidence()
-    for second in range(15, 735, 15):
+    for second in range(0, 735, 15):
         now = starts + second
-        step = min(second // 60, 9)
-        seen.add(look_at(called, late, now), now, starts + step * 60, step == 9)
+        if second % 60 == 0 and second < 600:
+            seen.shift(now, (second // 60 + 1) / 10)
+        seen.add(look_at(called, late, now), now)
         if BASELINE.strength(seen) >= ENOUGH:
             return True
     return False
@@ -455,8 +451,8 @@ def parts(
     """What that minute gives to a rate, and what to `baseline`."""
     original = dict(each for each in look.original.items() if each[0] == minute)
     new = dict(each for each in look.new.items() if each[0] == minute)
-    seen = Evidence()
-    seen.add(Look(original, new, newest=look.newest), now, shifted, full)
+    seen = Evidence(weights=[[shifted, 1.0 if full else 0.5]])
+    seen.add(Look(original, new, newest=look.newest), now)
     rate = {name: number for name, number in seen.total.items() if name.startswith("tested")}
     prefixes = ("reference", "weighed", "alone", "ratio")
     return [

@@ -320,5 +320,6 @@ class BegunByTheLastRelease(Machine):
             if self._lost:
                 raise Failed("Lambda.Unknown", "The answer is lost.")
         if self._updated:
-            progress["step"] = progress.pop("at")["number"]
+            progress.pop("listening", None)
+            progress["evidence"].pop("weights", None)
         return super()._invoke(task)

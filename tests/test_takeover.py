@@ -402,7 +402,7 @@ def test_words_that_are_shortened_meanwhile_are_not_taken_for_somebody_s_edit(wo
     world = World()
     world.alias.description = words
     # A lost answer is read back, with the shortened words.
-    world.faults = {3: "lost", 4: "broken"}
+    world.faults = {"UpdateAlias 0": "lost", "GetAlias 1": "broken"}
     deploy(world)
     assert world.alias.description == words
 

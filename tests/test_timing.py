@@ -54,18 +54,19 @@ def test_without_a_health_check_it_ends_when_the_last_interval_ends() -> None:
 def test_one_getmetricdata_and_one_getalias_a_look() -> None:
     world = TimedWorld()
     checks = world.deploy(steps=10, interval=60)["rollout"]["checks"]
-    # One more of each comes before the first shift.
-    assert (
-        world.calls.count("GetMetricData") == world.calls.count("GetAlias") == checks["looks"] + 1
-    )
-    assert world.numbered[:4] == [
+    # One more of each comes before the first shift, and the calls of the hour before are counted.
+    assert world.calls.count("GetAlias") == checks["looks"] + 1
+    assert world.calls.count("GetMetricData") == checks["looks"] + 2
+    assert world.numbered[:6] == [
         "GetAlias",
         "GetFunctionConfiguration",
         "GetMetricData",
+        "GetMetricData",
+        "FilterLogEvents",
         "UpdateAlias",
     ]
     # The lease is the last call before the first shift.
-    assert world.calls.index("CreateSchedule") == 3 and world.calls.count("CreateSchedule") == 1
+    assert world.calls.index("CreateSchedule") == 5 and world.calls.count("CreateSchedule") == 1
 
 
 @pytest.mark.parametrize("second", range(0, 60, 7))

@@ -26,6 +26,7 @@ from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
 from world.world import FakeClients, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
+SUSPENSION = {"SUSPENDED", "RESUMED"}
 RESULTS = {"SUCCEEDED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
 THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
 
@@ -48,12 +49,31 @@ def _set(**attributes: Any) -> Callable[[World], None]:
     return lambda world: world.__dict__.update(attributes)
 
 
+def _print_failure(second: float) -> Callable[[World], None]:
+    """What looks like a failed call of the new version, which is healthy."""
+
+    def during(world: World) -> None:
+        world.log_delay = 5.0
+        world.at(second, lambda: world.write_failure("8"))
+
+    return during
+
+
 SMOKE = {**EVENT, "health-check": {"smoke-test": {"amount": 1}}}
 FAILS = {"errors": {"8": 1.0}}
 
 STORIES = {
     "good": Story([*THREE_SHIFTS, "SUCCEEDED"]),
     "bad": Story([*THREE_SHIFTS, "ROLLED_BACK", "HealthCheckFailed"], world=FAILS),
+    "bad, as its log tells first": Story(
+        ["STARTED", "SHIFTED", "SUSPENDED", "ROLLED_BACK", "HealthCheckFailed"],
+        world=FAILS,
+        during=_set(log_delay=5.0),
+    ),
+    "good, whatever its log tells": Story(
+        ["STARTED", "SHIFTED", "SUSPENDED", "RESUMED", "SHIFTED", "SHIFTED", "SUCCEEDED"],
+        during=_print_failure(20),
+    ),
     "bad in the smoke test": Story(
         ["HealthCheckFailed"], SMOKE, during=_set(smoke=lambda _: b'{"errorMessage": ""}')
     ),
@@ -71,7 +91,9 @@ STORIES = {
         ["STARTED", "SHIFTED", "ROLLED_BACK", "RolloutInterrupted"],
         during=_set(down=("throttled", 30.2, 75)),
     ),
-    "refused by AWS": Story(["STARTED", "InvalidRollout"], during=_set(faults={3: "denied"})),
+    "refused by AWS": Story(
+        ["STARTED", "InvalidRollout"], during=_set(faults={"UpdateAlias": "denied"})
+    ),
     "no object": Story(["InvalidRollout"], 7),
     "misspelt": Story(["InvalidRollout"], {**EVENT, "setps": 3}),
     "no such alias": Story(["InvalidRollout"], {**EVENT, "alias-name": "absent"}),
@@ -101,6 +123,18 @@ def test_a_rollout_tells_what_becomes_of_it(driver: str, name: str) -> None:
         (0.67, 2),
         (1.0, 3),
     ][: len(shifted)]
+
+
+@pytest.mark.parametrize("driver", ["the loop", "the state machine"])
+def test_a_suspension_says_why_and_at_which_weight_and_that_it_is_over(driver: str) -> None:
+    world, _ = play(driver, STORIES["good, whatever its log tells"])
+    suspended, resumed = (event for event in world.told if event["status"] in SUSPENSION)
+    assert suspended["where"] == "Alias 'live' of 'checkout' is on version 7."
+    assert "In its log: 1 × KeyError" in suspended["reason"]
+    assert "sends 33 % of its calls to version 8" in resumed["where"]
+    assert "CloudWatch counted 0 errors" in resumed["reason"]
+    for event in (suspended, resumed):
+        assert (event["weight"], event["step"]) == (0.33, 1)
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -195,7 +229,7 @@ def test_the_schema_names_every_status_and_every_error_of_the_tree() -> None:
     house = Path(simple.__file__).parent
     sources = "\n".join(path.read_text() for path in house.glob("*.py"))
     told = set(re.findall(r'\btell\("([A-Z_]+)"', sources))
-    assert told == {"STARTED", "SHIFTED", "ROLLED_BACK"}
+    assert told == {"STARTED", "SHIFTED", *SUSPENSION, "ROLLED_BACK"}
     endings = set(re.findall(r"\bending\.([A-Z_]+)", sources)) - {"UNTOUCHED", "PROMOTED"}
     assert endings | {ending.SUCCEEDED} == RESULTS
     assert set(SCHEMA["properties"]["status"]["enum"]) == told | RESULTS | below(DeployError)
@@ -206,6 +240,28 @@ def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() 
     told = {status for story in STORIES.values() for status in story.told}
     others = {"HANDED_OVER", "RollbackFailed"}
     assert told == set(SCHEMA["properties"]["status"]["enum"]) - others
+
+
+@pytest.mark.parametrize("status", sorted(SUSPENSION))
+def test_the_schema_wants_a_suspension_to_say_why_and_where(status: str) -> None:
+    said = {
+        "status": status,
+        "rollout": "0123456789ab",
+        "function": "checkout",
+        "alias": "live",
+        "original-version": "7",
+        "new-version": "8",
+        "weight": 0.3,
+        "step": 3,
+        "steps": 10,
+        "reason": "The log of version 8 has 3 failed calls.",
+        "where": "Alias 'live' of 'checkout' is on version 7.",
+    }
+    assert VALIDATOR.is_valid(said)
+    for key in said:
+        assert not VALIDATOR.is_valid({name: said[name] for name in said if name != key}), key
+    assert not VALIDATOR.is_valid({**said, "reason": ""})
+    assert not VALIDATOR.is_valid({**said, "warnings": []}), "only a result has them"
 
 
 # The bus.

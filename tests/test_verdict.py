@@ -49,6 +49,12 @@ def looked(original: dict[int, Counts], new: dict[int, Counts]) -> Look:
     return Look(from_noon(original), from_noon(new), newest=newest)
 
 
+def begun() -> Evidence:
+    """Of a rollout that has begun at noon, with so small a weight that shares are the observed
+    ones."""
+    return Evidence(NOON, [[NOON, 0.0]])
+
+
 def judged(
     new: dict[int, Counts],
     original: dict[int, Counts] | None = None,
@@ -56,8 +62,8 @@ def judged(
     now: float = LATER,
 ) -> Verdict:
     """The verdict on one look; by the minute from noon on."""
-    evidence = Evidence(NOON)
-    evidence.add(looked(original or {}, new), now, NOON)
+    evidence = begun()
+    evidence.add(looked(original or {}, new), now)
     return check.judge(evidence, VERSIONS)
 
 
@@ -181,14 +187,14 @@ def test_looks_one_after_another_say_what_one_look_at_all_says(
 ) -> None:
     """Minutes are published when they are over; older ones are carried along and not asked for
     again."""
-    evidence, now = Evidence(NOON), NOON
+    evidence, now = begun(), NOON
     for gap in [*gaps, 500]:
         now += gap * 60
         theirs, ours = (
             {NOON + m * 60: c for m, c in minutes.items() if evidence.since <= NOON + m * 60 < now}
             for minutes in (original, new)
         )
-        evidence.add(Look(theirs, ours), now, NOON)
+        evidence.add(Look(theirs, ours), now)
     assert now < LATER
     at_once, one_by_one = judged(new, original, check), check.judge(evidence, VERSIONS)
     assert (one_by_one.status, one_by_one.numbers["new"]) == (
@@ -273,8 +279,8 @@ def test_order_duplicates_and_pages_change_no_verdict(
             {"MetricDataResults": results[:2], "NextToken": "more"},
             {"MetricDataResults": results[2:]},
         ]
-    evidence = Evidence(NOON)
-    evidence.add(metrics(*answers).look(NOON, NOON), NOON, NOON)
+    evidence = begun()
+    evidence.add(metrics(*answers).look(NOON, NOON), NOON)
     assert check.judge(evidence, VERSIONS) == judged(new, original, check, NOON)
 
 

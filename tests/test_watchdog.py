@@ -124,7 +124,7 @@ def test_a_dead_rollout_s_split_is_rolled_back_and_the_description_comes_back_ex
 
 def test_a_deployer_killed_before_its_first_shift_has_left_nothing() -> None:
     world = World(rate=0)
-    world.faults = {3: "killed"}
+    world.faults = {"UpdateAlias": "killed"}
     with pytest.raises(Killed):
         world.deploy(**STEPS)
     world.dead = False
@@ -139,7 +139,7 @@ def test_a_message_that_is_delivered_twice_is_effective_once() -> None:
 
 def test_a_write_that_was_on_its_way_when_the_deployer_died_is_undone_too() -> None:
     world = World(rate=0)
-    world.faults = {3: "late"}
+    world.faults = {"UpdateAlias 0": "late"}
     world.at(2, world.kill)
     with pytest.raises(Killed):
         world.deploy(**STEPS)

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from deployer.decisions.stamp import Stamp, write
 
 START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
+#: When a deployer has surely ended.
+UNTIL = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
 ID = "0123456789ab"
 WORDS = "Checkout service"
 GROUPS = {
@@ -85,11 +87,24 @@ class Aws:
         self, weight: float, step: int, steps: int = 2, id: str = ID, quiet: bool = False
     ) -> None:
         """As the deployer does: the alias with its stamp, and the line."""
-        until = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
         self.routing = {"8": weight}
-        self.stamp = str(Stamp(id, "8", weight, step, steps, until))
+        self.stamp = str(Stamp(id, "8", weight, step, steps, UNTIL))
         if not quiet:
             self.tell("SHIFTED", id=id, weight=weight, step=step, steps=steps)
+
+    def suspend(self, reason: str, weight: float = 0.5, step: int = 1, quiet: bool = False) -> None:
+        """As the deployer does."""
+        self.routing = {}
+        self.stamp = str(Stamp(ID, "8", weight, step, 2, UNTIL, suspended=True))
+        where = f"Alias 'live' of 'checkout' is on version {self.version}."
+        if not quiet:
+            self.tell("SUSPENDED", weight=weight, step=step, steps=2, reason=reason, where=where)
+
+    def resume(self, reason: str, weight: float = 0.5, step: int = 1, quiet: bool = False) -> None:
+        """As the deployer does."""
+        self.shift(weight, step, quiet=True)
+        if not quiet:
+            self.tell("RESUMED", weight=weight, step=step, steps=2, reason=reason)
 
     def back(self, version: str = "7") -> None:
         self.version = version

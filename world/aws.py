@@ -141,7 +141,8 @@ class Aws:
         self.latency = latency
         #: Every API call, in order.
         self.calls: list[str] = []
-        #: By the number of the call, from 0; by name, of the lease's (faults.py).
+        #: By the number of the call, from 0, the lease's left out (faults.py); by its name; or by
+        #: both, such as `UpdateAlias 0`.
         self.faults: dict[int | str, str] = {}
         #: A fault for every call between two times.
         self.down: tuple[str, float, float] = ("", 0.0, 0.0)
@@ -256,9 +257,9 @@ class Aws:
     def _fault_of(self, name: str) -> str:
         """Of the call that is next."""
         if self.faults:
-            places: list[int | str] = [len(self.numbered)]
-            if name in OF_THE_LEASE:
-                places = [name, f"{name} {self.calls.count(name)}"]
+            places: list[int | str] = [name, f"{name} {self.calls.count(name)}"]
+            if name not in OF_THE_LEASE:
+                places.append(len(self.numbered))
             for place in places:
                 if place in self.faults:
                     return self.faults[place]

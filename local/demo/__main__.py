@@ -151,6 +151,10 @@ def shown(line: dict[str, Any]) -> str:
         return f"{versions} in {line['steps']} steps"
     if what == "SHIFTED":
         return f"[cyan]weight {line['weight']:.2f}[/] of the calls go to the new version"
+    if what == "SUSPENDED":
+        return f"[bold black on yellow]SUSPENDED[/] {line['reason']} {line['where']}"
+    if what == "RESUMED":
+        return f"[bold cyan]RESUMED[/] at weight {line['weight']:.2f}: {line['reason']}"
     if what == "LOOKED":
         colour = {"FAILED": "red", "SUCCEEDED": "green"}.get(line["verdict"], "yellow")
         return f"[{colour}]look {line['verdict']}[/] {line['reason']}"
