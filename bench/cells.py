@@ -166,8 +166,8 @@ NOISES = (
 OUTAGES = (
     Cell(0.01, 0.01, outage=0.1),
     Cell(0.01, 0.01, outage=0.5),
-    Cell(0.01, 0.01, rate=30, outage=0.1),
-    Cell(0.01, 0.01, rate=30, outage=0.5),
+    Cell(0.01, 0.01, rate=100, outage=0.1),
+    Cell(0.01, 0.01, rate=100, outage=0.2),
 )
 
 #: Both versions fail often, so a trial reads many lines of the log: they get one trial where others
@@ -182,6 +182,6 @@ HEAVY = (
     Cell(0.1, 0.2, rate=100, plan=CANARY),
     *OUTAGES[2:],
 )
-FEWER = 5
+FEWER = 6
 
 CELLS = tuple(dict.fromkeys((*HEALTHY, *BAD, *LOGS, *NOISES, *OUTAGES)))
