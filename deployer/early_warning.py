@@ -12,7 +12,7 @@ from deployer.decisions import suspicion
 from deployer.decisions.checks.check import Versions
 from deployer.decisions.errors import HealthCheckInconclusive
 from deployer.decisions.evidence import Look
-from deployer.decisions.failures import Failure, told
+from deployer.decisions.failures import Failure, example, told
 from deployer.decisions.health import Status, Verdict
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.suspicion import Call, Outcome
@@ -57,6 +57,13 @@ class EarlyWarning:
         self._progress.listening.rate = rate
         if self._check.listens:
             self._read(self._versions.new, self._clock.time())
+
+    @property
+    def suspends_on(self) -> list[str]:
+        """For the plan: what would suspend the rollout."""
+        if not self._listens:
+            return []
+        return [f"failed calls of version {self._versions.new} in its log {self._logs.group}"]
 
     def suspicion(self, look: Look) -> str:
         """Why the rollout is to be suspended, if it is: the new version would have failed, had
@@ -128,7 +135,11 @@ class EarlyWarning:
         if not self._check.logs:
             return ""
         try:
-            return told(self._logs.failures(self._versions.new, self._progress.started))
+            failures = self._logs.failures(self._versions.new, self._progress.started)
+            if not failures:
+                return ""
+            request = self._logs.request_of(example(failures), self._progress.listening.timeout)
+            return told(failures, request)
         except aws.CallFailed as error:
             if aws.code(error) == "ResourceNotFoundException":  # it has written nothing
                 return ""

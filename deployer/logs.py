@@ -11,7 +11,14 @@ from typing import Any
 
 from deployer import aws
 from deployer.clock import Clock
-from deployer.decisions.failures import PATTERN, Failure, Line, failures
+from deployer.decisions.failures import (
+    BEGINNING,
+    PATTERN,
+    Failure,
+    Line,
+    failures,
+    request_before,
+)
 from deployer.decisions.target import Target
 
 #: It looks back no further, in seconds: that is how late a call's metrics may come.
@@ -50,12 +57,24 @@ class Logs:
             day += timedelta(days=1)
         return failures(lines)
 
-    def _lines(self, prefix: str, since: float, until: float) -> Iterator[Line]:
+    def request_of(self, failure: Failure, timeout: float) -> str:
+        """The id of its request, where its lines do not tell it: of the last call that began in
+        its stream before it, at most `timeout` seconds. Raises the API's own error."""
+        if failure.request:
+            return failure.request
+        until = self._clock.time() + _LONGEST
+        since = failure.time - timeout
+        starts = self._lines(failure.stream, since, until, BEGINNING)
+        return request_before(starts, failure.time)
+
+    def _lines(
+        self, prefix: str, since: float, until: float, pattern: str = PATTERN
+    ) -> Iterator[Line]:
         request: dict[str, Any] = {
             "logGroupName": self.group,
             "logStreamNamePrefix": prefix,
             "startTime": round(1000 * since),
-            "filterPattern": PATTERN,
+            "filterPattern": pattern,
         }
         for _ in range(_MOST_PAGES):
             if self._clock.time() > until:

@@ -38,6 +38,7 @@ def plan(run: Run, driver: str) -> Ending:
         "steps": steps,
         "calls-a-minute": calls,
         "fails-on": [reason for check in checks for reason in check.fails_on(run.versions)],
+        "suspends-on": run.early_warning.suspends_on,
     }
     return Ending(ending.PLANNED, more={"plan": planned})
 

@@ -219,7 +219,7 @@ def test_every_placeholder_is_filled_in_and_all_is_asked_for_in_one_call_a_look(
     # One before the first shift, and one that counts the calls of the hour before.
     assert world.calls.count("DescribeAlarms") == checks["looks"] + 1
     assert world.calls.count("GetMetricData") == len(cloudwatch.asked) == checks["looks"] + 2
-    for request in cloudwatch.asked:
+    for request in [cloudwatch.asked[0], *cloudwatch.asked[2:]]:
         *_, duration, payments = [query["MetricStat"] for query in request["MetricDataQueries"]]
         filled = {pair["Name"]: pair["Value"] for pair in duration["Metric"]["Dimensions"]}
         assert filled == {

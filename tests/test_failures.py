@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.decisions.failures import PATTERN, Failure, Line, failures, told
+from deployer.decisions.failures import (
+    BEGINNING,
+    PATTERN,
+    Failure,
+    Line,
+    failures,
+    request_before,
+    told,
+)
 
 A = "8f507cfc-5d4c-4a2b-9f0e-0d6c1a2b3c4d"
 B = "9a618d0d-6e5d-4b3c-8a1f-1e7d2b3c4d5e"
@@ -501,6 +509,16 @@ def test_any_words_at_all_can_be_read(words: list[str], name: str) -> None:
     texts, kind, request = CALLS[name]
     found = which(in_a_row([*words, *texts, *words]))
     assert found == [Failure(kind, request, STREAM)]
+
+
+def test_the_request_of_a_line_without_one_is_that_of_the_call_that_began_before_it() -> None:
+    lines = in_a_row([START, PYTHON, START.replace(A, B), PYTHON, START])
+    for second, request in ((1000.0, A), (1000.5, A), (1001.0, B), (1001.5, B), (1002.0, A)):
+        assert request_before(lines, second) == request
+    assert request_before(lines, 999.0) == request_before([], 1000.0) == ""
+    assert told([Failure("KeyError", "", STREAM)], A).endswith(f"request {A}, stream {STREAM}.")
+    (phrase,) = re.findall(r'\?"([^"]*)"', BEGINNING)
+    assert phrase in START and phrase not in REPORT
 
 
 def test_told_in_words() -> None:

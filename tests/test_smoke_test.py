@@ -43,7 +43,7 @@ def test_the_payload_arrives_as_given_before_any_user_is_moved() -> None:
     deployed(world)
     assert world.history == [0.5, 1.0, "8"]
     assert [json.loads(payload) for payload in world.smoked] == [PING]
-    assert world.calls[3:6] == ["InvokeFunction", "CreateSchedule", "UpdateAlias"]
+    assert world.calls[5:8] == ["InvokeFunction", "CreateSchedule", "UpdateAlias"]
 
 
 @pytest.mark.parametrize("answer", [b"null", b"", b'{"statusCode": 500}', b"\xff"])

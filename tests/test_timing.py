@@ -123,7 +123,7 @@ def test_no_weight_is_short_however_slow_the_api_is(interval: float, latency: fl
 def test_the_time_of_slow_calls_is_not_added_up() -> None:
     world = World(latency=1.0)
     world.deploy(steps=10, interval=60)
-    assert all(abs(time - 60 * step) <= 3 for step, time in enumerate(times(world)[:-1]))
+    assert all(abs(time - 60 * step) <= 4 for step, time in enumerate(times(world)[:-1]))
 
 
 def test_a_slow_call_in_one_step_does_not_shorten_the_next_below_nine_tenths() -> None:
@@ -175,13 +175,13 @@ def test_a_rollout_of_a_single_long_step_that_does_not_fit_is_told_so() -> None:
 
 @pytest.mark.parametrize("latency", [4.0, 5.0, 6.0, 8.0])
 def test_when_time_runs_out_on_a_slow_api_the_alias_is_rolled_back_in_time(latency: float) -> None:
-    world = World(latency=latency, budget=310)
+    world = World(latency=latency, budget=280 + 8 * latency)
     with pytest.raises(RolloutInterrupted, match="Time ran out") as interrupted:
         world.deploy(steps=10, interval=10)
     assert world.history == [*TENTHS[: len(world.history) - 1], "7"]
     assert world.alias.description == WORDS
     assert str(interrupted.value).endswith("Alias 'live' of 'checkout' is on version 7.")
-    assert 310 - 60 <= world.time <= 310
+    assert world.budget - 60 <= world.time <= world.budget
 
 
 def test_time_that_runs_out_while_it_settles_rolls_back_too() -> None:

@@ -44,6 +44,9 @@ PHRASES = (
 #: For FilterLogEvents: any of them.
 PATTERN = " ".join(f'?"{phrase}"' for phrase in PHRASES)
 
+#: For the beginnings of calls.
+BEGINNING = '?"START RequestId:"'
+
 TIMED_OUT = ("timeout", "Task timed out", "Sandbox.Timedout")
 FAILED = ("error", "failure", "timeout")
 
@@ -168,9 +171,26 @@ def failures(lines: Iterable[Line]) -> list[Failure]:
     return [call.told for call in calls if call.kinds]
 
 
-def told(failures: Sequence[Failure]) -> str:
+def request_before(lines: Iterable[Line], time: float) -> str:
+    """The request of the last call that a line says has begun by then; "" without one."""
+    begun = ""
+    for line in sorted(lines, key=lambda line: line.time):
+        said = _read(line.text)
+        if line.time <= time and said.get("starts"):
+            begun = _request(said["request"])
+    return begun
+
+
+def example(failures: Sequence[Failure]) -> Failure:
+    """One of the most frequent kind, if possible with its request."""
+    ((kind, _),) = Counter(failure.kind for failure in failures).most_common(1)
+    return max(failures, key=lambda failure: (failure.kind == kind, failure.request != ""))
+
+
+def told(failures: Sequence[Failure], request: str = "") -> str:
     """In words, such as `In its log: 9 × KeyError, 3 × timed out; such as request 1f0c…, stream
-    2026/11/23/[8]ab12….`; "" where there is none."""
+    2026/11/23/[8]ab12….`; "" where there is none. `request` is the example's, where its lines
+    do not tell it."""
     if not failures:
         return ""
     kinds = Counter(failure.kind for failure in failures)
@@ -179,10 +199,11 @@ def told(failures: Sequence[Failure]) -> str:
     others = len(failures) - sum(count for _, count in most)
     if others:
         words.append(f"{others} × others")
-    sample = max(failures, key=lambda failure: (failure.kind == most[0][0], failure.request != ""))
-    where = f"stream {sample.stream}"
-    if sample.request:
-        where = f"request {sample.request}, {where}"
+    such = example(failures)
+    where = f"stream {such.stream}"
+    request = such.request or request
+    if request:
+        where = f"request {request}, {where}"
     return f"In its log: {', '.join(words)}; such as {where}."
 
 
