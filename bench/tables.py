@@ -108,7 +108,7 @@ def _finalized(told: Figures) -> str:
 def amount(figure: Figure) -> str:
     """A mean and half its interval, as precise as the interval is narrow."""
     half = (figure.high - figure.low) / 2
-    if half >= 2 or not half:
+    if half >= 2 or half < 0.005:
         decimals = 0
     elif half >= 0.1:
         decimals = 1
