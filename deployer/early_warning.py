@@ -95,6 +95,7 @@ class EarlyWarning:
         progress = self._progress
         rate = suspicion.rate_of(look, progress.started, progress.listening.rate, now)
         projected = deepcopy(progress.evidence)
+        projected.shift(now, 0.0)
         failed = {"new": new, "original": original}
         projected.add(suspicion.projected(look, projected, failed, rate, now), now)
         return self._check.suspects(projected, self._versions)
