@@ -60,17 +60,15 @@ class FakeLogs:
         world = self._world
         starts = world.starts.timestamp()
         name = "" if world.log_group == OWN_GROUP else "checkout"
-        days = {
-            version: f"{world.starts:%Y/%m/%d}/{name}[{version}]0123456789abcdef"
-            for version in world.states
-        }
-        streams = {version: day for version, day in days.items() if day.startswith(prefix)}
+        day = f"{world.starts:%Y/%m/%d}/{name}"
         first = bisect_left(world.failed, since / 1000 - starts, key=lambda each: each.time)
         found = []
         for failed in world.failed[first:]:
-            if failed.visible <= world.time and failed.version in streams:
-                sandbox = failed.number % self.SANDBOXES
-                stream = f"{streams[failed.version]}{sandbox:016x}"
+            if failed.visible > world.time:
+                continue
+            sandbox = failed.number % self.SANDBOXES
+            stream = f"{day}[{failed.version}]0123456789abcdef{sandbox:016x}"
+            if stream.startswith(prefix):
                 found += _events(failed, stream, starts, phrases)
         return [event for event in found if event["timestamp"] >= since]
 
