@@ -211,7 +211,7 @@ def _said(look: Look, minute: int, now: float, weights: list[float]) -> Sums:
     share = new.invocations / (original.invocations + new.invocations)
     # A suspension makes the new version's share small because errors came; and an outage of both
     # versions hits them by the weight of its seconds, not by that of the minute.
-    if len(weights) > 1 and (0.0 in weights or _stands_out(look, minute, now)):
+    if 0.0 in weights[1:] or (len(weights) > 1 and _stands_out(look, minute, now)):
         share = max(share, *(weight for weight in weights if weight < 1))
     for ratio in likelihood.RATIOS if new.invocations else ():
         sums[f"ratio_{ratio:g}"] = likelihood.of_minute(ratio, share, new.errors, original.errors)
