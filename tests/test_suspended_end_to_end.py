@@ -1,0 +1,116 @@
+"""The early warning on the local AWS, with functions that really fail: their logs may have a
+rollout suspended, CloudWatch's metrics judge it, and nothing that a function writes goes any
+further."""
+
+import re
+
+import pytest
+
+from tests.warned import GROUPS, ORIGINAL, SECRET, STORIES, Warned
+
+#: A line can be read after a third of a second, and is read every five; in the state machine with
+#: the looks, which come every ten.
+SOON = {"": 15.0, "-in-the-machine": 25.0}
+
+DRIVERS = pytest.mark.parametrize("driver", SOON)
+
+
+@DRIVERS
+def test_a_failing_version_is_suspended_by_its_log_and_convicted_by_metrics(
+    warned: Warned, driver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = warned.ended(f"raises{driver}")
+    assert ended.messages == [
+        *("STARTED", "SHIFTED", "SUSPENDED"),
+        *("ROLLED_BACK", "HealthCheckFailed"),
+    ]
+    assert "In its log: " in ended.said("SUSPENDED") and "× KeyError" in ended.said("SUSPENDED")
+    assert ended.answer["errorType"] == "HealthCheckFailed"
+    assert re.search(
+        r" had (\d+) errors? in \1 invocations? \(100\.00%\).* In its log: \d+ × KeyError; such as ",
+        ended.answer["errorMessage"],
+    )
+    warned.stands_on(f"raises{driver}", ORIGINAL)
+    with capsys.disabled():
+        told = f"suspended {ended.seconds['SUSPENDED']:.1f} s after the first failed call"
+        print(f"\n  raises{driver}: {told}", end="")
+    assert 0 < ended.seconds["SUSPENDED"] < SOON[driver]
+
+
+@DRIVERS
+def test_a_healthy_version_that_prints_what_looks_like_a_failure_is_promoted(
+    warned: Warned, driver: str
+) -> None:
+    ended = warned.ended(f"prints{driver}")
+    assert ended.messages == [
+        *("STARTED", "SHIFTED", "SUSPENDED", "RESUMED"),
+        *("SHIFTED", "SUCCEEDED"),
+    ]
+    assert re.search(r"In its log: \d+ × an error; such as ", ended.said("SUSPENDED"))
+    rollout = ended.answer["rollout"]
+    assert (rollout["status"], rollout["checks"]["judged"]) == ("SUCCEEDED", True)
+    assert rollout["checks"]["suspensions"] == 1
+    (warning,) = rollout["warnings"]
+    assert "CloudWatch counted 0 errors" in warning and "not listened to any more" in warning
+    warned.stands_on(f"prints{driver}", rollout["new-version"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("sleeps", "timed out"),
+        ("exits", "Runtime.ExitError"),
+        ("does-not-begin", "Runtime.ImportModuleError"),
+    ],
+)
+def test_every_way_to_fail_is_recognised_and_an_operator_takes_the_suspended_alias_back(
+    warned: Warned, name: str, kind: str
+) -> None:
+    ended = warned.ended(name)
+    assert ended.messages == ["STARTED", "SHIFTED", "SUSPENDED", "AliasChanged"]
+    assert re.search(rf"In its log: \d+ × {kind}; such as ", ended.said("SUSPENDED"))
+    assert ended.answer["errorType"] == "AliasChanged"
+    warned.stands_on(name, ORIGINAL)
+
+
+def test_where_the_log_is_switched_off_metrics_alone_judge(warned: Warned) -> None:
+    ended = warned.ended("logs-off")
+    assert ended.messages == ["STARTED", "SHIFTED", "ROLLED_BACK", "HealthCheckFailed"] or (
+        ended.messages == ["STARTED", "SHIFTED", "SHIFTED", "ROLLED_BACK", "HealthCheckFailed"]
+    )
+    assert "In its log" not in ended.answer["errorMessage"]
+    warned.stands_on("logs-off", ORIGINAL)
+
+
+def test_a_log_that_may_not_be_read_is_said_once_and_changes_no_verdict(warned: Warned) -> None:
+    rollout = warned.ended("hidden").answer["rollout"]
+    assert (rollout["status"], rollout["checks"]["judged"]) == ("SUCCEEDED", True)
+    (warning,) = rollout["warnings"]
+    assert GROUPS["hidden"] in warning and "TargetLogGroups" in warning
+    warned.stands_on("hidden", rollout["new-version"])
+    bad = warned.ended("hidden-raises")
+    assert "SUSPENDED" not in bad.messages
+    assert bad.answer["errorType"] == "HealthCheckFailed"
+    assert bad.answer["errorMessage"].count(GROUPS["hidden"]) == 1
+    warned.stands_on("hidden-raises", ORIGINAL)
+
+
+def test_nothing_that_a_function_has_written_is_kept_anywhere_but_in_its_log(
+    warned: Warned,
+) -> None:
+    kept = warned.kept()
+    for name in STORIES:
+        told = [what for what, text in kept.items() if f'"{name}"' in text]
+        assert {f"alias {name}", "queue kept", STORIES[name].log} <= set(told), name
+        if STORIES[name].by_machine:
+            assert f"history {name}" in told
+    assert "KeyError" in kept["queue kept"] and '"Type": "Notification"' in kept["queue kept"]
+    holders = {what for what, text in kept.items() if any(word in text for word in _words())}
+    assert not holders
+    for group in GROUPS.values():
+        assert SECRET in str(warned.cloud.written(group)), "the functions did write it"
+
+
+def _words() -> list[str]:
+    """What of the secret is in nothing else."""
+    return [word for word in SECRET.split() if len(word) > len("card")] + ["4929"]
