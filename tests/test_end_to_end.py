@@ -243,6 +243,15 @@ def killed(cloud: Cloud) -> Iterator["Future[Any]"]:
         )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warned_stories(request: pytest.FixtureRequest) -> None:
+    """Where the stories of `warned` are told afterwards, they are under way while these tests
+    run."""
+    items: list[Any] = request.session.items
+    if any("warned" in item.fixturenames for item in items):
+        request.getfixturevalue("warned")
+
+
 EXECUTIONS = {"good": HEALTHY, "bad": FAILING}
 
 
