@@ -129,7 +129,7 @@ def test_the_state_machine_rolls_the_failing_version_back(
     assert (execution["status"], execution["error"]) == ("FAILED", "HealthCheckFailed"), execution[
         "cause"
     ]
-    said = r"It was rolled back\. In its log: \d+ × RuntimeError; such as stream 20"
+    said = r"It was rolled back\. In its log: \d+ × RuntimeError; such as request \S{36}, stream 20"
     assert re.search(said, execution["cause"])
     assert "The checkout is broken" not in execution["cause"]
     assert execution["cause"].endswith(f"Alias 'bad' of '{FUNCTION}' is on version {ORIGINAL}.")

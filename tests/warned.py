@@ -18,7 +18,9 @@ from local.cloud import WORDS, Cloud
 from local.demo.users import Users
 
 #: What nobody but the function's own log may ever hold.
-SECRET = "card 4929 1234 5678 9012 of ada@example.com"
+SECRET = "card 4929-1234-5678-9012 of Lovelace, ada@example.com"
+#: Whoever holds any of these holds a part of it.
+PARTS = ("4929-", "-9012", "Lovelace", "ada@")
 
 #: Two functions; the log of the latter is in a group that the deployer may not read.
 SHOP = "shop"

@@ -188,6 +188,8 @@ def shown(line: dict[str, Any]) -> str:
         return f"[bold black on yellow]SUSPENDED[/] {line['reason']} {line['where']}"
     if what == "RESUMED":
         return f"[bold cyan]RESUMED[/] at weight {line['weight']:.2f}: {line['reason']}"
+    if what == "LOOKED" and line["verdict"] == "SUSPECTED":
+        return "[yellow]look SUSPECTED[/]"  # the next line says why
     if what == "LOOKED":
         colour = {"FAILED": "red", "SUCCEEDED": "green"}.get(line["verdict"], "yellow")
         return f"[{colour}]look {line['verdict']}[/] {line['reason']}"
