@@ -25,6 +25,12 @@ LATEST = 18 * MINUTE
 PATIENCE = 5 * MINUTE
 
 
+#: What is taken for an outage: a minute in which the original version failed so many times as often
+#: as in another one, and so many times by chance.
+OUTAGE = 2.0
+BY_CHANCE = 5.0
+
+
 class Counts(NamedTuple):
     """What CloudWatch published of one version, in a minute or in several."""
 
@@ -202,13 +208,27 @@ def _said(look: Look, minute: int, now: float, weights: list[float]) -> Sums:
     sums |= _named("weighed", new) | _named("reference", original)
     if not original.invocations:
         return sums | _named("alone", new)
-    # An outage of both versions hits them by the weight of its seconds, not by that of the minute;
-    # and a suspension makes the new version's share small because errors came.
-    largest = max((weight for weight in weights if weight < 1), default=0.0)
-    share = max(largest, new.invocations / (original.invocations + new.invocations))
+    share = new.invocations / (original.invocations + new.invocations)
+    # A suspension makes the new version's share small because errors came; and an outage of both
+    # versions hits them by the weight of its seconds, not by that of the minute.
+    if 0.0 in weights[1:] or (len(weights) > 1 and _stands_out(look, minute, now)):
+        share = max(share, *(weight for weight in weights if weight < 1))
     for ratio in likelihood.RATIOS if new.invocations else ():
         sums[f"ratio_{ratio:g}"] = likelihood.of_minute(ratio, share, new.errors, original.errors)
     return sums
+
+
+def _stands_out(look: Look, minute: int, now: float) -> bool:
+    """Whether the original version failed far more often in that minute than in another one: it
+    may have had an outage of some seconds."""
+    counts = look.original[minute]
+    rates = [
+        other.errors / other.invocations
+        for each, other in look.original.items()
+        if each != minute and other.invocations and look.complete("original", each, now)
+    ]
+    usual = min(rates, default=0.0) * counts.invocations
+    return counts.errors > OUTAGE * usual + BY_CHANCE
 
 
 def _named(who: str, counts: Counts) -> Sums:

@@ -115,8 +115,17 @@ def unpublished(
 def projected(
     look: Look, seen: Evidence, failed: Mapping[str, list[Call]], rate: float, now: float
 ) -> Look:
-    """The look as if CloudWatch had published everything until now: `failed` calls of both
-    versions from the log, calls from the alias's `rate` and the weights in force."""
+    """The look as if the rollout were suspended now, and CloudWatch had published everything:
+    `failed` calls of both versions from the log, calls from the alias's `rate` and the weights in
+    force. `seen` is suspended already.
+
+    To the end of the minute all calls go to the original version, which goes on as before: what it
+    fails in them will be published with the rest.
+    """
+    end = minute_of(now) + MINUTE
+    reference = seen.of("reference")
+    usual = reference.errors / reference.invocations if reference.invocations else 0.0
+    to_come = {"original": usual * rate * (end - now), "new": 0.0}
     started = max(seen.weights[0][0], seen.since)
     minutes = range(minute_of(started), round(now) + 1, MINUTE)
     counts = {who: dict(look.of(who)) for who in failed}
@@ -129,7 +138,9 @@ def projected(
                 all_calls = max(published.invocations, all_errors)
             else:
                 all_errors = max(published.errors, errors[minute])
-                expected = round(rate * seen.seconds_in(minute, now)[who])
+                if minute == minutes[-1]:
+                    all_errors += round(to_come[who])
+                expected = round(rate * seen.seconds_in(minute, end)[who])
                 all_calls = max(published.invocations, all_errors, expected)
             counts[who][minute] = Counts(all_calls, all_errors)
     newest = dict.fromkeys(METRICS, minutes[-1])
