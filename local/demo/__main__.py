@@ -162,8 +162,8 @@ def ended_as(status: str, lines: list[dict[str, Any]]) -> bool:
 def suspended_soon(users: Users, lines: list[dict[str, Any]]) -> bool:
     """Tell how many calls the failing version cost, and how soon users were off it; whether that
     was soon."""
-    failed = f"{users.errors[FAILING]} of the {users.calls[FAILING]} calls of version {FAILING}"
-    console.print(f"[bold]{failed} have failed.[/]")
+    failed = f"{users.errors[FAILING]} of {users.calls[FAILING]}"
+    console.print(f"[bold]Calls of version {FAILING} that have failed: {failed}.[/]")
     first = users.first_errors.get(FAILING)
     times: dict[str, float] = {}
     for line in lines:
