@@ -3,6 +3,7 @@ rollout suspended, CloudWatch's metrics judge it, and nothing that a function wr
 further."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_healthy_version_that_prints_what_looks_like_a_failure_is_promoted(
     rollout = ended.answer["rollout"]
     assert (rollout["status"], rollout["checks"]["judged"]) == ("SUCCEEDED", True)
     assert rollout["checks"]["suspensions"] == 1
-    (warning,) = rollout["warnings"]
+    (warning,) = _warnings(rollout)
     assert "CloudWatch counted 0 errors" in warning and "not listened to any more" in warning
     warned.stands_on(f"prints{driver}", rollout["new-version"])
 
@@ -84,7 +85,7 @@ def test_where_the_log_is_switched_off_metrics_alone_judge(warned: Warned) -> No
 def test_a_log_that_may_not_be_read_is_said_once_and_changes_no_verdict(warned: Warned) -> None:
     rollout = warned.ended("hidden").answer["rollout"]
     assert (rollout["status"], rollout["checks"]["judged"]) == ("SUCCEEDED", True)
-    (warning,) = rollout["warnings"]
+    (warning,) = _warnings(rollout)
     assert GROUPS["hidden"] in warning and "TargetLogGroups" in warning
     warned.stands_on("hidden", rollout["new-version"])
     bad = warned.ended("hidden-raises")
@@ -110,3 +111,10 @@ def test_nothing_that_a_function_has_written_is_kept_anywhere_but_in_its_log(
     assert holders == []
     for function, group in GROUPS.items():
         assert SECRET in str(warned.cloud.written(group)), f"{function} did write it"
+
+
+def _warnings(rollout: dict[str, Any]) -> list[str]:
+    """All but that these rollouts are quicker than CloudWatch."""
+    quick, *warnings = rollout["warnings"]
+    assert quick.startswith("This rollout reaches 100 % after 10 s; the first figures come after ")
+    return warnings
