@@ -8,6 +8,7 @@ import pytest
 from local.cloud import Cloud, running
 from local.sandbox import emulator
 from tests.parts import Parts
+from tests.warned import Warned, all_stories
 from world.machine import STATE_MACHINE
 
 #: Seconds after a minute's end at which the local CloudWatch publishes it.
@@ -22,6 +23,13 @@ def cloud(functions_run: None) -> Iterator[Cloud]:
         cloud.install()
         cloud.publish_checkout()
         yield cloud
+
+
+@pytest.fixture(scope="session")
+def warned(cloud: Cloud) -> Iterator[Warned]:
+    """Rollouts that hear from logs, under way."""
+    with all_stories(cloud) as warned:
+        yield warned
 
 
 @pytest.fixture(scope="session")

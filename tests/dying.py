@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local import processes
-from local.cloud import FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud, running
+from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud, running
 
 DEPLOYER = "SimpleDeployFunction"
 
@@ -53,11 +53,13 @@ class Dying:
                 Description=WORDS,
             )
 
-    def payload(self, name: str, interval: float = 6.0, settle: float = 0.0) -> str:
+    def payload(
+        self, name: str, interval: float = 6.0, settle: float = 0.0, version: str = HEALTHY
+    ) -> str:
         payload = {
             "function-name": FUNCTION,
             "alias-name": name,
-            "new-version": HEALTHY,
+            "new-version": version,
             "weights": [0.5, 1],
             "interval": interval,
             "health-check": {"settle": settle, "every": 2},
@@ -66,12 +68,12 @@ class Dying:
 
     def invoke(self, name: str, interval: float = 6.0) -> "Future[dict[str, Any]]":
         """A rollout by the function, under way when this returns."""
-        return self._started(name, interval)[0]
+        return self._started(self.payload(name, interval))[0]
 
     def killed(self, name: str, after: float) -> float:
         """`kill -9` so long after the first shift; how many seconds until the alias is back."""
         began = time.monotonic()
-        _, sandbox = self._started(name, interval=150.0)
+        _, sandbox = self._started(self.payload(name, interval=150.0))
         self.wait_for_split(name)
         time.sleep(after)
         processes.kill(sandbox["pids"])
@@ -81,15 +83,33 @@ class Dying:
         assert "RoutingConfig" in self._alias(name), "it left a split"
         return self.comes_back(name) - died
 
+    def killed_while_suspended(self, name: str) -> float:
+        """`kill -9` once the log has had it suspended; how many seconds until the alias is back."""
+        _, sandbox = self._started(self.payload(name, interval=150.0, version=FAILING))
+        self.wait_for_split(name)
+        self._fail_a_call()
+
+        def is_suspended() -> bool:
+            alias = self._alias(name)
+            stamped = " suspended at 0.5 (1/2) until " in alias["Description"]
+            return stamped and "RoutingConfig" not in alias
+
+        self._until(is_suspended, f"the rollout of {name} is suspended")
+        processes.kill(sandbox["pids"])
+        died = time.monotonic()
+        return self.comes_back(name) - died
+
     def wait_for_split(self, name: str) -> None:
         self._until(lambda: "RoutingConfig" in self._alias(name), f"the alias {name} is split")
 
     def comes_back(self, name: str) -> float:
-        """When it did."""
-        self._until(
-            lambda: "RoutingConfig" not in self._alias(name),
-            f"the alias {name} comes back",
-        )
+        """When it did, with its own description."""
+
+        def is_back() -> bool:
+            alias = self._alias(name)
+            return "RoutingConfig" not in alias and "[rollout " not in alias["Description"]
+
+        self._until(is_back, f"the alias {name} comes back")
         back = time.monotonic()
         self.stands_on(name, ORIGINAL)
         return back
@@ -117,11 +137,11 @@ class Dying:
         told = self.cloud.client("scheduler").list_schedules()["Schedules"]
         return [schedule["Name"] for schedule in told]
 
-    def _started(self, name: str, interval: float) -> "tuple[Future[dict[str, Any]], Any]":
+    def _started(self, payload: str) -> "tuple[Future[dict[str, Any]], Any]":
         """The answer to come, and the sandbox in which it runs."""
         with self._one_at_a_time:
             before = [each["request-id"] for each in self.cloud.sandboxes(DEPLOYER)]
-            answer = self._pool.submit(self._invoke, self.payload(name, interval))
+            answer = self._pool.submit(self._invoke, payload)
             new: list[Any] = []
 
             def starts() -> bool:
@@ -129,12 +149,18 @@ class Dying:
                 new[:] = [each for each in sandboxes if each["request-id"] not in before]
                 return bool(new)
 
-            self._until(starts, f"the deployer of {name} runs")
+            self._until(starts, f"a deployer runs: {payload}")
         return answer, new[0]
 
     def _invoke(self, payload: str) -> dict[str, Any]:
         answer = self.cloud.client("lambda").invoke(FunctionName=DEPLOYER, Payload=payload)
         return dict(json.loads(answer["Payload"].read()))
+
+    def _fail_a_call(self) -> None:
+        """Not one of an alias: nothing but the log can know of it."""
+        invoke = self.cloud.client("lambda").invoke
+        request = {"FunctionName": FUNCTION, "Qualifier": FAILING, "Payload": b"{}"}
+        self._until(lambda: "FunctionError" in invoke(**request), "a call fails")
 
     def _alias(self, name: str) -> dict[str, Any]:
         return dict(self.cloud.client("lambda").get_alias(FunctionName=FUNCTION, Name=name))

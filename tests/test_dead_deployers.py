@@ -22,7 +22,9 @@ DELAY = 25
 #: When each is killed, in seconds after its first shift; its lease is moved on every half minute.
 KILLED = {"killed-at-once": 0.0, "killed-before-renewal": 20.0, "killed-after-renewal": 40.0}
 
-OTHERS = ("lied-to", "aborted", "cut-off", "lives", "untouched")
+SUSPENDED = "killed-while-suspended"
+
+OTHERS = (SUSPENDED, "lied-to", "aborted", "cut-off", "lives", "untouched")
 
 
 def test_every_dead_deployer_s_alias_comes_back_and_somebody_is_told(
@@ -32,6 +34,7 @@ def test_every_dead_deployer_s_alias_comes_back_and_somebody_is_told(
         lives = dying.invoke("lives", interval=80.0)
         lied_to = _lied_to(dying)
         took = {name: pool.submit(dying.killed, name, after) for name, after in KILLED.items()}
+        took[SUSPENDED] = pool.submit(dying.killed_while_suspended, SUSPENDED)
         aborted = _aborted(dying)
         cut_off = _cut_off(dying)
         took["lied-to"] = pool.submit(lambda: dying.comes_back("lied-to") - lied_to)
@@ -45,6 +48,7 @@ def test_every_dead_deployer_s_alias_comes_back_and_somebody_is_told(
     assert lives.result()["rollout"]["status"] == "SUCCEEDED", "its lease was moved on in time"
     assert cut_off.result()["rollout"]["status"] == "SUCCEEDED"
     endings = dying.endings()
+    assert endings[SUSPENDED].pop(0) == "SUSPENDED"
     for name in seconds:
         assert endings[name] == ["ROLLED_BACK", "RolloutInterrupted"], name
     for name in ("cut-off", "lives"):

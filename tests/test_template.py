@@ -131,6 +131,23 @@ def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) ->
                 ]
 
 
+def test_logs_are_read_of_the_targets_own_groups_and_of_those_that_are_named(
+    resources: dict[str, Any],
+) -> None:
+    """AWS asks for a group's ARN with `:*` at its end; without that, a policy allows nothing."""
+    for role in ("SimpleDeployFunctionRole", "DeployWorkflowFunctionRole"):
+        (statement,) = [
+            each
+            for each in _statements(resources, role)
+            if "logs:FilterLogEvents" in each["Action"]
+        ]
+        own, others = statement["Resource"]
+        group = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group"
+        assert own == {"Fn::Sub": f"{group}:/aws/lambda/${{TargetFunctions}}:*"}
+        named = {"Fn::Sub": f"{group}:${{TargetLogGroups}}:*"}
+        assert others == {"Fn::If": ["OtherLogGroups", named, {"Ref": "AWS::NoValue"}]}
+
+
 def test_smoke_tests_and_records_of_failures_are_allowed_only_where_they_are_asked_for(
     resources: dict[str, Any],
 ) -> None:

@@ -4,14 +4,15 @@ alone.
 `make workflow` does the same through DeployStateMachine.
 
 Everything is what it would be on AWS: install.sh, the artifact in Lambda's runtime, `aws lambda
-invoke`. The exit status is 0 only if the first ends on the new version and the second is rolled
-back.
+invoke`. The exit status is 0 only if the first ends on the new version, and the second is suspended
+soon after its first failed call and then rolled back.
 """
 
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,10 +26,14 @@ from local.sandbox import emulator
 
 #: CloudWatch publishes a minute this many seconds after its end; on AWS it is about a minute.
 DELAY = 5.0
+#: Seconds until a line in a log can be read.
+LOG_DELAY = 5.0
 #: Users' calls a second.
 RATE = 10.0
 #: A rollout of the demo that has not ended after so many seconds never will.
 LONGEST = 300.0
+#: A failing version is suspended so many seconds after its first failed call, or it is too late.
+SOON = 30.0
 #: Lines of the log that end nothing.
 AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
 
@@ -46,14 +51,15 @@ def main() -> int:
     if sys.argv[1:] == ["workflow"]:
         acts = [good_execution, bad_execution]
     console.print("[bold]Starting AWS on this machine[/] and installing the deployer into it …")
-    with running(DELAY) as cloud, TemporaryDirectory() as scratch:
+    with running(DELAY, log_delay=LOG_DELAY) as cloud, TemporaryDirectory() as scratch:
         said(f"AWS_ENDPOINT_URL={cloud.endpoint} BUCKET_NAME={BUCKET} ./install.sh")
         cloud.install()
         cloud.publish_checkout()
         console.print(f"Users call '{FUNCTION}:{ALIAS}' {RATE:g} times a second.")
         versions = f"version {HEALTHY} works, version {FAILING} fails 30 % of its calls"
         console.print(f"It is on version {ORIGINAL}; {versions}.")
-        console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end.")
+        logs = f"a line in a log can be read after {LOG_DELAY:g} s"
+        console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end; {logs}.")
         with Users(cloud, RATE) as users:
             as_they_should = all(act(cloud, users, Path(scratch, "out.json")) for act in acts)
     return 0 if as_they_should else 1
@@ -62,8 +68,8 @@ def main() -> int:
 def good_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {HEALTHY}, which works")
     invoke = "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event"
-    end = follow(cloud, users, f"{invoke} --payload fileb://events/healthy.json {out}")
-    ended_well = end.get("message") == "SUCCEEDED" and on_version(cloud, HEALTHY)
+    lines = follow(cloud, users, f"{invoke} --payload fileb://events/healthy.json {out}")
+    ended_well = ended_as("SUCCEEDED", lines) and on_version(cloud, HEALTHY)
     return verdict(ended_well, f"the alias is on version {HEALTHY}")
 
 
@@ -71,13 +77,14 @@ def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]Version {FAILING}, which fails 30 % of its calls")
     invoke = "AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction"
     wait = f"{invoke} --cli-read-timeout 0 --payload fileb://events/failing.json {out}"
-    end = follow(cloud, users, wait)
+    lines = follow(cloud, users, wait)
     answer = "nothing"
     if out.exists():
         answer = out.read_text()[:600]
     console.print(f"[dim]$[/] cat out.json\n{answer} …")
-    ended_well = end.get("message") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
-    return verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
+    ended_well = ended_as("HealthCheckFailed", lines) and on_version(cloud, HEALTHY)
+    back = verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
+    return suspended_soon(users, lines) and back
 
 
 def good_execution(cloud: Cloud, users: Users, out: Path) -> bool:
@@ -90,12 +97,14 @@ def good_execution(cloud: Cloud, users: Users, out: Path) -> bool:
 
 def bad_execution(cloud: Cloud, users: Users, out: Path) -> bool:
     console.rule(f"[bold]DeployStateMachine: version {FAILING}, which fails 30 % of its calls")
-    follow(cloud, users, start_execution(cloud, "failing"), "WorkflowLogGroupName")
+    start = start_execution(cloud, "failing")
+    lines = follow(cloud, users, start, "WorkflowLogGroupName")
     execution = ended_execution(cloud, "failing")
     why = f"{execution.get('error')}: {execution.get('cause')}"
     console.print(f"the execution: {execution['status']}, {why}")
     ended_well = execution.get("error") == "HealthCheckFailed" and on_version(cloud, HEALTHY)
-    return verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
+    back = verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
+    return suspended_soon(users, lines) and back
 
 
 def start_execution(cloud: Cloud, event: str) -> str:
@@ -118,19 +127,22 @@ def ended_execution(cloud: Cloud, event: str) -> dict[str, Any]:
     return told
 
 
-def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName") -> dict[str, Any]:
-    """Run the command; tell what happens until the rollout has ended; its last log line."""
+def follow(
+    cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
+) -> list[dict[str, Any]]:
+    """Run the command; tell what happens until the rollout has ended; its log lines."""
     said(command)
-    told = len(cloud.deployer_log(group=group))
+    before = len(cloud.deployer_log(group=group))
     shell = ["bash", "-c", command]
     invoked = subprocess.Popen(shell, cwd=ROOT, env=cloud.environment, stdout=subprocess.DEVNULL)
     start = time.monotonic()
     last_count = 0.0
+    told: list[dict[str, Any]] = []
     while time.monotonic() - start < LONGEST:
         time.sleep(0.5)
         elapsed = time.monotonic() - start
-        lines = cloud.deployer_log(group=group)[told:]
-        told += len(lines)
+        lines = cloud.deployer_log(group=group)[before + len(told) :]
+        told += lines
         for line in lines:
             console.print(f"{elapsed:5.0f} s  {shown(line)}")
         if elapsed - last_count >= 5:
@@ -138,9 +150,30 @@ def follow(cloud: Cloud, users: Users, command: str, group: str = "LogGroupName"
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
         if lines and lines[-1]["message"] not in AT_WORK:
             invoked.wait(30)
-            return lines[-1]
+            return told
     invoked.kill()
-    return {}
+    return []
+
+
+def ended_as(status: str, lines: list[dict[str, Any]]) -> bool:
+    return bool(lines) and lines[-1]["message"] == status
+
+
+def suspended_soon(users: Users, lines: list[dict[str, Any]]) -> bool:
+    """Tell how many calls the failing version cost, and how soon users were off it; whether that
+    was soon."""
+    failed = f"{users.errors[FAILING]} of {users.calls[FAILING]}"
+    console.print(f"[bold]Calls of version {FAILING} that have failed: {failed}.[/]")
+    first = users.first_errors.get(FAILING)
+    times: dict[str, float] = {}
+    for line in lines:
+        times.setdefault(line["message"], datetime.fromisoformat(line["timestamp"]).timestamp())
+    if first is None or not {"SUSPENDED", "ROLLED_BACK"} <= times.keys():
+        return verdict(False, "it was suspended, and rolled back, after a call had failed")
+    suspended = times["SUSPENDED"] - first
+    back = times["ROLLED_BACK"] - first
+    soon = f"it was suspended {suspended:.1f} s after the first of them"
+    return verdict(suspended <= SOON, f"{soon}, by the log, and rolled back {back:.0f} s after it")
 
 
 def shown(line: dict[str, Any]) -> str:
@@ -155,6 +188,8 @@ def shown(line: dict[str, Any]) -> str:
         return f"[bold black on yellow]SUSPENDED[/] {line['reason']} {line['where']}"
     if what == "RESUMED":
         return f"[bold cyan]RESUMED[/] at weight {line['weight']:.2f}: {line['reason']}"
+    if what == "LOOKED" and line["verdict"] == "SUSPECTED":
+        return "[yellow]look SUSPECTED[/]"  # the next line says why
     if what == "LOOKED":
         colour = {"FAILED": "red", "SUCCEEDED": "green"}.get(line["verdict"], "yellow")
         return f"[{colour}]look {line['verdict']}[/] {line['reason']}"

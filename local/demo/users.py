@@ -1,4 +1,4 @@
-"""Users' traffic: calls to the alias at a steady rate, and a count of what they got."""
+"""Users' traffic: calls to an alias at a steady rate, and a count of what they got."""
 
 import threading
 import time
@@ -11,11 +11,16 @@ _THREADS = 4
 
 
 class Users:
-    """Calls go on until the block ends. `calls` and `errors` count by the version that answered."""
+    """Calls go on until the block ends. `calls` and `errors` count by the version that answered;
+    `first_errors` tells when its first call failed, in seconds since 1970."""
 
-    def __init__(self, cloud: Cloud, a_second: float, alias: str = ALIAS) -> None:
+    def __init__(
+        self, cloud: Cloud, a_second: float, alias: str = ALIAS, function: str = FUNCTION
+    ) -> None:
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.first_errors: dict[str, float] = {}
+        self._function = function
         self._alias = alias
         self._lambda = cloud.client("lambda")
         self._pause = _THREADS / a_second
@@ -43,8 +48,10 @@ class Users:
 
     def _call(self) -> None:
         invoke = self._lambda.invoke
-        answer = invoke(FunctionName=FUNCTION, Qualifier=self._alias, Payload=b"{}")
+        answer = invoke(FunctionName=self._function, Qualifier=self._alias, Payload=b"{}")
         version = answer["ExecutedVersion"]
         with self._lock:
             self.calls[version] += 1
-            self.errors[version] += "FunctionError" in answer
+            if "FunctionError" in answer:
+                self.errors[version] += 1
+                self.first_errors.setdefault(version, time.time())
