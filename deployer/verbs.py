@@ -57,6 +57,8 @@ class Run:
         self.check = rollout.health_check
         self.timeline = Timeline(rollout, most_looks)
         self._seen = Look({}, {})  # the last look, as far as this invocation has made one
+        self._asked_for_hour = False
+        self._hour: list[float] | None = None
         self.log_as_own()
 
     @classmethod
@@ -86,15 +88,17 @@ class Run:
     def metrics(self) -> Metrics:
         return Metrics(self.means.cloudwatch, self.rollout.target, self.versions, self.check)
 
-    @cached_property
+    @property
     def hour_before(self) -> list[float] | None:
         """The alias's calls in the last hour, of the minutes that had any; None where CloudWatch
-        could not be asked."""
-        now = self.clock.time()
-        try:
-            return self.metrics.calls(now - HOUR, now)
-        except (NotSeen, *aws.CallFailed):
-            return None
+        could not be asked. It is asked once."""
+        # No `cached_property`: where that has a lock, another rollout would wait for this call.
+        if not self._asked_for_hour:
+            self._asked_for_hour = True
+            now = self.clock.time()
+            with suppress(NotSeen, *aws.CallFailed):
+                self._hour = self.metrics.calls(now - HOUR, now)
+        return self._hour
 
     @property
     def deployed(self) -> bool:

@@ -4,6 +4,7 @@ knows.
 `SEED` says which are drawn; they are the same on every machine.
 """
 
+import math
 import os
 from collections.abc import Callable
 from functools import cache
@@ -23,6 +24,7 @@ from tests.plans import (
     Plan,
     Rollout,
     Stop,
+    Suspended,
     Update,
 )
 
@@ -55,26 +57,31 @@ def plans(draw: st.DrawFn) -> Plan:
 VERSIONS = ["6", "7", "8", "9"]
 
 LIKE_A_STAMP = "[rollout {} to 8 at 0.5 (1/2) until {}]"
+LIKE_A_SUSPENSION = "[rollout {} to 8 suspended at 0.5 (1/2) until {}]"
 FORGED = [
     "Mine " + LIKE_A_STAMP.format("{id}", "2026-01-05T12:05:00Z"),
     LIKE_A_STAMP.format("{id}", "9999-12-31T23:59:59Z"),
     LIKE_A_STAMP.format("dddddddddddd", "2026-01-05T11:05:00Z"),
     "Mine " + LIKE_A_STAMP.format("dddddddddddd", "2026-01-05T12:30:00Z"),
     "Mine " + LIKE_A_STAMP.format("dddddddddddd", "9999-12-31T23:59:59Z"),
+    "Mine " + LIKE_A_SUSPENSION.format("{id}", "2026-01-05T12:05:00Z"),
+    "Mine " + LIKE_A_SUSPENSION.format("dddddddddddd", "2026-01-05T12:30:00Z"),
+    LIKE_A_SUSPENSION.format("dddddddddddd", "2026-01-05T11:05:00Z"),
 ]
 TEXTS = ["", "Mine", "Ours {stamp}", "m" * 256]
 
 WHAT = ["throttled", "broken", "denied", "lost", "late", "unsent", "slow", "stale"]
-OF = ["", "", "GetAlias", "UpdateAlias", "GetMetricData", "PutEvents", "SendMessage"]
+OF = ["GetAlias", "UpdateAlias", "GetMetricData", "FilterLogEvents", "PutEvents", "SendMessage"]
 
 later = st.sampled_from([0.0, 0.1, 5.0, 100.0, 300.0, 1000.0])
+soon = st.sampled_from([0.0, 0.02, 0.1, 4.0, 16.0, 60.0, 150.0])
 tenths = st.integers(0, 1200).map(lambda number: number / 10)
 minutes = st.integers(0, 40).map(lambda number: number * 60.0)
 times = st.builds(At, tenths | minutes)
 
 
 def beside(who: Any) -> Any:
-    return st.builds(Beside, who, st.integers(0, 30), st.booleans())
+    return st.builds(Beside, who, st.integers(0, 60), st.booleans())
 
 
 def operators(texts: list[str]) -> Any:
@@ -95,9 +102,10 @@ def deeds(number: int) -> dict[str, Any]:
     """By kind: what may happen beside so many rollouts."""
     who = st.integers(0, number - 1)
     anybody = who | st.just(WATCHDOG)
-    moments = beside(anybody) | times | st.builds(Ended, who, later)
+    meanwhile = st.builds(Suspended, who, soon)
+    moments = beside(anybody) | times | st.builds(Ended, who, later) | meanwhile
     what = st.sampled_from(WHAT)
-    of = st.sampled_from(OF)
+    of = st.sampled_from(["", "", *OF])
     seconds = st.sampled_from([5.0, 40.0, 150.0, 800.0, 2000.0])
     return {
         "operators": st.tuples(moments, operators(TEXTS)),
@@ -132,6 +140,7 @@ def rollouts(starts: Any, *versions: str) -> Any:
         weights=st.sampled_from([(0.5, 1.0), (1.0,), (0.2, 0.6, 1.0)]),
         interval=st.sampled_from([20.0, 5.0, 40.0]),
         health=st.sampled_from([0.0, False, 60.0]),
+        errors=st.sampled_from(["any", "any", 0.1, "baseline"]),
         skew=st.sampled_from([0.0, 2.4, -2.4]),
         budget=st.sampled_from([300.0, 900.0]),
     )
@@ -139,7 +148,9 @@ def rollouts(starts: Any, *versions: str) -> Any:
 
 FIRST = rollouts(st.just(At(0.0)), "8", "8", "9")
 AFTER_THE_FIRST = st.builds(Ended, st.just(0), later)
-MORE = rollouts(AFTER_THE_FIRST | beside(st.just(0)) | times, "8", "8", "9", "6", "7")
+MEANWHILE = st.builds(Suspended, st.just(0), soon)
+WHENEVER = AFTER_THE_FIRST | beside(st.just(0)) | times | MEANWHILE
+MORE = rollouts(WHENEVER, "8", "8", "9", "6", "7")
 OTHERS = st.lists(MORE, max_size=2)
 
 SURROUNDINGS: Any = st.fixed_dictionaries(
@@ -147,7 +158,11 @@ SURROUNDINGS: Any = st.fixed_dictionaries(
         "words": st.sampled_from(["Checkout service", "", "c" * 256, "🚀" * 128]),
         "found": st.sampled_from(["", "", "", "", "abandoned", "split"]),
         "failing": st.sampled_from([(), (), ("8",), ("8", "9")]),
+        "share": st.sampled_from([1.0, 1.0, 0.05]),
         "delay": st.sampled_from([60.0, -40.0]),
+        "log_delay": st.sampled_from([math.inf, 5.0, 5.0, 15.0]),
+        "log_fault": st.sampled_from(["", "", "", "", "denied", "throttled", "broken"]),
+        "noise": st.sampled_from([0.0, 0.0, 25.0, 7.0]),
         "late": st.sampled_from([0.0, 0.0, 45.0, 300.0]),
         "fires": st.sampled_from([30.0, 0.0, 59.0]),
         "events_lost": st.booleans(),
