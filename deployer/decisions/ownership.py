@@ -16,7 +16,8 @@ values in, values out.
     any other  a split             any            BUSY                     THEIRS
 
 (1) BUSY where a dead rollout's watchdog has still to put the whole description back. (2) OURS for a
-rollback: written once more, it shuts out a shift that is on its way. (3) Or what AWS adds where
+rollback, unless another rollout is suspended there: written once more, it shuts out a shift that is
+on its way. (3) Or what AWS adds where
 there is provisioned concurrency, or the split of a rollout that goes on from there. (4) Once its
 deployer has surely ended. (5) OURS under the very revision that AWS answered to our suspension: an
 operator who takes a suspended alias back writes what stands there already, and only the revision
@@ -221,8 +222,10 @@ def judge(
         whose = Whose.OURS
     elif on_original and not found.routing and has_shifted:
         # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
-        # on its way.
-        whose = Whose.OURS if want.rolling_back or resting else Whose.TAKEN_BACK
+        # on its way. Where another rollout is suspended, its writes have done so.
+        others = found.suspended and not our_stamp
+        may_write = resting or (want.rolling_back and not others)
+        whose = Whose.OURS if may_write else Whose.TAKEN_BACK
     elif not has_shifted and (found.routing or on_original):
         whose = _before_our_shift(found, now)
     return Finding(whose, our_weight, our_stamp)
