@@ -46,10 +46,13 @@ def drawn(examples: int) -> Callable[[Callable[[Plan], None]], Callable[[], None
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Each has only some kinds of deeds, so that these meet each other."""
-    courses = (draw(FIRST), *draw(OTHERS))
+    """Each has only some kinds of deeds, so that these meet each other. In half of them the log has
+    the first rollout suspended, if nothing comes before."""
+    accused = draw(st.booleans())
+    courses = (draw(ACCUSED if accused else FIRST), *draw(OTHERS))
     kinds = frozenset(draw(KINDS) for _ in range(draw(st.integers(1, 3))))
-    return Plan(courses, draw(happenings(len(courses), kinds)), **draw(SURROUNDINGS))
+    surroundings = draw(SURROUNDINGS) | draw(AN_ACCUSING_LOG if accused else st.just({}))
+    return Plan(courses, draw(happenings(len(courses), kinds)), **surroundings)
 
 
 # -- moments and deeds -----------------------------------------------------------------------------
@@ -131,21 +134,27 @@ KINDS = st.sampled_from(["operators", "kills", "outages", *deeds(1)])
 # -- rollouts, and what surrounds them -------------------------------------------------------------
 
 
-def rollouts(starts: Any, *versions: str) -> Any:
-    return st.builds(
-        Rollout,
-        driver=st.sampled_from(["loop", "machine"]),
-        starts=starts,
-        version=st.sampled_from(versions),
-        weights=st.sampled_from([(0.5, 1.0), (1.0,), (0.2, 0.6, 1.0)]),
-        interval=st.sampled_from([20.0, 5.0, 40.0]),
-        health=st.sampled_from([0.0, False, 60.0]),
-        errors=st.sampled_from(["any", "any", 0.1, "baseline"]),
-        skew=st.sampled_from([0.0, 2.4, -2.4]),
-        budget=st.sampled_from([300.0, 900.0]),
-    )
+def rollouts(starts: Any, *versions: str, **more: Any) -> Any:
+    usual = {
+        "driver": st.sampled_from(["loop", "machine"]),
+        "weights": st.sampled_from([(0.5, 1.0), (1.0,), (0.2, 0.6, 1.0)]),
+        "interval": st.sampled_from([20.0, 5.0, 40.0]),
+        "health": st.sampled_from([0.0, False, 60.0]),
+        "errors": st.sampled_from(["any", "any", 0.1, "baseline"]),
+        "skew": st.sampled_from([0.0, 2.4, -2.4]),
+        "budget": st.sampled_from([300.0, 900.0]),
+    }
+    return st.builds(Rollout, starts=starts, version=st.sampled_from(versions), **(usual | more))
 
 
+ACCUSED = rollouts(
+    st.just(At(0.0)),
+    "8",
+    interval=st.sampled_from([20.0, 40.0]),
+    health=st.sampled_from([0.0, 60.0]),
+    errors=st.sampled_from(["any", "any", "any", 0.1]),
+    budget=st.sampled_from([500.0, 900.0]),
+)
 FIRST = rollouts(st.just(At(0.0)), "8", "8", "9")
 AFTER_THE_FIRST = st.builds(Ended, st.just(0), later)
 MEANWHILE = st.builds(Suspended, st.just(0), soon)
@@ -167,5 +176,15 @@ SURROUNDINGS: Any = st.fixed_dictionaries(
         "fires": st.sampled_from([30.0, 0.0, 59.0]),
         "events_lost": st.booleans(),
         "pending": st.sampled_from([0.0, 0.0, 0.0, 30.0, 120.0]),
+    }
+)
+
+AN_ACCUSING_LOG: Any = st.fixed_dictionaries(
+    {
+        "failing": st.sampled_from([(), (), ("8",)]),
+        "delay": st.sampled_from([60.0, 60.0, 15.0]),
+        "log_delay": st.sampled_from([5.0, 15.0]),
+        "log_fault": st.just(""),
+        "noise": st.sampled_from([7.0, 25.0]),
     }
 )

@@ -32,7 +32,9 @@ NO_ENDINGS = (
 )
 
 #: What reads like a stamp is a stamp, whoever wrote it: no part of the user's words.
-STAMP = re.compile(r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+)( suspended)? [^\]]*until ([-0-9]+T[0-9:]+Z)\]")
+STAMP = re.compile(
+    r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+)( suspended)? [^\]]*until ([-0-9]+T[0-9:]+Z)\]"
+)
 
 
 class Stamped(NamedTuple):
@@ -73,8 +75,11 @@ class State(NamedTuple):
 
     @property
     def suspended(self) -> bool:
-        """Whether its stamp says that a rollout of it is suspended."""
-        return self.stamp is not None and self.stamp.suspended and not self.routing
+        """Whether its stamp says that a rollout of it is suspended, which nobody has promoted."""
+        stamp = self.stamp
+        if stamp is None or self.routing:
+            return False
+        return stamp.suspended and self.version != stamp.version
 
     @property
     def whereabouts(self) -> tuple[str, dict[str, float]]:

@@ -263,6 +263,15 @@ def test_another_rollout_s_suspension_is_never_written_over() -> None:
                 assert not finding.something_of_ours
 
 
+def test_a_suspended_rollout_that_was_promoted_has_left_litter() -> None:
+    for stamp in ("another's, suspended", "a dead one's, suspended"):
+        snapshot = found("8", "alone", stamp)
+        assert not snapshot.suspended
+        onwards = Hold(OURS, "8", "9", revision="last")
+        want = Want({"9": 0.3}, stamp=STAMPS["ours"])
+        assert judge(onwards, want, snapshot, NOW).whose is Whose.OURS
+
+
 def test_a_suspension_is_abandoned_a_minute_after_its_deadline() -> None:
     mark = STAMPS["another's, suspended"]
     assert mark is not None

@@ -181,6 +181,7 @@ def _not_busy(course: Course, states: list[State], time: float) -> str:
     split = [state for state in states if state.routing or state.suspended]
     if all(state.routing_by == course.id for state in split):
         return "but nobody had split it"
-    if all(abandoned(state, time) for state in split):
+    found = [state for state in split if not forged(state) or state.since <= course.began]
+    if found and all(abandoned(state, time) for state in found):
         return "but the split was abandoned"
     return ""

@@ -91,8 +91,12 @@ class Snapshot:
 
     @property
     def suspended(self) -> bool:
-        """Whether it stands unsplit under the stamp of a rollout that is suspended."""
-        return self.stamp is not None and self.stamp.suspended and not self.routing
+        """Whether it stands unsplit under the stamp of a rollout that is suspended; on that one's
+        new version it was promoted, and the stamp is litter."""
+        mark = self.stamp
+        if mark is None or self.routing:
+            return False
+        return mark.suspended and self.version != mark.new_version
 
     @property
     def state(self) -> str:
