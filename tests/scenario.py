@@ -56,7 +56,8 @@ from tests.played import (
     Write,
     unstamped,
 )
-from world.aws import FUNCTION, Failed as FailedCall
+from world.aws import FUNCTION
+from world.aws import Failed as FailedCall
 from world.execution import Failed
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
