@@ -342,7 +342,9 @@ class Run:
         if "execution-arn" in ended.more:
             more["execution"] = ended.more["execution-arn"]
         reason = ended.reason or self.progress.reason
-        self.tell(ended.status, reason=reason, warnings=self._warnings(ended), **more)
+        where = ended.where or self.alias.told
+        warnings = self._warnings(ended)
+        self.tell(ended.status, reason=reason, where=where, warnings=warnings, **more)
 
     def result(self, ended: Ending) -> dict[str, Any]:
         """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as

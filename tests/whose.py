@@ -181,7 +181,10 @@ def _not_busy(course: Course, states: list[State], time: float) -> str:
     split = [state for state in states if state.routing or state.suspended]
     if all(state.routing_by == course.id for state in split):
         return "but nobody had split it"
-    found = [state for state in split if not forged(state) or state.since <= course.began]
-    if found and all(abandoned(state, time) for state in found):
+    # What reads like an abandoned suspension, and is written by hand after the alias was looked at,
+    # is rolled back by the next rollout.
+    late = [state for state in split if state.suspended and state.since > course.began]
+    late = [state for state in late if forged(state)]
+    if not late and all(abandoned(state, time) for state in split):
         return "but the split was abandoned"
     return ""
