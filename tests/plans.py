@@ -256,3 +256,9 @@ def quick(*deeds: Any, driver: str = "loop", then: Any = (), **surroundings: Any
 def fault(start: float, seconds: float, of: str = "UpdateAlias", what: str = "broken") -> Any:
     """AWS is out of order from then on, for so long."""
     return At(start), Fault(what, seconds, of)
+
+
+def noisy(*deeds: Any, driver: str = "loop", then: Any = (), **surroundings: Any) -> Plan:
+    """The same with a log that has it suspended at 15 s, and acquitted two minutes later."""
+    first = one(driver, budget=900.0)
+    return Plan((first, *then), deeds, **{"log_delay": 5.0, "noise": 7.0, **surroundings})

@@ -151,6 +151,8 @@ class Hold:
     effect: from then on an unsplit alias means that somebody took it back, and a split with no
     stamp that somebody replaced the whole description. `revision` was seen last, the `superseded`
     ones before it; `suspended` is the one that AWS answered to our suspension, while that lasts.
+    `fired` says that the watchdog holds it, of a lease that ran out: nobody else is left to take
+    our weight out from under another dead rollout's stamp.
     """
 
     rollout_id: str
@@ -161,6 +163,7 @@ class Hold:
     revision: str = ""
     superseded: tuple[str, ...] = ()
     suspended: str = ""
+    fired: bool = False
 
     def sending(self, weight: float) -> "Hold":
         """That weight is on its way."""
@@ -208,7 +211,7 @@ def judge(
     if found.revision in hold.superseded:
         return Finding(Whose.STALE)
     our_stamp = found.stamp is not None and found.stamp.rollout_id == hold.rollout_id
-    our_weight = _has_our_weight(hold, found, our_stamp)
+    our_weight = _has_our_weight(hold, found, our_stamp, now)
     on_original = found.version == hold.original
     alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
     promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
@@ -277,14 +280,17 @@ def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
     return found.version == hold.original and _same_routing(want.routing, found.routing)
 
 
-def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
-    """Under our stamp, if it says so, or under none after a shift; never under another's."""
+def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool, now: datetime) -> bool:
+    """Under our stamp, if it says so, or under none after a shift; under another's never, save that
+    a lease which has `fired` finds it under one that nobody owns any more."""
     known = any(_same_routing({hold.new_version: each}, found.routing) for each in hold.weights)
     if not known:
         return False
     if our_stamp:
         return found.stamp is not None and _split_by(found.stamp, found)
-    return found.stamp is None and hold.shifted
+    if not hold.shifted:
+        return False
+    return found.stamp is None or (hold.fired and abandoned(found, now))
 
 
 def _told_by(mark: Stamp, weight: float) -> bool:
