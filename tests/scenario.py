@@ -177,6 +177,8 @@ class Execution(Machine):
         actor = self.world.acting
         actor.sandbox = True
         actor.skew = -actor.skew
+        for id in actor.ids:
+            self.world.suspended_by_task.pop(id, None)
         try:
             return super()._invoke(task)
         except Failed:  # its sandbox died
@@ -220,6 +222,9 @@ class Stage(World):
         self._unwritten: dict[str, float] = {}  # failed calls that the log does not have yet
         self._suspending: dict[str, float] = {}  # since when, by rollouts that do not know it yet
         self._took_effect = 0.0  # the last call that did
+        #: The same of those who know it, as long as their task lasts: one that is run again does
+        #: not.
+        self.suspended_by_task: dict[str, float] = {}
         self.done = 0  # deeds that came to pass
         self._wrong: dict[tuple[Actor, str], str] = {}  # with what the last such call met
         self._schedules: set[float] = set()  # when the schedule comes
@@ -343,6 +348,8 @@ class Stage(World):
         for course in self.courses:
             if course.id in actor.ids:
                 course.deaths.append(self.time)
+                if course.id in self.suspended_by_task:
+                    self._suspending[course.id] = self.suspended_by_task.pop(course.id)
         if actor is self.agenda.acting:
             raise Killed
         self.agenda.wake(actor, self.time)
@@ -394,6 +401,8 @@ class Stage(World):
                 since = self._suspending.pop(course.id, sent)
                 if since < sent:  # by an earlier call, which was not answered
                     course.unsure.append((since, self._took_effect))
+                if since != sent:
+                    self.suspended_by_task[course.id] = since
 
     def _happen(self, moment: Beside | Ended | Suspended) -> None:
         for action in self._beside.pop(moment, ()):
