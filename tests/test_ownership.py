@@ -224,7 +224,8 @@ def test_a_suspension_whose_answer_was_lost_is_as_wanted_when_it_is_read_back() 
     for revision in ("own", "new"):
         snapshot = found("7", "alone", "ours, suspended", revision)
         assert judge(again, want, snapshot, NOW).whose is Whose.AS_WANTED
-    other = Want({}, stamp=STAMPS["ours, suspended"]._replace(until=NOW))  # as another task tells
+    assert want.stamp is not None
+    other = Want({}, stamp=want.stamp._replace(until=NOW))  # as another task tells
     assert judge(again, other, snapshot, NOW).whose is Whose.OURS
 
 
@@ -382,3 +383,15 @@ def test_a_dead_rollout_s_date_may_be_the_last_that_there_is() -> None:
     answer = {"FunctionVersion": "7", "RevisionId": "new", "Description": write(WORDS, last)}
     answer["RoutingConfig"] = {"AdditionalVersionWeights": {"8": 0.3}}  # type: ignore[assignment]
     assert judge(hold(False), WANTS["shift"], Snapshot(answer), NOW).whose is Whose.BUSY
+
+
+def test_a_lease_that_fired_finds_its_weight_under_a_stamp_that_nobody_owns_any_more() -> None:
+    for fired, shifted in product((True, False), (True, False)):
+        held = hold(shifted, weights=(0.3, 0.4), fired=fired)
+        for stamp in ("a dead one's", "another's"):
+            finding = judge(held, WANTS["roll back"], found("7", "our weight", stamp), NOW)
+            ours = fired and shifted and stamp == "a dead one's"
+            assert finding.our_weight is ours
+            assert (finding.whose is Whose.OURS) is ours
+        other = judge(held, WANTS["roll back"], found("7", "another weight", "a dead one's"), NOW)
+        assert not other.something_of_ours

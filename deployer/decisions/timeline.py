@@ -200,7 +200,7 @@ class Timeline:
         return self._room(step, now) < self._suspended_gap
 
     def resumed(self, step: Step, now: float) -> Step:
-        """Its weight has taken effect again; what was seen before does not count as a look at it."""
+        """Its weight has taken effect again, and must be looked at anew."""
         stood = now - step.suspended
         ends = step.ends + stood
         if ends > now:
