@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="The deployer and its peers in the same worlds."
     )
-    parser.add_argument("--trials", type=int, default=300, help="of each cell (300)")
+    parser.add_argument("--trials", type=int, default=200, help="of each cell (200)")
     parser.add_argument("--seed", type=int, default=1, help="of all draws (1)")
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     parser.add_argument(

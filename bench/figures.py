@@ -34,17 +34,40 @@ class Figures(NamedTuple):
     through: Figure  # share of the trials that were promoted
     failed: Figure  # users' failed calls on the new version, a trial
     seconds: Figure | None  # from the first shift to the rollback; None where none was rolled back
+    finalized: Figure | None  # from the first shift; None where none was promoted
+
+
+class Later(NamedTuple):
+    """By how many seconds trials were promoted later."""
+
+    mean: Figure
+    worst: float
 
 
 def figures(outcomes: Sequence[Outcome]) -> Figures:
     seconds = [outcome.back for outcome in outcomes if outcome.back is not None]
+    finalized = [outcome.finalized for outcome in outcomes if outcome.finalized is not None]
     return Figures(
         len(outcomes),
         share(len(seconds), len(outcomes)),
         share(len(outcomes) - len(seconds), len(outcomes)),
         mean([outcome.failed for outcome in outcomes]),
         mean(seconds) if seconds else None,
+        mean(finalized) if finalized else None,
     )
+
+
+def later(these: Sequence[Outcome], those: Sequence[Outcome]) -> Later | None:
+    """Trial by trial in the same worlds, of those that both have promoted; None where there is
+    none."""
+    differences = [
+        one.finalized - other.finalized
+        for one, other in zip(these, those, strict=True)
+        if one.finalized is not None and other.finalized is not None
+    ]
+    if not differences:
+        return None
+    return Later(mean(differences), max(differences))
 
 
 def share(count: int, of: int) -> Figure:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import log10
 
 from bench.cells import CANARY, MAIN, QUICK, SLIGHT, Cell
+from bench.checks import PAIRS
 from bench.figures import Figure, figures
 from bench.policies import TITLES
 from bench.tables import COLUMNS
@@ -27,7 +28,7 @@ LOOKS = {
     "sample": ("#8b949e", "cross"),
     "codedeploy": ("#e0782f", "square"),
     "flagger": ("#2da44e", "diamond"),
-    "oracle": ("#bf3989", "ring"),
+    "oracle": ("#bf3989", "bar"),
 }
 
 STYLE = """\
@@ -47,15 +48,16 @@ RIGHT = LEFT + PANEL + 70
 BLOCK = LINE * len(COLUMNS) + GAP
 BOTTOM = TOP + BLOCK * len(BAD)
 
-NOTE = "10 calls/s where nothing is said; minutes published 60 s late; the line through a mark is its 95 % interval"
+NOTE = "10 calls/s unless said; minutes published 60 s late; lines are 95 % intervals; hollow: ours without the log"
 
 #: From a value to a place on the axis, from 0 to 1.
 Scale = Callable[[float], float]
 
 
 def draw(found: Mapping[Cell, Outcomes]) -> str:
-    failed = {(cell, name): figures(found[cell][name]).failed for cell in BAD for name in COLUMNS}
-    back = {(cell, name): figures(found[cell][name]).back for cell in HEALTHY for name in COLUMNS}
+    names = (*COLUMNS, *PAIRS.values())
+    failed = {(cell, name): figures(found[cell][name]).failed for cell in BAD for name in names}
+    back = {(cell, name): figures(found[cell][name]).back for cell in HEALTHY for name in names}
     most = max(figure.value for figure in failed.values())
     digits = len(str(int(most)))
     decades = [10**power for power in range(digits + 1)]
@@ -110,6 +112,9 @@ def _panel(
             y = top + 6 + row * LINE
             colour = LOOKS[name][0]
             yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
+            if name in PAIRS:
+                without = left + PANEL * scale(told[cell, PAIRS[name]].value)
+                yield _mark(name, without, y, hollow=True)
             yield _mark(name, value, y)
 
 
@@ -118,19 +123,21 @@ def _label(cell: Cell) -> str:
     return f"{cell.errors}{rate}, {cell.plan.name}"
 
 
-def _mark(name: str, x: float, y: float) -> str:
+def _mark(name: str, x: float, y: float, hollow: bool = False) -> str:
     colour, kind = LOOKS[name]
+    fill = f'fill="{colour}"'
+    if hollow:
+        fill = f'fill="none" stroke="{colour}" stroke-width="1.5"'
     if kind == "square":
-        return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7" fill="{colour}"/>'
+        return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7" {fill}/>'
     if kind == "triangle":
-        return f'<path d="M{x - 4.5:.1f} {y + 4}h9l-4.5 -8.5z" fill="{colour}"/>'
+        return f'<path d="M{x - 4.5:.1f} {y + 4}h9l-4.5 -8.5z" {fill}/>'
     if kind == "cross":
         return f'<path d="M{x - 4:.1f} {y - 4}l8 8m0 -8l-8 8" fill="none" stroke="{colour}" stroke-width="2.5"/>'
     if kind == "diamond":
-        return f'<path d="M{x - 5:.1f} {y}l5 -5 5 5 -5 5z" fill="{colour}"/>'
-    fill = f'fill="{colour}"'
-    if kind == "ring":
-        fill = f'fill="none" stroke="{colour}" stroke-width="2"'
+        return f'<path d="M{x - 5:.1f} {y}l5 -5 5 5 -5 5z" {fill}/>'
+    if kind == "bar":
+        return f'<path d="M{x:.1f} {y - 5}v10" stroke="{colour}" stroke-width="3"/>'
     return f'<circle cx="{x:.1f}" cy="{y}" r="4" {fill}/>'
 
 

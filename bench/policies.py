@@ -2,7 +2,8 @@
 is in docs/bench.md.
 
 A policy gets a world and a plan, and leaves the alias on one version. All of them see what
-CloudWatch has published, and nothing else.
+CloudWatch has published, and nothing else; the deployer reads the function's log besides, unless
+its `health-check` says no.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,11 @@ from typing import Any
 
 from bench.cells import Plan
 from bench.trial import TrialWorld
-from deployer.decisions.errors import HealthCheckFailed, HealthCheckInconclusive
+from deployer.decisions.errors import (
+    HealthCheckFailed,
+    HealthCheckInconclusive,
+    RolloutInterrupted,
+)
 from deployer.decisions.health import HealthCheck
 from world.sample import SampleHealthCheckFailed, deploy
 
@@ -29,7 +34,7 @@ def ours(health_check: Any) -> Policy:
     """The deployer itself, with that `health-check`."""
 
     def policy(world: TrialWorld, plan: Plan) -> None:
-        with suppress(HealthCheckFailed, HealthCheckInconclusive):
+        with suppress(HealthCheckFailed, HealthCheckInconclusive, RolloutInterrupted):
             world.deploy_for_real(plan, health_check)
 
     return policy
@@ -107,16 +112,20 @@ def _error_published(world: TrialWorld, until: float) -> bool:
     return newest is not None and newest[2] >= 1
 
 
-#: The deployer's own columns: a `health-check` each.
+#: The deployer's own policies: a `health-check` each.
 OURS: dict[str, Any] = {
     "any": True,
     "baseline": {"errors": "baseline"},
+    "any-without-log": {"logs": False},
+    "baseline-without-log": {"errors": "baseline", "logs": False},
 }
 
 #: What the columns are called.
 TITLES = {
     "any": "ours, `true`",
     "baseline": "ours, `baseline`",
+    "any-without-log": "ours, `true`, without the log",
+    "baseline-without-log": "ours, `baseline`, without the log",
     "sample": "sample's rule",
     "codedeploy": "CodeDeploy, alarm",
     "codedeploy-at-once": "CodeDeploy whose alarm is evaluated the instant data come",

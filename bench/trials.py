@@ -2,6 +2,7 @@
 their number."""
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.cells import Cell
+from bench.cells import FEWER, HEAVY, Cell
 from bench.policies import POLICIES
 from bench.trial import NEW, TrialWorld, draw
 
@@ -26,6 +27,7 @@ class Outcome(NamedTuple):
 
     back: float | None  # seconds from the first shift to the rollback; None where it was promoted
     failed: int  # users' failed calls on the new version, until the horizon
+    finalized: float | None = None  # seconds from the first shift; None where it was rolled back
 
 
 #: Of one cell: for each policy the trials in order.
@@ -36,25 +38,38 @@ def run(
     cells: Sequence[Cell], trials: int, seed: int, workers: int, tell: Callable[[str], None]
 ) -> dict[Cell, Outcomes]:
     """Every policy in every trial of every cell."""
-    chunks = [range(first, min(first + CHUNK, trials)) for first in range(0, trials, CHUNK)]
-    work = [(cell, chunk) for cell in cells for chunk in chunks]
+    work = [(cell, chunk) for cell in cells for chunk in _chunks(trials_of(cell, trials))]
     outcomes: dict[Cell, Outcomes] = {cell: _by_policy([]) for cell in cells}
     for (cell, chunk), found in zip(work, _answers(work, seed, workers), strict=True):
         for name, new in found.items():
             outcomes[cell][name] += new
-        if chunk is chunks[-1]:
+        if chunk.stop == trials_of(cell, trials):
             tell(cell.name)
     return outcomes
+
+
+def trials_of(cell: Cell, trials: int) -> int:
+    return max(1, trials // FEWER) if cell in HEAVY else trials
+
+
+def _chunks(trials: int) -> list[range]:
+    return [range(first, min(first + CHUNK, trials)) for first in range(0, trials, CHUNK)]
 
 
 def _answers(work: list[tuple[Cell, range]], seed: int, workers: int) -> Iterator[Outcomes]:
     """In the order of the work."""
     if workers == 1:
-        quiet()
+        begin()
         yield from map(partial(chunk_of, seed), work)
         return
-    with get_context("spawn").Pool(workers, initializer=quiet) as pool:
+    with get_context("spawn").Pool(workers, initializer=begin) as pool:
         yield from pool.imap(partial(chunk_of, seed), work)
+
+
+def begin() -> None:
+    """What a process does first."""
+    quiet()
+    gc.set_threshold(200_000, 20, 100)  # looking for garbage would take a fifth of the time
 
 
 def quiet() -> None:
@@ -91,8 +106,8 @@ def trial(cell: Cell, seed: int, number: int) -> dict[str, Outcome]:
 
 def outcome(world: TrialWorld) -> Outcome:
     failed = world.failed_calls[NEW]
-    if world.alias.version == NEW:
-        return Outcome(None, failed)
     first = world.moves[0][0]
     last = world.moves[-1][0]
+    if world.alias.version == NEW:
+        return Outcome(None, failed, last - first)
     return Outcome(last - first, failed)

@@ -1,6 +1,7 @@
 """The deployer: what runs in Lambda, and nothing else.
 
-Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, each with one name:
+Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, each with one name,
+and two more that a line in a log brings about:
 
     CalculateWeights  preflight.py begin        the payload becomes weights and times, all checked
     UpdateWeight      verbs.py update_weight    one more weight to the new version
@@ -8,11 +9,13 @@ Start reading in `simple.py`: `roll_out` is the loop. A rollout is six verbs, ea
     HealthCheck       verbs.py health_check     metrics.py reads, decisions/health.py judges
     Rollback          verbs.py roll_back        the alias back to the original version
     Finalize          verbs.py finalize         the alias on the new version alone
+    Suspend, Resume   verbs.py suspend, resume  the alias on the original version, until metrics
+                                                have judged what the log has
 
 Who may do what:
 
     decides                           decisions: no I/O, no clock; its own map stands there
-    reads CloudWatch                  metrics; logs: why a version failed
+    reads CloudWatch                  metrics; logs, for the early_warning
     reads and writes the alias        alias, and nobody else
     before the first shift            preflight; plan says what would be done
     knows the time                    clock, and nobody else

@@ -17,7 +17,7 @@ from deployer.decisions.health import Status, Verdict
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.suspicion import Call, Outcome
 from deployer.decisions.timeline import Phase, Progress, Timeline
-from deployer.logs import Logs
+from deployer.logs import Logs, Reading
 from deployer.tell import logger
 
 #: After readings that failed, the next one comes so many seconds later at most.
@@ -74,7 +74,8 @@ class EarlyWarning:
         listening = self._progress.listening
         started = self._progress.started
         since = max(started, now - suspicion.WINDOW)
-        failures = self._read(self._versions.new, since) or []
+        read = self._read(self._versions.new, since)
+        failures = read.failures
 
         def unpublished(who: str, found: list[Failure]) -> list[Call]:
             return suspicion.unpublished(found, look, who, started, listening.timeout, now)
@@ -83,8 +84,9 @@ class EarlyWarning:
         if not calls or not self._would_fail(look, calls, []):
             return ""
         if self._check.compares:  # what fails on both versions accuses nobody
-            others = self._read(self._versions.original, since)
-            if others is None or not self._would_fail(look, calls, unpublished("original", others)):
+            read = self._read(self._versions.original, since)
+            others = unpublished("original", read.failures)
+            if not read.whole or not self._would_fail(look, calls, others):
                 return ""
         listening.suspension = suspicion.suspension(calls, now)
         accused = f"The log of version {self._versions.new} accuses it"
@@ -95,6 +97,7 @@ class EarlyWarning:
         progress = self._progress
         rate = suspicion.rate_of(look, progress.started, progress.listening.rate, now)
         projected = deepcopy(progress.evidence)
+        projected.shift(now, 0.0)
         failed = {"new": new, "original": original}
         projected.add(suspicion.projected(look, projected, failed, rate, now), now)
         return self._check.suspects(projected, self._versions)
@@ -135,7 +138,7 @@ class EarlyWarning:
         if not self._check.logs:
             return ""
         try:
-            failures = self._logs.failures(self._versions.new, self._progress.started)
+            failures = self._logs.read(self._versions.new, self._progress.started).failures
             if not failures:
                 return ""
             request = self._logs.request_of(example(failures), self._progress.listening.timeout)
@@ -145,24 +148,24 @@ class EarlyWarning:
                 return ""
             return self._unread(error)
 
-    def _read(self, version: str, since: float) -> list[Failure] | None:
-        """The failed calls of that version; None where they could not be read."""
+    def _read(self, version: str, since: float) -> Reading:
+        """The failed calls of that version; none, and not the whole, where it could not be read."""
         now = self._clock.time()
         self._next = now + suspicion.EVERY
         try:
-            found = self._logs.failures(version, since)
+            read = self._logs.read(version, since)
         except aws.CallFailed as error:
             if aws.code(error) == "ResourceNotFoundException":  # it has written nothing yet
-                return []
+                return Reading([], whole=True)
             if aws.refused(error):
                 self._off(f"No early warning: {self._unread(error)}")
             else:
                 self._gap = min(2 * self._gap, LONGEST_PAUSE)
                 self._next = now + self._gap
                 logger.info("LOG_NOT_READ", extra={"reason": aws.words(error)})
-            return None
+            return Reading([], whole=False)
         self._gap = suspicion.EVERY
-        return found
+        return read
 
     def _unread(self, error: Exception) -> str:
         remedy = ""

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterL
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployer import aws
 from deployer.clock import Clock
@@ -29,6 +29,13 @@ _MOST_PAGES = 3
 _LONGEST = 5.0
 
 
+class Reading(NamedTuple):
+    """The failed calls that were found; `whole` says that nothing was left out."""
+
+    failures: list[Failure]
+    whole: bool
+
+
 class Logs:
     """What one version of a function wrote. Times are seconds since 1970."""
 
@@ -36,16 +43,18 @@ class Logs:
         """`client` is boto3's, or a fake; an empty `group` is Lambda's own."""
         self._client = client
         self._clock = clock
+        self._whole = True
         own = f"/aws/lambda/{target.function}"
         self.group = group or own
         # In a group of another name, which several functions may share, streams bear the name.
         self._name = "" if self.group == own else target.function
 
-    def failures(self, version: str, since: float) -> list[Failure]:
-        """The failed calls of that version since then, as far as there is time to read of them.
+    def read(self, version: str, since: float) -> Reading:
+        """The failed calls of that version since then, the oldest first, as far as there is time.
 
         Raises the API's own error.
         """
+        self._whole = True
         now = self._clock.time()
         since = max(since, now - FURTHEST)
         until = min(now + _LONGEST, now + self._clock.left() - aws.LAST_WORDS - aws.TELL_SECONDS)
@@ -55,7 +64,7 @@ class Logs:
         while day <= datetime.fromtimestamp(now, UTC).date():
             lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since, until)
             day += timedelta(days=1)
-        return failures(lines)
+        return Reading(failures(lines), self._whole)
 
     def request_of(self, failure: Failure, timeout: float) -> str:
         """The id of its request, where its lines do not tell it: of the last call that began in
@@ -78,10 +87,11 @@ class Logs:
         }
         for _ in range(_MOST_PAGES):
             if self._clock.time() > until:
-                return
+                break
             page = self._client.filter_log_events(**request)
             for event in page["events"]:
                 yield Line(event["timestamp"] / 1000, event["logStreamName"], event["message"])
             if not page.get("nextToken"):
                 return
             request["nextToken"] = page["nextToken"]
+        self._whole = False

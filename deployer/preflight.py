@@ -101,6 +101,7 @@ def check(run: Run, needed: float) -> None:
     if whose is Whose.BUSY or (found.routing and whose is not Whose.ABANDONED):
         raise AliasBusy(found.busy)
     if not run.deployed:
+        run.progress.warnings += filter(None, [run.rollout.too_quick])
         check_version(run, needed)
         check_metrics(run)
         check_log(run)

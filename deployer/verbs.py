@@ -131,7 +131,7 @@ class Run:
         if self.step == 0:
             progress.started = self.clock.time()
             progress.evidence.since = progress.started // MINUTE * MINUTE
-            self.tell("STARTED")
+            self.tell("STARTED", warnings=progress.warnings)
         self.alias.shift(self._mark(self.step + 1, until), spare)
         progress.at = self.timeline.begin(progress.at, progress.started, self.clock.time())
         progress.evidence.shift(progress.at.shifted, self.weight)

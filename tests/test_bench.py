@@ -6,15 +6,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from bench import figures, plot, policies, tables, trials
 from bench.__main__ import DOCS, main
-from bench.cells import BAD, CELLS, HEALTHY, MAIN, MINUTES, QUICK, Cell
-from bench.trial import NEW, ORIGINAL, TrialWorld, draw
+from bench.cells import (
+    BAD,
+    CELLS,
+    HALF,
+    HEALTHY,
+    LOGS,
+    MAIN,
+    MINUTES,
+    NOISES,
+    NOISY,
+    OUTAGES,
+    QUICK,
+    SILENT,
+    SLOW,
+    USELESS,
+    Cell,
+    Log,
+)
+from bench.checks import PAIRS
+from bench.trial import NEW, NOON, ORIGINAL, TrialWorld, draw
 from bench.trials import Outcome
 from deployer.decisions.errors import HealthCheckFailed
 from world import sample
+from world.aws import MINUTE
 from world.world import World
 
 SOME = (Cell(0, 1, plan=QUICK), Cell(0.01, 0.05))
@@ -30,6 +50,14 @@ def quiet() -> Iterator[None]:
 
 def world(cell: Cell, trial: int = 0) -> TrialWorld:
     return TrialWorld(cell, draw(cell, 1, trial))
+
+
+def at(weight: float, cell: Cell, seconds: float) -> TrialWorld:
+    """A world whose alias has stood at that weight for so long."""
+    here = world(cell)
+    here.shift(weight)
+    here.advance(seconds)
+    return here
 
 
 def run(
@@ -70,6 +98,14 @@ def test_a_call_that_fails_on_the_new_version_fails_there_at_any_higher_weight()
     assert (errors[ORIGINAL][1:] <= errors[ORIGINAL][:-1]).all()
 
 
+def test_the_first_minute_has_the_original_version_s_calls_of_before() -> None:
+    cell = Cell(0.1, 0.2, rate=100)
+    offset = (world(cell).starts - NOON).total_seconds()
+    calls, errors = world(cell).counts[ORIGINAL, NOON]
+    assert calls == pytest.approx(100 * offset, rel=0.1)
+    assert errors == pytest.approx(10 * offset, rel=0.3)
+
+
 def test_calls_and_errors_come_at_the_cells_rates() -> None:
     users = draw(Cell(0.01, 0.05, rate=1000), 1, 0)
     for row, weight in enumerate(users.weights):
@@ -89,11 +125,112 @@ def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
     here = world(cell)
     policies.POLICIES[name](here, cell.plan)
     assert here.alias.version in (ORIGINAL, NEW) and not here.alias.routing
-    here.advance(cell.plan.horizon - here.time)
-    assert sum(calls for calls, _ in here.counts.values()) == here.users.calls[NEW][-1][-1]
-    assert here.failed_calls[NEW] == sum(
-        errors for (version, _), (_, errors) in here.counts.items() if version == NEW
-    )
+    here.advance(cell.plan.seconds - here.time)
+    counted = sum(calls for calls, _ in here.counts.values())
+    assert counted == here.users.before[0] + here.users.calls[NEW][-1][-1]
+    failed = sum(errors for (version, _), (_, errors) in here.counts.items() if version == NEW)
+    if here.alias.version == ORIGINAL or cell.plan is MINUTES:
+        assert here.failed_calls[NEW] == failed
+    else:
+        assert 0 < here.failed_calls[NEW] < failed, "until the horizon"
+
+
+# The log: drawn with the calls.
+
+
+@pytest.mark.parametrize("log", [SLOW, HALF], ids=lambda log: log.name)
+def test_every_policy_would_read_the_same_of_the_same_calls(log: Log) -> None:
+    cell = Cell(0.1, 0.2, log=log)
+    here = at(0.3, cell, 300)
+    higher = at(0.5, cell, 300)
+    of_new = {failed for failed in here.failed if failed.version == NEW}
+    assert of_new < set(higher.failed)
+    of_original = {failed for failed in higher.failed if failed.version == ORIGINAL}
+    assert of_original < set(here.failed)
+
+
+def test_failing_calls_are_in_the_log_in_order_and_as_late_as_the_cell_says() -> None:
+    here = at(0.5, Cell(0.1, 0.2, log=SLOW), 600)
+    times = [failed.time for failed in here.failed]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] < 600
+    delays = [failed.visible - failed.time for failed in here.failed]
+    assert 20 <= min(delays) < 21 and 39 < max(delays) <= 40
+    assert len({failed.number for failed in here.failed}) == len(here.failed)
+
+
+def test_the_log_has_a_call_in_the_minute_in_which_metrics_count_it() -> None:
+    here = at(0.5, Cell(0.1, 0.2), 600)
+    written: dict[tuple[str, int], int] = {}
+    for failed in here.failed:
+        minute = int(((here.starts - NOON).total_seconds() + failed.time) // 60)
+        written[failed.version, minute] = written.get((failed.version, minute), 0) + 1
+    counted = {
+        (version, round((minute - NOON).total_seconds()) // 60): errors
+        for (version, minute), (_, errors) in here.counts.items()
+        if errors
+    }
+    counted[ORIGINAL, 0] -= here.users.before[1]  # nobody asks for lines of before
+    assert written == counted
+
+
+def test_the_recognised_share_of_failing_calls_is_in_the_log() -> None:
+    for log, share in ((HALF, 0.5), (SILENT, 0.0)):
+        here = at(0.5, Cell(0, 0.5, rate=100, log=log), 600)
+        assert len(here.failed) == pytest.approx(share * here.failed_calls[NEW], rel=0.05)
+
+
+def test_noise_is_one_line_of_the_new_version_a_minute_while_it_has_users() -> None:
+    here = at(0.1, Cell(0, 0, log=NOISY), 600)
+    assert [int(failed.time // 60) for failed in here.failed] == list(range(10))
+    assert {failed.version for failed in here.failed} == {NEW}
+    assert len({int(failed.time % 60) for failed in here.failed}) > 5, "at a random second"
+    here.roll_back()
+    here.advance(200)
+    assert len(here.failed) == 10 and not here.failed_calls[NEW]
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.5])
+@pytest.mark.parametrize("trial", range(5))
+def test_an_outage_is_of_both_versions_soon_after_its_shift(weight: float, trial: int) -> None:
+    shift = 60 * MINUTES.weights.index(weight)
+    users = draw(Cell(0.01, 0.01, rate=1000, outage=weight), 1, trial)
+    outages = []
+    for version, row in ((NEW, -1), (ORIGINAL, 0)):  # where it has all calls
+        called = np.diff(users.calls[version][row])
+        failed = np.diff(users.errors[version][row])
+        outages.append([second for second in range(900) if failed[second] > 0.1 * called[second]])
+    assert outages[0] == outages[1]
+    assert shift <= outages[0][0] <= shift + 30
+    assert outages[0] == list(range(outages[0][0], outages[0][-1] + 1))
+    assert 20 <= len(outages[0]) <= 180
+
+
+def test_the_original_version_s_metrics_come_later_in_an_outage() -> None:
+    here = at(0.1, OUTAGES[0], 60)
+    assert set(here.users.lags) == {("Errors", ORIGINAL), ("Invocations", ORIGINAL)}
+    assert all(0 < lag < 30 for lag in here.users.lags.values())
+    here.time = (NOON + 2 * MINUTE - here.starts).total_seconds() + here.delay
+    assert here.published(NOON + MINUTE, "Errors", NEW)
+    assert not here.published(NOON + MINUTE, "Errors", ORIGINAL)
+    here.time += max(here.users.lags.values())
+    assert here.published(NOON + MINUTE, "Errors", ORIGINAL)
+
+
+@pytest.mark.parametrize("cell", USELESS, ids=lambda cell: cell.log.name)
+def test_a_log_of_no_use_changes_nothing(cell: Cell) -> None:
+    found = trials.trial(cell, 1, 0)
+    for name, without in PAIRS.items():
+        assert found[name].failed == found[without].failed
+        assert found[name].back == pytest.approx(found[without].back, abs=5)
+
+
+def test_the_deployer_is_given_the_log_and_reads_none_where_it_is_told_so() -> None:
+    read = {}
+    for name in ("any", "any-without-log"):
+        here = world(MAIN)
+        policies.POLICIES[name](here, MAIN.plan)
+        read[name] = "FilterLogEvents" in here.calls
+    assert read == {"any": True, "any-without-log": False}
 
 
 # The models are what they say.
@@ -102,9 +239,9 @@ def test_every_policy_meets_the_same_calls_and_leaves_the_alias_on_one_version(
 def test_the_deployer_does_in_a_trial_what_it_does_in_the_stories() -> None:
     here = world(SOME[0])
     there = World(errors={"8": 1.0}, starts=here.starts)
-    policies.POLICIES["any"](here, QUICK)
+    policies.POLICIES["any-without-log"](here, QUICK)
     with pytest.raises(HealthCheckFailed):
-        there.deploy(steps=5, interval=10)
+        there.deploy(steps=5, interval=10, health_check={"logs": False})
     assert here.moves == there.moves
 
 
@@ -145,11 +282,12 @@ def test_codedeploy_ends_with_the_last_shift() -> None:
 
 
 @pytest.mark.parametrize("trial", range(5))
-def test_nobody_is_quicker_than_the_first_published_error(trial: int) -> None:
+def test_nobody_without_the_log_is_quicker_than_the_first_published_error(trial: int) -> None:
     found = trials.trial(MAIN, 1, trial)
     first = found["oracle"].back
     assert first is not None
-    assert all(other.back is None or other.back >= first for other in found.values())
+    backs = [other.back for name, other in found.items() if name not in PAIRS]
+    assert all(back is None or back >= first for back in backs)
     here = world(MAIN, trial)
     policies.oracle(here, MINUTES)
     published = [
@@ -180,6 +318,15 @@ def test_a_mean_and_a_ratio() -> None:
     assert figures.ratio(twice, once) == pytest.approx((2, 2, 2))
 
 
+def test_how_much_later_trials_were_promoted() -> None:
+    those = [Outcome(None, 0, 600.0), Outcome(None, 0, 600.0), Outcome(90.0, 0)]
+    these = [Outcome(None, 0, 610.0), Outcome(None, 0, 630.0), Outcome(None, 0, 999.0)]
+    later = figures.later(these, those)
+    assert later is not None
+    assert (later.mean.value, later.worst) == (20, 30)
+    assert figures.later(these[2:], those[2:]) is None
+
+
 # What it writes.
 
 
@@ -191,7 +338,8 @@ def test_it_writes_every_cell_into_the_page_the_csv_and_the_picture(
     page, told = (tmp_path / "bench.md").read_text(), capsys.readouterr().out
     assert page.startswith("Before.\n") and page.endswith("\nAfter.\n")
     assert shape(page) == shape((DOCS / "bench.md").read_text())
-    assert len(shape(page)) == len(CELLS) + 4
+    tables_rows = (HEALTHY, BAD, LOGS, (*NOISES, *OUTAGES))
+    assert len(shape(page)) == sum(2 + len(cells) for cells in tables_rows)
     assert told.count(MAIN.name) > 1 and "of computing" in told
     rows, shown = (worlds((folder / "bench.csv").read_text()) for folder in (tmp_path, DOCS))
     assert rows == shown and len(rows) == 1 + len(CELLS) * len(policies.POLICIES)
@@ -203,7 +351,7 @@ def test_it_writes_every_cell_into_the_page_the_csv_and_the_picture(
 
 def worlds(figures_of: str) -> list[list[str]]:
     """The CSV's rows without their figures."""
-    return [row[:6] for row in csv.reader(figures_of.splitlines())]
+    return [row[:8] for row in csv.reader(figures_of.splitlines())]
 
 
 def marks(picture: Path) -> list[str]:
@@ -222,7 +370,8 @@ def shape(page: str) -> list[list[str]]:
 
 
 def test_healthy_and_bad_cells_are_told_apart_and_drawn() -> None:
-    assert all(cell.healthy for cell in HEALTHY) and not any(cell.healthy for cell in BAD)
+    assert all(cell.healthy for cell in (*HEALTHY, *NOISES, *OUTAGES))
+    assert not any(cell.healthy for cell in (*BAD, *LOGS))
     assert set(plot.HEALTHY) <= set(HEALTHY) and set(plot.BAD) <= set(BAD)
     assert len({cell.name for cell in CELLS}) == len(CELLS)
     assert set(tables.COLUMNS) <= set(plot.LOOKS)

@@ -381,9 +381,9 @@ def test_a_call_that_went_well_is_not_blamed_for_the_next_one_s_init() -> None:
     assert which(in_a_row(lines)) == [Failure("KeyError", B, STREAM)]
 
 
-def test_without_a_request_lines_of_the_same_second_are_one_call() -> None:
-    times = [1000.0, 1000.4, 1003.0, 1003.9, 1010.0]
-    assert len(failures([Line(at, STREAM, PYTHON) for at in times])) == 3
+def test_without_a_request_each_line_that_names_an_error_is_a_call() -> None:
+    times = [1000.0, 1000.0, 1000.4, 1003.0, 1010.0]
+    assert len(failures([Line(at, STREAM, PYTHON) for at in times])) == 5
     assert len(failures([Line(1000.0, stream, PYTHON) for stream in (STREAM, OTHER)])) == 2
 
 

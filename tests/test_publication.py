@@ -130,7 +130,8 @@ def test_it_settles_no_longer_than_it_may_whatever_is_not_published() -> None:
     assert world.history == [0.2, 0.4, 0.6, 0.8, 1.0, "8"]
     assert 170 <= world.moves[-1][0] - world.moves[0][0] <= 170 + 0.3
     assert result["checks"]["judged"] is True
-    assert [warning.split(":")[0] for warning in result["warnings"]] == ["Not compared"]
+    _, warning = result["warnings"]  # the first says how quick it is
+    assert warning.startswith("Not compared: ")
 
 
 @pytest.mark.parametrize("late", [30, 240])

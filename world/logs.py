@@ -3,7 +3,7 @@ late. A story says what else is printed, and what becomes of a reading."""
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from local.rules import Refused
@@ -20,6 +20,9 @@ class FakeLogs:
     """`FilterLogEvents`, as strict as AWS: the exact prefix, any of quoted phrases, small pages."""
 
     PAGE = 100
+
+    #: Calls go to so many sandboxes by turns; each has a stream.
+    SANDBOXES = 1
 
     def __init__(self, world: Aws) -> None:
         self._world = world
@@ -38,13 +41,9 @@ class FakeLogs:
                 raise Refused(
                     404, "ResourceNotFoundException", "The specified log group does not exist."
                 )
-            found = [
-                event
-                for event in self._events(request["startTime"])
-                if event["logStreamName"].startswith(request["logStreamNamePrefix"])
-                and event["timestamp"] >= request["startTime"]
-                and any(phrase in event["message"] for phrase in phrases)
-            ]
+            found = self._found(
+                request["startTime"], request["logStreamNamePrefix"], tuple(phrases)
+            )
             begin = int(request.get("nextToken", "0"))
             page: dict[str, Any] = {"events": found[begin : begin + self.PAGE]}
             if begin + self.PAGE < len(found):
@@ -56,32 +55,42 @@ class FakeLogs:
             raise client_error("FilterLogEvents", *ANSWERS[self._world.log_fault])
         return answer
 
-    def _events(self, since: int) -> Iterator[dict[str, Any]]:
-        """Those that can be found by now, of the time from `since` on, in milliseconds."""
+    def _found(self, since: int, prefix: str, phrases: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What can be found by now, of the time from `since` on, in milliseconds."""
         world = self._world
+        starts = world.starts.timestamp()
         name = "" if world.log_group == OWN_GROUP else "checkout"
-        first = since / 1000 - world.starts.timestamp()
-        written = world.failed[bisect_left(world.failed, first, key=lambda each: each.time) :]
-        for failed in written:
+        day = f"{world.starts:%Y/%m/%d}/{name}"
+        first = bisect_left(world.failed, since / 1000 - starts, key=lambda each: each.time)
+        found = []
+        for failed in world.failed[first:]:
             if failed.visible > world.time:
                 continue
-            stream = (
-                f"{world.starts:%Y/%m/%d}/{name}[{failed.version}]0123456789abcdef0123456789abcdef"
-            )
-            for number, text in enumerate(_texts(failed)):
-                moment = world.starts.timestamp() + failed.time
-                yield {
-                    "logStreamName": stream,
-                    "timestamp": round(1000 * moment),
-                    "message": text,
-                    "eventId": f"{failed.number}-{number}",
-                }
+            sandbox = failed.number % self.SANDBOXES
+            stream = f"{day}[{failed.version}]0123456789abcdef{sandbox:016x}"
+            if stream.startswith(prefix):
+                found += _events(failed, stream, starts, phrases)
+        return [event for event in found if event["timestamp"] >= since]
 
 
-def _texts(failed: Failed) -> list[str]:
+@lru_cache(maxsize=50_000)  # a deployer reads the same ones again and again
+def _events(
+    failed: Failed, stream: str, starts: float, phrases: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """What a failed call has written, where it has any of the phrases."""
     request = f"8f3a1c2e-0000-4000-8000-{failed.number:012d}"
-    return [
+    texts = [
         f"START RequestId: {request} Version: {failed.version}\n",
         f"[ERROR] KeyError: '{SECRET}'\nTraceback (most recent call last):\n  {SECRET}",
         f"REPORT RequestId: {request}\tDuration: 1.00 ms\t",
+    ]
+    return [
+        {
+            "logStreamName": stream,
+            "timestamp": round(1000 * (starts + failed.time)),
+            "message": text,
+            "eventId": f"{failed.number}-{number}",
+        }
+        for number, text in enumerate(texts)
+        if any(phrase in text for phrase in phrases)
     ]

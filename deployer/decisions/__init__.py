@@ -7,7 +7,7 @@ the steps       timeline    how long each lasts, when to look, and which phase i
 the judgement   health      the checks' verdict together
                 checks      one file each; a new one goes there
                 evidence    what was seen, minute by minute; likelihood: the tests on it
-                failures    failed calls in a log: they explain, and judge nothing
+                failures    failed calls in a log; suspicion: they may suspend, never convict
 the alias       ownership   whose it is, as a table; stamp: what a rollout leaves on it
 the end         ending      how it can end, in words; errors: the tree of what goes wrong
 """

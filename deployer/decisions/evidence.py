@@ -9,7 +9,6 @@ tests when it is complete, and waits until then.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import NamedTuple
 
 from deployer.decisions import likelihood
@@ -23,6 +22,12 @@ LATEST = 18 * MINUTE
 #: How long after its end a minute waits for what is not published of it. What has not come by then
 #: is taken for no calls or no errors: a version without calls has no values at all.
 PATIENCE = 5 * MINUTE
+
+
+#: What is taken for an outage: a minute in which the original version failed so many times as often
+#: as in another one, and so many times by chance.
+OUTAGE = 2.0
+BY_CHANCE = 5.0
 
 
 class Counts(NamedTuple):
@@ -120,9 +125,9 @@ class Evidence:
             said = _said(look, minute, now, self.weights_in(minute))
             if shifted <= minute and minute + MINUTE <= now:
                 said["of_step"] = said["new_invocations"]
-            for sums in (self.total, self.older) if minute < final else (self.total,):
-                for name, number in said.items():
-                    sums[name] = sums.get(name, 0) + number
+            _add(said, self.total)
+            if minute < final:
+                _add(said, self.older)
         self.since = final
         self.weights = _since(self.weights, final)
         self.alarms = dict(look.alarms)
@@ -134,9 +139,14 @@ class Evidence:
 
     def weights_in(self, minute: int) -> list[float]:
         """The weights that were in force in that minute, in their order."""
-        before = [weight for time, weight in self.weights if time <= minute]
-        within = [weight for time, weight in self.weights if minute < time < minute + MINUTE]
-        return (before[-1:] or [0.0]) + within
+        before = 0.0
+        within = []
+        for time, weight in self.weights:
+            if time <= minute:
+                before = weight
+            elif time < minute + MINUTE:
+                within.append(weight)
+        return [before, *within]
 
     def seconds_in(self, minute: int, now: float) -> dict[str, float]:
         """By the version: how many seconds of the alias's calls it got in that minute, until now
@@ -144,7 +154,8 @@ class Evidence:
         seconds = {"original": 0.0, "new": 0.0}
         ends = [time for time, _ in self.weights[1:]] + [now]
         for (since, weight), end in zip(self.weights, ends, strict=True):
-            lasted = max(0.0, min(end, minute + MINUTE) - max(since, minute))
+            begins = max(since, minute)
+            lasted = max(0.0, min(end, minute + MINUTE) - begins)
             seconds["original"] += lasted * (1 - weight)
             seconds["new"] += lasted * weight
         return seconds
@@ -176,10 +187,16 @@ class Evidence:
         return [self.total.get(f"ratio_{ratio:g}", 0.0) for ratio in likelihood.RATIOS]
 
 
+def _add(said: Sums, sums: Sums) -> None:
+    for name, number in said.items():
+        sums[name] = sums.get(name, 0) + number
+
+
 def _since(weights: list[list[float]], moment: float) -> list[list[float]]:
-    """Without those that another one had followed by then."""
-    followed = [time for time, _ in weights[1:]] + [inf]
-    return [each for each, until in zip(weights, followed, strict=True) if until > moment]
+    """Those that were in force at that moment, or came later."""
+    earlier = [each for each in weights if each[0] <= moment]
+    later = [each for each in weights if each[0] > moment]
+    return [*earlier[-1:], *later]
 
 
 def _said(look: Look, minute: int, now: float, weights: list[float]) -> Sums:
@@ -202,13 +219,26 @@ def _said(look: Look, minute: int, now: float, weights: list[float]) -> Sums:
     sums |= _named("weighed", new) | _named("reference", original)
     if not original.invocations:
         return sums | _named("alone", new)
-    # An outage of both versions hits them by the weight of its seconds, not by that of the minute;
-    # and a suspension makes the new version's share small because errors came.
-    largest = max((weight for weight in weights if weight < 1), default=0.0)
-    share = max(largest, new.invocations / (original.invocations + new.invocations))
+    share = new.invocations / (original.invocations + new.invocations)
+    # A suspension makes the new version's share small because errors came; and an outage of both
+    # versions hits them by the weight of its seconds, not by that of the minute.
+    if 0.0 in weights[1:] or (len(weights) > 1 and _stands_out(look, minute, now)):
+        share = max(share, *(weight for weight in weights if weight < 1))
     for ratio in likelihood.RATIOS if new.invocations else ():
         sums[f"ratio_{ratio:g}"] = likelihood.of_minute(ratio, share, new.errors, original.errors)
     return sums
+
+
+def _stands_out(look: Look, minute: int, now: float) -> bool:
+    """Whether the original version failed far more often in that minute than in another one: it
+    may have had an outage of some seconds."""
+    rates = []
+    for other, counts in look.original.items():
+        if other != minute and counts.invocations and look.complete("original", other, now):
+            rates.append(counts.errors / counts.invocations)
+    counts = look.original[minute]
+    usual = min(rates, default=0.0) * counts.invocations
+    return counts.errors > OUTAGE * usual + BY_CHANCE
 
 
 def _named(who: str, counts: Counts) -> Sums:

@@ -137,8 +137,8 @@ def failures(lines: Iterable[Line]) -> list[Failure]:
     """The failed calls, in the order of their first lines; all lines of a call are one of them.
 
     A stream has one call after the other, so a line without a request's id belongs to the call that
-    began before it. Where no line tells which, lines of the same second are taken for one call, and
-    those of an init for the call that begins next.
+    began before it. Where no line tells which, lines of the same second are taken for one call,
+    unless both name an error; and those of an init for the call that begins next.
     """
     calls: list[_Call] = []
     named: dict[tuple[str, str], _Call] = {}
@@ -152,7 +152,7 @@ def failures(lines: Iterable[Line]) -> list[Failure]:
         if said.get("starts"):  # the same request again is a second try
             call = None
         latest = last.get(line.stream)
-        if call is None and latest and _goes_on(latest, request, line.time):
+        if call is None and latest and _goes_on(latest, said, request, line.time):
             call = latest
         if call is None:
             call = _Call(line.stream, request)
@@ -207,13 +207,15 @@ def told(failures: Sequence[Failure], request: str = "") -> str:
     return f"In its log: {', '.join(words)}; such as {where}."
 
 
-def _goes_on(call: _Call, request: str, time: float) -> bool:
+def _goes_on(call: _Call, said: Mapping[str, Any], request: str, time: float) -> bool:
     """Whether a line that is not of a known call is of the stream's latest one."""
     if call.over:
         return False
     if call.request:
         return not request
-    return bool(request) or call.of_init or time - call.time < 1
+    if request or call.of_init or said.get("init"):
+        return True
+    return time - call.time < 1 and not (call.kinds and said.get("kind"))
 
 
 def _began(said: Mapping[str, Any], time: float) -> float | None:

@@ -19,6 +19,10 @@ from deployer.decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, 
 #: Functions lasts a year at most.
 LONGEST_INTERVAL = 364 * 86_400
 
+#: So many seconds after the first shift the first figures come, as a rule: CloudWatch publishes
+#: whole minutes, a minute late.
+FIRST_FIGURES = 90.0
+
 _VERSION = r"[1-9][0-9]{0,9}"
 
 #: Every key of the payload: what its value must be, what reads it, and an example.
@@ -95,6 +99,22 @@ class Rollout:
     def longest(self) -> float:
         """The same, if every step is held for as long as it may be."""
         return self.seconds + len(self.weights) * self.health_check.hold
+
+    @property
+    def too_quick(self) -> str:
+        """A warning, where full weight is reached before anything can have been published."""
+        full = (len(self.weights) - 1) * self.interval
+        check = self.health_check
+        if full >= FIRST_FIGURES or not check.checks or check.may_hold:
+            return ""
+        remedy = ""
+        if len(self.weights) > 1:
+            remedy = (
+                " With 'min-invocations': 1 in 'health-check' no weight is raised before calls at "
+                "the last one have been published."
+            )
+        figures = f"the first figures come after about {FIRST_FIGURES:g} s"
+        return f"This rollout reaches 100 % after {full:g} s; {figures}.{remedy}"
 
     @property
     def fits_a_year(self) -> bool:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import chain
 from typing import NamedTuple
 
 from deployer.decisions.evidence import METRICS, MINUTE, WHO, Counts, Evidence, Look
@@ -106,44 +105,73 @@ def unpublished(
         # A call is published when it ends, in the minute in which it began.
         if _complete(look, who, minute_of(failure.time), now):
             continue
-        began = failure.time if failure.began is None else failure.began
-        earliest = failure.time - timeout if failure.began is None else failure.began
-        calls.append(Call(minute_of(max(began, started)), minute_of(max(earliest, started))))
+        began = failure.began
+        earliest = failure.began
+        if began is None or earliest is None:
+            began = failure.time
+            earliest = failure.time - timeout
+        minute = minute_of(max(began, started))
+        first = minute_of(max(earliest, started))
+        calls.append(Call(minute, first))
     return calls
 
 
 def projected(
     look: Look, seen: Evidence, failed: Mapping[str, list[Call]], rate: float, now: float
 ) -> Look:
-    """The look as if CloudWatch had published everything until now: `failed` calls of both
-    versions from the log, calls from the alias's `rate` and the weights in force."""
+    """The look as if the rollout were suspended now, and CloudWatch had published everything:
+    `failed` calls of both versions from the log, calls from the alias's `rate` and the weights in
+    force. `seen` is suspended already.
+
+    To the end of the minute all calls go to the original version, which goes on as before: what it
+    fails in them will be published with the rest.
+    """
+    end = minute_of(now) + MINUTE
+    to_come = {"original": _usual(seen) * rate * (end - now), "new": 0.0}
     started = max(seen.weights[0][0], seen.since)
-    minutes = range(minute_of(started), round(now) + 1, MINUTE)
+    minutes = range(minute_of(started), end, MINUTE)
     counts = {who: dict(look.of(who)) for who in failed}
     for who, calls in failed.items():
         errors = Counter(call.minute for call in calls)
+        errors[minutes[-1]] += round(to_come[who])
         for minute in minutes:
             published = counts[who].get(minute, Counts())
-            if _complete(look, who, minute, now):  # but for calls that have only now ended
-                all_errors = published.errors + errors[minute]
-                all_calls = max(published.invocations, all_errors)
-            else:
-                all_errors = max(published.errors, errors[minute])
-                expected = round(rate * seen.seconds_in(minute, now)[who])
-                all_calls = max(published.invocations, all_errors, expected)
-            counts[who][minute] = Counts(all_calls, all_errors)
+            expected = round(rate * seen.seconds_in(minute, end)[who])
+            whole = _complete(look, who, minute, now)
+            counts[who][minute] = _with(published, errors[minute], expected, whole)
     newest = dict.fromkeys(METRICS, minutes[-1])
     return look._replace(original=counts["original"], new=counts["new"], newest=newest)
 
 
+def _usual(seen: Evidence) -> float:
+    """Which share of its calls the original version has failed so far."""
+    reference = seen.of("reference")
+    if not reference.invocations:
+        return 0.0
+    return reference.errors / reference.invocations
+
+
+def _with(published: Counts, errors: int, expected: int, whole: bool) -> Counts:
+    """A minute's counts with errors that are not published; calls are as many as are `expected`,
+    and never fewer than the failed ones. To a `whole` minute only those calls are added that have
+    ended since."""
+    if whole:
+        errors += published.errors
+        return Counts(max(published.invocations, errors), errors)
+    errors = max(published.errors, errors)
+    return Counts(max(published.invocations, errors, expected), errors)
+
+
 def rate_of(look: Look, started: float, before: float, now: float) -> float:
     """The alias's calls a second: of the rollout's published minutes, or those `before`."""
-    calls = [
-        look.original.get(minute, Counts()).invocations + look.new.get(minute, Counts()).invocations
-        for minute in {*look.original, *look.new}
-        if started <= minute and all(_complete(look, who, minute, now) for who in WHO)
-    ]
-    return sum(calls) / len(calls) / MINUTE if calls else before
+    calls = []
+    for minute in {*look.original, *look.new}:
+        if started <= minute and all(_complete(look, who, minute, now) for who in WHO):
+            both = [look.of(who).get(minute, Counts()) for who in WHO]
+            calls.append(sum(counts.invocations for counts in both))
+    if not calls:
+        return before
+    return sum(calls) / len(calls) / MINUTE
 
 
 def suspension(calls: list[Call], now: float) -> Suspension:
@@ -154,25 +182,31 @@ def suspension(calls: list[Call], now: float) -> Suspension:
 
 def looked(suspended: Suspension, look: Look | None, now: float) -> Looked:
     """After a look that failed nobody; None where it could not be made."""
-    lasted = now - suspended.since
-    if look is None:
-        nothing = not suspended.counted
-        counted = Counts()
-    else:
+    nothing = not suspended.counted
+    counted = Counts()
+    if look is not None:
         minutes = range(suspended.first, suspended.last + 1, MINUTE)
         before = suspended.counted
-        each = [look.of(who).get(minute, Counts()) for minute in minutes for who in WHO]
-        suspended = replace(suspended, counted=list(chain(*each)))
-        news = [look.new.get(minute, Counts()) for minute in minutes]
-        counted = Counts(sum(n.invocations for n in news), sum(n.errors for n in news))
-        published = all(_published(look, minute, now) for minute in minutes)
-        if published and suspended.counted == before:
-            few = counted.errors >= suspended.calls
-            return Looked(suspended, Outcome.TOO_FEW if few else Outcome.ACQUITTED, counted)
+        counted = _sum(look, "new", minutes)
+        together = [*counted, *_sum(look, "original", minutes)]
+        suspended = replace(suspended, counted=together)
+        if together == before and all(_published(look, minute, now) for minute in minutes):
+            outcome = Outcome.ACQUITTED
+            if counted.errors >= suspended.calls:
+                outcome = Outcome.TOO_FEW
+            return Looked(suspended, outcome, counted)
         nothing = max(look.newest.values(), default=0) < suspended.first
+    lasted = now - suspended.since
     if lasted >= LONGEST or (nothing and lasted >= PATIENCE):
         return Looked(suspended, Outcome.INCONCLUSIVE, counted)
     return Looked(suspended, Outcome.WAITING, counted)
+
+
+def _sum(look: Look, who: str, minutes: Iterable[int]) -> Counts:
+    each = [look.of(who).get(minute, Counts()) for minute in minutes]
+    invocations = sum(counts.invocations for counts in each)
+    errors = sum(counts.errors for counts in each)
+    return Counts(invocations, errors)
 
 
 def _published(look: Look, minute: int, now: float) -> bool:
