@@ -539,7 +539,8 @@ class Stage(World):
             assert detail["rollout"] in STRANGERS, f"told of an unknown rollout: {detail}"
             self._say(f"{self.acting}: tells of {detail['rollout']}: {told.status}")
             return told
-        course.original = detail.get("original-version", course.original)
+        if self.acting.who == course.number:  # others may have it from a stamp written by hand
+            course.original = detail.get("original-version", course.original)
         if told.status == "ROLLED_BACK":
             course.rolled_back.append(self.time)
         for before in [*course.endings, *course.suspensions[-1:]]:

@@ -157,7 +157,8 @@ def untrue(played: Played, course: Course, told: Told) -> str:
             new = course.plan.version
             if not any(state.version == new and not state.routing for state in states):
                 return "but it was never on the new version"
-            if told.status == "SUCCEEDED" and course.rolled_back:
+            rolled_back = course.rolled_back and not pasted(played, course)
+            if told.status == "SUCCEEDED" and rolled_back:
                 return "but ROLLED_BACK was told"
         case "AliasChanged":
             return "" if moved_by_others(played, course, told) else "but nobody else moved it"
