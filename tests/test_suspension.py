@@ -149,7 +149,7 @@ def test_an_abandoned_suspension_is_rolled_back_first() -> None:
     world = left_suspended(until=-61)
     told = world.deploy(steps=2, interval=30)["rollout"]
     assert told["status"] == "SUCCEEDED"
-    assert "rolled back first" in told["warnings"][0]
+    assert any("rolled back first" in warning for warning in told["warnings"])
     assert world.history == ["7", 0.5, 1.0, "8"] and world.alias.description == WORDS
     others = [each["status"] for each in world.told if each["rollout"] == "cccccccccccc"]
     assert others == ["ROLLED_BACK", "RolloutInterrupted"]
