@@ -285,7 +285,9 @@ class Run:
         if isinstance(moved, MOVED):
             alias.take_out(stamped_only=True)
             ours = alias.took_out or alias.stamped
-            gone = alias.seen.version == self.versions.original and not alias.seen.routing
+            found = alias.seen
+            rests = found.routing or found.suspended  # another rollout has it
+            gone = found.version == self.versions.original and not rests
             if others_tell and not ours and (watchdog or gone):
                 return ending.lost(cause, watchdog)
             return ending.moved(cause, moved)

@@ -492,6 +492,10 @@ FOUND = {
     "the task that suspends dies, and it is taken back before the next": noisy(
         (Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.02), ONCE_MORE), driver="machine"
     ),
+    "another rollout is suspended when the lease of one that was refused has run out": noisy(
+        (Beside(0, 1, False), Fault("throttled", 150.0, "GetAlias")),
+        then=(one(starts=Beside(0, 0, False)),),
+    ),
     "the watchdog's message comes early": quick((At(10), Deliver(0))),
     "the watchdog's message comes twice at once": quick(
         (At(10), Kill(0)), (At(299), Deliver(0)), (At(299), Deliver(0))
