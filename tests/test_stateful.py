@@ -139,7 +139,7 @@ def what_was_taken_back_stays_so(played: Played) -> Iterator[Violation]:
         if write.actor and course and course.id in have_split and not write.before.routing:
             rests = is_of(course, write.before) and write.before.suspended
             own = write.before.routing_by == write.by
-            taken_back = not own and not may_be_its_own(played, course, write.before)
+            taken_back = not own and not (rests and may_be_its_own(played, course, write))
             if write.resplits and (taken_back or not rests):
                 kind = "a take-back" if write.before.suspended else "a rollback"
                 yield written(f"{kind} overwritten", course, write)
@@ -491,6 +491,12 @@ FOUND = {
     ),
     "the task that suspends dies, and it is taken back before the next": noisy(
         (Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.02), ONCE_MORE), driver="machine"
+    ),
+    "the task that suspends dies, is taken back at once, and its next one has another clock": Plan(
+        (one("machine", budget=900.0, skew=2.4),),
+        ((Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.0), ONCE_MORE)),
+        log_delay=5.0,
+        noise=7.0,
     ),
     "another rollout is suspended when the lease of one that was refused has run out": noisy(
         (Beside(0, 1, False), Fault("throttled", 150.0, "GetAlias")),

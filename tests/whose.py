@@ -90,12 +90,17 @@ def moved_by_others(played: Played, course: Course, told: Told) -> bool:
     return False
 
 
-def may_be_its_own(played: Played, course: Course, state: State) -> bool:
-    """Whether that rollout cannot know that a suspended alias was written by somebody else: it was
-    so before the rollout had an answer that told its own suspension from what came after."""
-    if not is_of(course, state):
+def may_be_its_own(played: Played, course: Course, resumed: Write) -> bool:
+    """Whether the rollout that resumes could not know that somebody else had written the suspended
+    alias: all of that was so before the rollout had an answer that told its own suspension from
+    what came after."""
+    if not is_of(course, resumed.before):
         return False
-    return any(since <= state.since <= until for since, until in course.unsure)
+    earlier = [write for write in played.writes if write.time < resumed.time]
+    own = [write.time for write in earlier if write.suspends and write.by == course.id]
+    since = max(own, default=0.0)
+    theirs = [write.time for write in earlier if not write.actor and write.time >= since]
+    return all(any(begin <= time <= end for begin, end in course.unsure) for time in theirs)
 
 
 def by_the_watchdog(write: Write) -> bool:
