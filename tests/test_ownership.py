@@ -137,7 +137,7 @@ WHILE_SUSPENDED = """
 7  alone            another's, suspended    new TAKEN_BACK TAKEN_BACK TAKEN_BACK TAKEN_BACK
 7  alone            a dead one's, suspended new TAKEN_BACK TAKEN_BACK TAKEN_BACK TAKEN_BACK
 7  alone            ours                    new TAKEN_BACK OURS       TAKEN_BACK TAKEN_BACK stamp
-7  alone            none                    new TAKEN_BACK OURS       TAKEN_BACK TAKEN_BACK
+7  alone            none                    new TAKEN_BACK AS_WANTED  TAKEN_BACK TAKEN_BACK
 7  alone            another's               new TAKEN_BACK OURS       TAKEN_BACK TAKEN_BACK
 7  our weight       none                    new OURS       OURS       OURS       OURS       weight
 7  our weight       ours                    new OURS       OURS       OURS       OURS       weight stamp

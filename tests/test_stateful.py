@@ -16,6 +16,7 @@ import pytest
 
 from tests.drawn_plans import LIKE_A_STAMP, SEED, drawn
 from tests.plans import (
+    WATCHDOG,
     At,
     Beside,
     Deliver,
@@ -497,6 +498,10 @@ FOUND = {
         ((Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.0), ONCE_MORE)),
         log_delay=5.0,
         noise=7.0,
+    ),
+    "a late write has rolled a suspension back while its deployer tries": noisy(
+        (Beside(WATCHDOG, 0, False), Fault("late", 5.0, "UpdateAlias")),
+        (Suspended(0, 0.0), Fault("throttled", 800.0, "UpdateAlias")),
     ),
     "another rollout is suspended when the lease of one that was refused has run out": noisy(
         (Beside(0, 1, False), Fault("throttled", 150.0, "GetAlias")),

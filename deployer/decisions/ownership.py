@@ -217,7 +217,8 @@ def judge(
     promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
     has_shifted = hold.shifted or our_stamp
     resting = our_stamp and _is_suspension_of_ours(hold, want, found)
-    taken_back = bool(hold.suspended) and not found.routing and not resting
+    suspended = bool(hold.suspended) and not want.rolling_back
+    taken_back = suspended and not found.routing and not resting
 
     # The table; the first line that fits counts.
     whose = Whose.THEIRS
