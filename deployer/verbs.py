@@ -57,6 +57,8 @@ class Run:
         self.check = rollout.health_check
         self.timeline = Timeline(rollout, most_looks)
         self._seen = Look({}, {})  # the last look, as far as this invocation has made one
+        self._asked_for_hour = False
+        self._hour: list[float] | None = None
         self.log_as_own()
 
     @classmethod
@@ -86,15 +88,17 @@ class Run:
     def metrics(self) -> Metrics:
         return Metrics(self.means.cloudwatch, self.rollout.target, self.versions, self.check)
 
-    @cached_property
+    @property
     def hour_before(self) -> list[float] | None:
         """The alias's calls in the last hour, of the minutes that had any; None where CloudWatch
-        could not be asked."""
-        now = self.clock.time()
-        try:
-            return self.metrics.calls(now - HOUR, now)
-        except (NotSeen, *aws.CallFailed):
-            return None
+        could not be asked. It is asked once."""
+        # No `cached_property`: where that has a lock, another rollout would wait for this call.
+        if not self._asked_for_hour:
+            self._asked_for_hour = True
+            now = self.clock.time()
+            with suppress(NotSeen, *aws.CallFailed):
+                self._hour = self.metrics.calls(now - HOUR, now)
+        return self._hour
 
     @property
     def deployed(self) -> bool:
@@ -281,7 +285,9 @@ class Run:
         if isinstance(moved, MOVED):
             alias.take_out(stamped_only=True)
             ours = alias.took_out or alias.stamped
-            gone = alias.seen.version == self.versions.original and not alias.seen.routing
+            found = alias.seen
+            rests = found.routing or found.suspended  # another rollout has it
+            gone = found.version == self.versions.original and not rests
             if others_tell and not ours and (watchdog or gone):
                 return ending.lost(cause, watchdog)
             return ending.moved(cause, moved)
@@ -338,7 +344,9 @@ class Run:
         if "execution-arn" in ended.more:
             more["execution"] = ended.more["execution-arn"]
         reason = ended.reason or self.progress.reason
-        self.tell(ended.status, reason=reason, warnings=self._warnings(ended), **more)
+        where = ended.where or self.alias.told
+        warnings = self._warnings(ended)
+        self.tell(ended.status, reason=reason, where=where, warnings=warnings, **more)
 
     def result(self, ended: Ending) -> dict[str, Any]:
         """What AWS last answered for the alias, as in the sample, and `rollout`; kebab-case, as

@@ -233,7 +233,7 @@ def _take_out_stamp(run: Run) -> None:
 def _roll_back(dead: Dead, run: Run) -> None:
     """Roll its split back, and tell."""
     mark = run.alias.seen.stamp
-    if mark is not None:
+    if mark is not None and run.alias.stamped:
         run.progress.at = replace(run.progress.at, number=mark.step)
     cause = errors.RolloutInterrupted(_AT_LAST if dead.told else _DIED)
     ended = run.roll_back(cause, watchdog=True)
@@ -254,7 +254,12 @@ def _run_of(dead: Dead, means: aws.Means) -> Run | None:
         rollout = Rollout(target, state["new-version"], tuple(map(float, state["weights"])))
         weights = tuple(map(float, dead.weights))
         hold = Hold(
-            told["id"], told["original"], rollout.new_version, weights, not dead.stamped_only
+            told["id"],
+            told["original"],
+            rollout.new_version,
+            weights,
+            shifted=not dead.stamped_only,
+            fired=not dead.never_shifted,
         )
         words = told["words"]
         step = dead.step

@@ -5,6 +5,7 @@ Plans are frozen values, and tell their story in words. They are played by tests
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 # -- when ------------------------------------------------------------------------------------------
@@ -43,7 +44,18 @@ class Beside:
         return f"{when} call {self.call} of {name_of(self.who)}"
 
 
-Moment = At | Ended | Beside
+@dataclass(frozen=True)
+class Suspended:
+    """So many seconds after a rollout was suspended, for the first time."""
+
+    who: int
+    later: float
+
+    def __str__(self) -> str:
+        return f"{self.later:g} s after {name_of(self.who)} was suspended"
+
+
+Moment = At | Ended | Beside | Suspended
 
 #: In the place of a rollout's number.
 WATCHDOG = -1
@@ -144,18 +156,22 @@ class Rollout:
     weights: tuple[float, ...]
     interval: float
     health: Any = True  # False, or seconds to settle
+    errors: Any = "any"  # what the health check says of them
     #: Of its sandbox's clock; of the state machine's, in every second one the other way.
     skew: float = 0.0
     budget: float = 900.0
 
     def __str__(self) -> str:
         by = f"by {self.weights} every {self.interval:g} s"
-        check = "no health check" if self.health is False else f"settle {self.health:g} s"
+        check = f"errors {self.errors}, settle {self.health:g} s"
+        if self.health is False:
+            check = "no health check"
         more = f"{check}, clock {self.skew:+g} s, budget {self.budget:g} s"
         return f"starts {self.starts}: {self.driver}, to version {self.version} {by}; {more}"
 
     @property
     def event(self) -> dict[str, Any]:
+        check = {"settle": self.health, "errors": self.errors}
         return {
             "function-name": "checkout",
             "alias-name": "live",
@@ -163,7 +179,7 @@ class Rollout:
             "weights": list(self.weights),
             "interval": self.interval,
             "hand-over": False,
-            "health-check": False if self.health is False else {"settle": self.health},
+            "health-check": False if self.health is False else check,
         }
 
 
@@ -173,8 +189,12 @@ class Plan:
     deeds: tuple[tuple[Moment, Deed], ...] = ()
     words: str = "Checkout service"  # the description at the start
     found: str = ""  # at the start: "", "abandoned" or "split"
-    failing: tuple[str, ...] = ()  # versions whose calls all fail
+    failing: tuple[str, ...] = ()  # versions whose calls fail
+    share: float = 1.0  # which share of their calls
     delay: float = 60.0  # how long after its end a minute is published
+    log_delay: float = inf  # how long after a failed call the log shows it; inf: never
+    log_fault: str = ""  # of every reading of the log
+    noise: float = 0.0  # version 8 prints what looks like a failed call every so many seconds
     late: float = 0.0  # for how long every message to the watchdog is late
     fires: float = 30.0  # how long after it is due a lease fires
     #: EventBridge loses the bad ends of executions; the schedule must find them.
@@ -189,7 +209,12 @@ class Plan:
             lines.append(SPLIT_STORY)
         if self.failing:
             late = f"published {self.delay:g} s after the minute"
-            lines.append(f"All calls of {self.failing} fail; {late}.")
+            lines.append(f"{self.share:.0%} of the calls of {self.failing} fail; {late}.")
+        if self.log_delay < inf:
+            fault = f", and every reading of it is {self.log_fault}" if self.log_fault else ""
+            lines.append(f"The log is {self.log_delay:g} s late{fault}.")
+        if self.noise:
+            lines.append(f"Version 8 prints what looks like a failed call every {self.noise:g} s.")
         if self.late:
             lines.append(f"Messages to the watchdog are {self.late:g} s late.")
         if self.fires != 30.0:
@@ -231,3 +256,9 @@ def quick(*deeds: Any, driver: str = "loop", then: Any = (), **surroundings: Any
 def fault(start: float, seconds: float, of: str = "UpdateAlias", what: str = "broken") -> Any:
     """AWS is out of order from then on, for so long."""
     return At(start), Fault(what, seconds, of)
+
+
+def noisy(*deeds: Any, driver: str = "loop", then: Any = (), **surroundings: Any) -> Plan:
+    """The same with a log that has it suspended at 15 s, and acquitted two minutes later."""
+    first = one(driver, budget=900.0)
+    return Plan((first, *then), deeds, **{"log_delay": 5.0, "noise": 7.0, **surroundings})

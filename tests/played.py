@@ -32,12 +32,15 @@ NO_ENDINGS = (
 )
 
 #: What reads like a stamp is a stamp, whoever wrote it: no part of the user's words.
-STAMP = re.compile(r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+) [^\]]*until ([-0-9]+T[0-9:]+Z)\]")
+STAMP = re.compile(
+    r" ?\[rollout ([0-9a-f]{12}) to ([0-9]+)( suspended)? [^\]]*until ([-0-9]+T[0-9:]+Z)\]"
+)
 
 
 class Stamped(NamedTuple):
     id: str
     version: str
+    suspended: bool
     until: datetime
 
 
@@ -45,8 +48,8 @@ def stamp_in(description: str) -> Stamped | None:
     found = STAMP.findall(description)
     if not found:
         return None
-    id, version, until = found[-1]
-    return Stamped(id, version, datetime.fromisoformat(until))
+    id, version, suspended, until = found[-1]
+    return Stamped(id, version, bool(suspended), datetime.fromisoformat(until))
 
 
 def unstamped(description: str) -> str:
@@ -69,6 +72,14 @@ class State(NamedTuple):
     @property
     def stamp(self) -> Stamped | None:
         return stamp_in(self.description)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether its stamp says that a rollout of it is suspended, which nobody has promoted."""
+        stamp = self.stamp
+        if stamp is None or self.routing:
+            return False
+        return stamp.suspended and self.version != stamp.version
 
     @property
     def whereabouts(self) -> tuple[str, dict[str, float]]:
@@ -95,6 +106,10 @@ class Write(NamedTuple):
     @property
     def moves(self) -> bool:
         return self.before.whereabouts != self.after.whereabouts
+
+    @property
+    def suspends(self) -> bool:
+        return self.after.suspended and not self.before.suspended
 
     @property
     def resplits(self) -> bool:
@@ -140,6 +155,9 @@ class Course:
     #: Of its sandboxes, and of watchdogs at work for it.
     deaths: list[float] = field(default_factory=list)
     endings: list[Told] = field(default_factory=list)
+    suspensions: list[Told] = field(default_factory=list)  # SUSPENDED and RESUMED
+    #: From when to when the alias was suspended, and its deployer could not know by which write.
+    unsure: list[tuple[float, float]] = field(default_factory=list)
     rolled_back: list[float] = field(default_factory=list)  # when that was told
 
     def __str__(self) -> str:
@@ -192,9 +210,11 @@ class Played:
                 yield course, write
 
     def splits_replaced(self) -> Iterator[tuple[Course, Write]]:
-        """Those of them that put another routing in the place of a split."""
+        """Those of them that put something else in the place of a split, or of a suspension."""
         for course, write in self.deployers_writes():
-            if write.before.routing and write.after.routing != write.before.routing:
+            other_routing = write.after.routing != write.before.routing
+            over = write.before.suspended and not write.after.suspended
+            if over or (write.before.routing and other_routing):
                 yield course, write
 
     @property

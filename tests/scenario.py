@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from tests.plans import (
     Plan,
     Rollout,
     Stop,
+    Suspended,
     Update,
     name_of,
 )
@@ -55,6 +57,7 @@ from tests.played import (
     unstamped,
 )
 from world.aws import FUNCTION
+from world.aws import Failed as FailedCall
 from world.execution import Failed
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
@@ -80,6 +83,9 @@ STALE = 6.0
 
 #: How many calls a second the alias has.
 RATE = 2.0
+
+#: How many times version 8 prints what looks like a failed call, where it does.
+NOISES = 60
 
 
 @dataclass
@@ -171,6 +177,8 @@ class Execution(Machine):
         actor = self.world.acting
         actor.sandbox = True
         actor.skew = -actor.skew
+        for id in actor.ids:
+            self.world.suspended_by_task.pop(id, None)
         try:
             return super()._invoke(task)
         except Failed:  # its sandbox died
@@ -192,8 +200,10 @@ class Stage(World):
     def __init__(self, plan: Plan) -> None:
         self.agenda = Agenda()
         self.sender: Actor | None = None  # whose call takes effect right now; None: an operator's
-        super().__init__(rate=0, delay=plan.delay, errors=dict.fromkeys(plan.failing, 1.0))
+        super().__init__(rate=0, delay=plan.delay, errors=dict.fromkeys(plan.failing, plan.share))
         self.plan = plan
+        self.log_delay = plan.log_delay
+        self.log_fault = plan.log_fault
         self.courses: list[Course] = []
         self.machines: dict[int, Execution] = {}
         self.written: list[Write] = []
@@ -209,6 +219,12 @@ class Stage(World):
         self._faults: list[tuple[Fault, float]] = []  # and until when
         self._this_call: Fault | None = None
         self._counted = 0.0
+        self._unwritten: dict[str, float] = {}  # failed calls that the log does not have yet
+        self._suspending: dict[str, float] = {}  # since when, by rollouts that do not know it yet
+        self._took_effect = 0.0  # the last call that did
+        #: The same of those who know it, as long as their task lasts: one that is run again does
+        #: not.
+        self.suspended_by_task: dict[str, float] = {}
         self.done = 0  # deeds that came to pass
         self._wrong: dict[tuple[Actor, str], str] = {}  # with what the last such call met
         self._schedules: set[float] = set()  # when the schedule comes
@@ -219,6 +235,8 @@ class Stage(World):
         if plan.pending:
             self.states["9"] = ["Pending"]
             self.at(plan.pending, partial(self.states.update, {"9": ["Active"]}))
+        for number in range(1, NOISES + 1 if plan.noise else 0):
+            self.at(number * plan.noise, self._print)
         for moment, deed in plan.deeds:
             self._plan(moment, partial(self._do, deed))
 
@@ -330,6 +348,8 @@ class Stage(World):
         for course in self.courses:
             if course.id in actor.ids:
                 course.deaths.append(self.time)
+                if course.id in self.suspended_by_task:
+                    self._suspending[course.id] = self.suspended_by_task.pop(course.id)
         if actor is self.agenda.acting:
             raise Killed
         self.agenda.wake(actor, self.time)
@@ -359,8 +379,11 @@ class Stage(World):
             apply = partial(self._answer_of, self.time - STALE)
         self.down = (fault, 0.0, float("inf"))
         wrong = fault
+        sent = self.time
         try:
-            return super().call(name, partial(self._applied, actor, apply))
+            answer = super().call(name, partial(self._applied, actor, apply))
+            self._knows(actor, name, sent)
+            return answer
         except CallFailed as error:
             wrong = fault or str(error)
             raise
@@ -371,7 +394,17 @@ class Stage(World):
             if not actor.dead:
                 self._happen(Beside(actor.who, number, after=True))
 
-    def _happen(self, moment: Beside | Ended) -> None:
+    def _knows(self, actor: Actor, name: str, sent: float) -> None:
+        """It has an answer that says how the alias is; `sent` is when it asked."""
+        for course in self.courses:
+            if name in ("GetAlias", "UpdateAlias") and course.id in actor.ids:
+                since = self._suspending.pop(course.id, sent)
+                if since < sent:  # by an earlier call, which was not answered
+                    course.unsure.append((since, self._took_effect))
+                if since != sent:
+                    self.suspended_by_task[course.id] = since
+
+    def _happen(self, moment: Beside | Ended | Suspended) -> None:
         for action in self._beside.pop(moment, ()):
             action()
 
@@ -395,6 +428,7 @@ class Stage(World):
     def _applied(self, actor: Actor, apply: Callable[[], Any]) -> Any:
         before = self.sender
         self.sender = actor
+        self._took_effect = self.time
         self.count_calls()
         try:
             return apply()
@@ -422,8 +456,24 @@ class Stage(World):
             for version, share in [(self.alias.version, 1 - other), *self.alias.routing.items()]:
                 counts: list[Any] = self.counts[version, minute]
                 counts[0] += calls * share
-                counts[1] += calls * share * self.errors.get(version, 0.0)
+                failed = calls * share * self.errors.get(version, 0.0)
+                counts[1] += failed
+                self._write(version, failed, (self._counted + until) / 2)
             self._counted = until
+
+    def _write(self, version: str, failed: float, time: float) -> None:
+        """The log has so many more failed calls, of that time."""
+        whole = failed + self._unwritten.get(version, 0.0)
+        while whole >= 1 and self.log_delay < math.inf:
+            self.failed.append(FailedCall(time, version, time + self.log_delay, len(self.failed)))
+            whole -= 1
+        self._unwritten[version] = whole
+
+    def _print(self) -> None:
+        """Version 8 prints what looks like a failed call, if it is called."""
+        self.count_calls()
+        if "8" in (self.alias.version, *self.alias.routing):
+            self._write("8", 1.0, self.time)
 
     # -- the alias ---------------------------------------------------------------------------------
 
@@ -434,6 +484,7 @@ class Stage(World):
         writer = self.sender
         by = self._on_behalf(writer, before) if writer else OPERATOR
         text = request.get("Description")
+        taken_back = before.suspended and writer is None
         after = State(
             since=self.time,
             version=alias.version,
@@ -441,14 +492,26 @@ class Stage(World):
             description=alias.description,
             words=before.words if writer or text is None else unstamped(text),
             version_by=by if alias.version != before.version else before.version_by,
-            routing_by=by if alias.routing != before.routing else before.routing_by,
+            # Who writes what stands there already takes a suspended alias back.
+            routing_by=by if alias.routing != before.routing or taken_back else before.routing_by,
             text_by=before.text_by if text is None else by,
             answer=alias.answer(),
         )
         self.states_of_alias.append(after)
         self.written.append(Write(self.time, writer, by, before, after))
+        self._suspended(writer, by)
         split = f" + {after.routing}" if after.routing else ""
         self._say(f"{writer or OPERATOR}: the alias is {after.version}{split}, {shown(after)}")
+
+    def _suspended(self, writer: Actor | None, by: str) -> None:
+        """What is planned for when that rollout is suspended, if it has just been."""
+        if writer is None or not self.written[-1].suspends:
+            return
+        self._suspending[by] = self.time
+        for moment in list(self._beside):
+            if isinstance(moment, Suspended) and self.courses[moment.who].id == by:
+                for action in self._beside.pop(moment):
+                    self.at(self.time + moment.later, action)
 
     def _on_behalf(self, writer: Actor, before: State) -> str:
         """Of the rollouts for which it may act, the one whose split or stamp was there."""
@@ -476,12 +539,15 @@ class Stage(World):
             assert detail["rollout"] in STRANGERS, f"told of an unknown rollout: {detail}"
             self._say(f"{self.acting}: tells of {detail['rollout']}: {told.status}")
             return told
-        course.original = detail.get("original-version", course.original)
+        if self.acting.who == course.number:  # others may have it from a stamp written by hand
+            course.original = detail.get("original-version", course.original)
         if told.status == "ROLLED_BACK":
             course.rolled_back.append(self.time)
-        for before in course.endings:
+        for before in [*course.endings, *course.suspensions[-1:]]:
             if before.actor is told.actor and before.words == told.words and not before.heard:
                 return before  # the second try
+        if told.status in ("SUSPENDED", "RESUMED"):
+            course.suspensions.append(told)
         if told.status not in NO_ENDINGS:
             course.endings.append(told)
         about = f"{name_of(course.number)} {told.status}"

@@ -49,6 +49,26 @@ STORIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "healthy, with a smoke test and an alarm": ({}, EVERY_CALL),
     "failing, found in settling": ({"errors": {"8": 1.0}}, {}),
     "failing, found in the second step": ({"errors": {"8": 0.2}, "delay": -20.0}, {}),
+    "failing, suspended and convicted": (
+        {"errors": {"8": 1.0}, "delay": 0.0},
+        {"steps": 1, "health-check": {"settle": 60}},
+    ),
+    "healthy, suspended and acquitted": (
+        {"delay": 0.0},
+        {"steps": 1, "health-check": {"settle": 0}},
+    ),
+    "healthy enough, suspended and resumed": (
+        {"errors": {"8": 0.15}, "delay": 0.0},
+        {"steps": 1, "interval": 40, "health-check": {"errors": 0.2, "settle": 0}},
+    ),
+}
+
+#: The stories whose function writes a log: when it prints what looks like a failed call and is
+#: none; and what is told of it.
+LOGGED: dict[str, tuple[list[float], list[str]]] = {
+    "failing, suspended and convicted": ([], ["SUSPENDED"]),
+    "healthy, suspended and acquitted": ([3.0], ["SUSPENDED", "RESUMED"]),
+    "healthy enough, suspended and resumed": ([], ["SUSPENDED", "RESUMED"]),
 }
 
 
@@ -110,6 +130,10 @@ class WatchedWorld(World):
     def __init__(self, story: str) -> None:
         super().__init__(rate=2.0, budget=360.0, seed=SEED, **STORIES[story][0])
         self.event, self.alarms = {**EVENT, **STORIES[story][1]}, {"checkout-errors": "OK"}
+        if story in LOGGED:
+            self.log_delay = 5.0
+            for second in LOGGED[story][0]:
+                self.at(second, lambda: self.write_failure("8"))
         self.called: list[tuple[float, float, str]] = []
         self.seen: list[float] = []
         self.states_of_alias = {self.state}
@@ -125,6 +149,11 @@ class WatchedWorld(World):
         if name == "GetMetricData":
             self.seen.append(self.time)
         return answer
+
+    @property
+    def suspensions(self) -> list[str]:
+        statuses = [each["status"] for each in self.told]
+        return [each for each in statuses if each in ("SUSPENDED", "RESUMED")]
 
     def moved(self) -> None:
         super().moved()
@@ -191,6 +220,11 @@ def _numbered(case: Case) -> Iterator[int | str]:
             number += 1
 
 
+def expected(story: str) -> str:
+    """How it ends if nothing goes wrong."""
+    return "SUCCEEDED" if story.startswith("healthy") else "HealthCheckFailed"
+
+
 _undisturbed: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
 
 
@@ -199,7 +233,8 @@ def undisturbed(driver: str, story: str) -> list[tuple[float, float, str]]:
     if (driver, story) not in _undisturbed:
         world = WatchedWorld(story)
         ended = looped(world) if driver == "loop" else executed(Machine(world, world.event))
-        assert ended.status == ("SUCCEEDED" if story.startswith("healthy") else "HealthCheckFailed")
+        assert ended.status == expected(story)
+        assert world.suspensions == LOGGED.get(story, ([], []))[1]
         _undisturbed[driver, story] = world.called
     return _undisturbed[driver, story]
 
@@ -326,6 +361,28 @@ def test_whatever_goes_wrong_the_alias_ends_on_one_version_and_is_told_truly(
     assert sum(outcome.split for _, outcome in played) > 20
 
 
+@pytest.mark.parametrize("driver", ["loop", "machine"])
+@pytest.mark.parametrize("story", LOGGED)
+def test_whatever_becomes_of_a_reading_of_the_log_the_verdict_is_the_same(
+    driver: str, story: str
+) -> None:
+    readings = [name for _, _, name in undisturbed(driver, story)].count("FilterLogEvents")
+    assert readings > 1
+    ended = set()
+    for what in ("throttled", "broken", "denied", "lost", "late", "unsent", "slow"):
+        for first in range(readings):
+            for last in (first + 1, 100):
+                world = WatchedWorld(story)
+                for number in range(first, last):
+                    world.faults[f"FilterLogEvents {number}"] = what
+                machine = Machine(world, world.event)
+                told = looped(world) if driver == "loop" else executed(machine)
+                assert told.status == expected(story), (what, first, last)
+                assert (world.alias.routing, world.alias.description) == ({}, WORDS)
+                ended.add(tuple(world.suspensions))
+    assert len(ended) > 1, "without the log nothing is suspended"
+
+
 #: Of the state machine's cases, through moto's interpreter as well.
 INTERPRETED = [
     "throttled, 4 calls",
@@ -342,7 +399,7 @@ def test_motos_interpreter_goes_the_same_ways(number: int) -> None:
     """Ten cases, spread over the matrix: moto's interpreter writes the same history."""
     chosen = [
         case
-        for story in ("healthy", "failing, found in settling")
+        for story in ("healthy", "failing, found in settling", "healthy, suspended and acquitted")
         for case in cases("machine", story)
         if case.kind in INTERPRETED and case.call is not None
     ]

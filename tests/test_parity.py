@@ -1,6 +1,7 @@
 """The same stories through the loop and through the state machine: the alias goes the same ways, the
 errors are the same."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,31 @@ def _fault(fault: str, *calls: int | str) -> Callable[[World], None]:
 
 def _set(**attributes: Any) -> Callable[[World], None]:
     return lambda world: world.__dict__.update(attributes)
+
+
+def _listening(*during: Callable[[World], None]) -> Callable[[World], None]:
+    """The log shows a failed call after 5 s."""
+
+    def listen(world: World) -> None:
+        world.log_delay = 5.0
+        for each in during:
+            each(world)
+
+    return listen
+
+
+def _prints(*seconds: float) -> Callable[[World], None]:
+    """Version 8 prints then what looks like a failed call."""
+
+    def during(world: World) -> None:
+        for second in seconds:
+            world.at(second, lambda: world.write_failure("8"))
+
+    return during
+
+
+def _break_log(world: World) -> None:
+    world.log_fault = "broken"
 
 
 def _split_by_hand(world: World) -> None:
@@ -228,12 +254,87 @@ STORIES = {
     ),
     "misspelt check": _checked("InvalidRollout", {"eror": "any"}),
     "contradictory checks": _checked("InvalidRollout", {"hold": 60}),
+    "accused by its log, and convicted": Story(
+        "HealthCheckFailed", world={"errors": {"8": 0.5}}, during=_listening()
+    ),
+    "accused by its log, and acquitted": Story("SUCCEEDED", during=_listening(_prints(20))),
+    "accused by its log, with too few errors to convict it": _checked(
+        "SUCCEEDED", {"errors": 0.05}, {"errors": {"8": 0.03}}, _listening(), steps=2
+    ),
+    "accused by its log, and nothing is published": Story(
+        "HealthCheckInconclusive", world={"delay": 1000.0}, during=_listening(_prints(20))
+    ),
+    "accused at full weight": Story("SUCCEEDED", during=_listening(_prints(190))),
+    "accused by its log, and both err alike": _checked(
+        "SUCCEEDED", {"errors": "baseline"}, {"errors": {"7": 0.1, "8": 0.1}}, _listening()
+    ),
+    "its log may not be read": Story(
+        "HealthCheckFailed",
+        world={"errors": {"8": 0.5}},
+        during=_listening(_set(log_fault="denied")),
+    ),
+    "a healthy one's log may not be read": Story(
+        "SUCCEEDED", during=_listening(_set(log_fault="denied"), _prints(20))
+    ),
+    "its log cannot be read": Story(
+        "SUCCEEDED", during=_listening(_set(log_fault="throttled"), _prints(20))
+    ),
+    "its log is not to be read": _checked(
+        "SUCCEEDED", {"logs": False}, during=_listening(_prints(20))
+    ),
+    "suspended, and the log is broken from then on": Story(
+        "SUCCEEDED",
+        during=_listening(_prints(20), lambda world: world.at(40, lambda: _break_log(world))),
+    ),
+    "taken back while suspended": Story(
+        "AliasChanged", during=_listening(_prints(20), _operator(80, **UNSPLIT))
+    ),
+    "touched while suspended": Story(
+        "AliasChanged", during=_listening(_prints(20), _operator(80, Description="Mine"))
+    ),
+    "promoted while suspended": Story(
+        "SUCCEEDED",
+        during=_listening(_prints(20), _operator(80, FunctionVersion="8", **UNSPLIT)),
+    ),
+    "moved to a third version while suspended": Story(
+        "AliasChanged",
+        during=_listening(_prints(20), _operator(80, FunctionVersion="9", **UNSPLIT)),
+    ),
+    "split by hand while suspended": Story(
+        "AliasChanged",
+        during=_listening(_prints(20), lambda world: world.at(80, lambda: _split_by_hand(world))),
+    ),
+    "the suspension's answer is lost": Story(
+        "SUCCEEDED", during=_listening(_prints(20), _fault("lost", "UpdateAlias 1"))
+    ),
+    "the suspension is throttled": Story(
+        "SUCCEEDED", during=_listening(_prints(20), _fault("throttled", "UpdateAlias 1"))
+    ),
+    "the suspension is denied": Story(
+        "RolloutInterrupted", during=_listening(_prints(20), _fault("denied", "UpdateAlias 1"))
+    ),
+    "the resuming shift's answer is lost": Story(
+        "SUCCEEDED", during=_listening(_prints(20), _fault("lost", "UpdateAlias 2"))
+    ),
+    "the resuming shift is denied": Story(
+        "RolloutInterrupted", during=_listening(_prints(20), _fault("denied", "UpdateAlias 2"))
+    ),
     "Rollback throttled": Story(
         "HealthCheckFailed",
         world={"errors": {"8": 1.0}},
         during=lambda world: setattr(world, "down", ("throttled", 118.5, 125.0)),
     ),
 }
+
+#: The stories whose function writes a log, and is not suspended all the same.
+UNSUSPENDED = (
+    "accused by its log, and both err alike",
+    "its log may not be read",
+    "a healthy one's log may not be read",
+    "its log cannot be read",
+    "its log is not to be read",
+    "the suspension is denied",
+)
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -253,6 +354,12 @@ def test_the_loop_and_the_state_machine_end_alike(name: str) -> None:
     assert (ended, execution.error or execution.status) == (story.ends, story.ends)
     assert machine.history == loop.history
     assert machine.alias.answer() | {"RevisionId": ""} == loop.alias.answer() | {"RevisionId": ""}
+    suspensions = [
+        [told["status"] for told in world.told if told["status"] in ("SUSPENDED", "RESUMED")]
+        for world in worlds
+    ]
+    assert suspensions[0] == suspensions[1]
+    assert bool(suspensions[0]) == (loop.log_delay < math.inf and name not in UNSUSPENDED)
     if ended == "SUCCEEDED":
         status = ("status", "original-version", "new-version", "weights")
         assert [execution.output["rollout"][key] for key in status] == [

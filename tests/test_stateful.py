@@ -15,7 +15,22 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.drawn_plans import LIKE_A_STAMP, SEED, drawn
-from tests.plans import At, Beside, Deliver, Fault, Kill, Plan, Stop, Update, fault, one, quick
+from tests.plans import (
+    WATCHDOG,
+    At,
+    Beside,
+    Deliver,
+    Fault,
+    Kill,
+    Plan,
+    Stop,
+    Suspended,
+    Update,
+    fault,
+    noisy,
+    one,
+    quick,
+)
 from tests.played import (
     ABANDONED,
     NO_ENDINGS,
@@ -35,10 +50,14 @@ from tests.whose import (
     is_nobody_s,
     is_of,
     left_to_the_watchdog,
+    may_be_its_own,
     may_be_told_again,
     pasted,
     untrue,
 )
+
+#: How often a rollout may be suspended.
+MOST = 3
 
 SCENARIOS = int(os.environ.get("SCENARIOS", "200"))
 
@@ -67,6 +86,14 @@ def no_split_is_left_without_a_word(played: Played) -> Iterator[Violation]:
         yield Violation(f"left split {stamp} a stamp", f"{course} has left it: {last.sentence}")
 
 
+def no_suspension_is_left(played: Played) -> Iterator[Violation]:
+    """At the end no rollout's stamp says that it is suspended."""
+    last = played.states[-1]
+    course = played.by_id(last.stamp.id if last.stamp else "")
+    if last.suspended and course and not forged(last):
+        yield Violation("left suspended", f"{course} has left it: {last.description!r}")
+
+
 def nobody_s_version_is_overwritten(played: Played) -> Iterator[Violation]:
     """A rollout moves the alias to another version only from its original version to its new one,
     and under a split of its own."""
@@ -78,11 +105,13 @@ def nobody_s_version_is_overwritten(played: Played) -> Iterator[Violation]:
 
 
 def nobody_s_split_is_overwritten(played: Played) -> Iterator[Violation]:
-    """A deployer or a watchdog replaces only a split that is its rollout's, or nobody's."""
+    """A deployer or a watchdog replaces only a split, or a suspension, that is its rollout's, or
+    nobody's."""
     for course, write in played.splits_replaced():
         before = write.before
         if not is_of(course, before) and not is_nobody_s(played, before, write.time):
-            yield written("a split overwritten", course, write)
+            kind = "suspension" if before.suspended else "split"
+            yield written(f"a {kind} overwritten", course, write)
 
 
 def the_watchdog_lets_the_living_work(played: Played) -> Iterator[Violation]:
@@ -103,15 +132,34 @@ def nothing_is_split_on_another_version(played: Played) -> Iterator[Violation]:
 
 
 def what_was_taken_back_stays_so(played: Played) -> Iterator[Violation]:
-    """A rollout whose split somebody else took out does not split the alias again."""
+    """A rollout whose split somebody else took out does not split the alias again, nor does it
+    suspend it; one whose suspension somebody took back does not resume."""
     have_split = set[str]()
     for write in played.writes:
         course = played.by_id(write.by)
-        taken_back = not write.before.routing and write.before.routing_by != write.by
-        if write.actor and course and write.resplits and taken_back and course.id in have_split:
-            yield written("a rollback overwritten", course, write)
+        if write.actor and course and course.id in have_split and not write.before.routing:
+            rests = is_of(course, write.before) and write.before.suspended
+            own = write.before.routing_by == write.by
+            taken_back = not own and not (rests and may_be_its_own(played, course, write))
+            if write.resplits and (taken_back or not rests):
+                kind = "a take-back" if write.before.suspended else "a rollback"
+                yield written(f"{kind} overwritten", course, write)
+            if write.suspends:
+                yield written("a rollback suspended", course, write)
         if write.after.routing:
             have_split.add(write.after.routing_by)
+
+
+def while_suspended_every_call_goes_to_the_original(played: Played) -> Iterator[Violation]:
+    """What a rollout suspends stands on its original version alone, and was its own split."""
+    for course, write in played.deployers_writes():
+        stamp = write.after.stamp
+        if stamp is None or not stamp.suspended or stamp.id != course.id:
+            continue
+        if write.after.routing or write.after.version != course.original:
+            yield written("suspended elsewhere", course, write)
+        if not is_of(course, write.before):
+            yield written("suspended what is not its own", course, write)
 
 
 def after_its_ending_it_moves_nothing(played: Played) -> Iterator[Violation]:
@@ -206,12 +254,46 @@ def a_rollback_is_told(played: Played) -> Iterator[Violation]:
         after = write.after
         # The rest of it, beside a version of somebody else's, was told of.
         own = before.routing_by == course.id and before.version == course.original
-        took = before.routing and not after.routing and after.version == before.version
+        moved = before.routing or before.suspended
+        taken = not after.routing and not after.suspended and after.version == before.version
+        took = moved and taken
         if not took or not own or forged(before) or not write.actor or write.actor.dead:
             continue
         if not any(told.time >= write.time for told in course.endings):
             story = f"{course}: by {write.actor} at {write.time:.2f} s"
             yield Violation("a rollback untold", story)
+
+
+def suspensions_are_told_in_turn(played: Played) -> Iterator[Violation]:
+    """SUSPENDED, then RESUMED or an ending; at most three times."""
+    for course in played.courses:
+        statuses = [each.status for each in told_once(course)]
+        if statuses != (["SUSPENDED", "RESUMED"] * len(statuses))[: len(statuses)]:
+            yield Violation("told out of order", f"{course}: {statuses}")
+        if statuses.count("SUSPENDED") > MOST:
+            yield Violation("suspended too often", f"{course}: {statuses}")
+
+
+def who_was_suspended_has_an_ending(played: Played) -> Iterator[Violation]:
+    """It is told; or somebody else had the alias by then, and there is nothing of it to tell."""
+    for course, write in played.deployers_writes():
+        if not write.suspends or course.endings:
+            continue
+        others = any(not each.actor and each.time >= write.time for each in played.writes)
+        if not others:
+            yield written("suspended, and never told", course, write)
+
+
+def every_suspension_was_told(played: Played) -> Iterator[Violation]:
+    """Soon, by who made it, unless that died; or an ending was."""
+    for course, write in played.deployers_writes():
+        if not write.suspends or not write.actor or write.actor.dead:
+            continue
+        until = write.time + 2 * WINDOW
+        told = [each.time for each in (*course.suspensions, *course.endings)]
+        soon = any(write.time <= time <= until for time in told)
+        if not soon and not course.dies_between(write.time, until):
+            yield written("suspended without a word", course, write)
 
 
 def a_rollback_that_fails_is_told(played: Played) -> Iterator[Violation]:
@@ -230,7 +312,8 @@ def a_rollback_that_fails_is_told(played: Played) -> Iterator[Violation]:
 def where_is_true(played: Played) -> Iterator[Violation]:
     """Where an ending says the alias is, there it was just before; or it could not be read, and was
     so once."""
-    for course, told in played.endings():
+    suspended = ((course, told) for course in played.courses for told in course.suspensions)
+    for course, told in [*played.endings(), *suspended]:
         if told.where.startswith(("The alias was not moved", "The alias was neither")):
             continue
         since = 0.0 if "could not be read" in told.where else told.time - WINDOW
@@ -269,11 +352,13 @@ Rule = Callable[[Played], Iterator[Violation]]
 
 RULES: tuple[Rule, ...] = (
     no_split_is_left_without_a_word,
+    no_suspension_is_left,
     nobody_s_version_is_overwritten,
     nobody_s_split_is_overwritten,
     the_watchdog_lets_the_living_work,
     nothing_is_split_on_another_version,
     what_was_taken_back_stays_so,
+    while_suspended_every_call_goes_to_the_original,
     after_its_ending_it_moves_nothing,
     nobody_s_words_are_overwritten,
     the_last_words_stand_alone,
@@ -282,6 +367,9 @@ RULES: tuple[Rule, ...] = (
     an_ending_is_told_once,
     a_rollout_has_one_ending,
     a_rollback_is_told,
+    suspensions_are_told_in_turn,
+    who_was_suspended_has_an_ending,
+    every_suspension_was_told,
     a_rollback_that_fails_is_told,
     where_is_true,
     the_ending_is_true,
@@ -326,6 +414,8 @@ FAILING: dict[str, Any] = {"failing": ("8",), "delay": -40.0}
 PROMOTED = Update("8", ())
 TAKEN_BACK = Update(routing=())
 REWORDED = Update(text="Mine")
+ONCE_MORE = Update()
+LONG_PAST = Update(text=LIKE_A_STAMP.format("dddddddddddd", "2026-01-05T11:05:00Z"))
 YEAR_9999 = Update(text=LIKE_A_STAMP.format("dddddddddddd", "9999-12-31T23:59:59Z"))
 
 FOUND = {
@@ -388,6 +478,34 @@ FOUND = {
     ),
     "somebody's own split has the next weight, beside another version": quick(
         (At(20.3), Update("6", (("8", 1.0),)))
+    ),
+    "killed, and under a dead rollout's stamp, which is wiped later": quick(
+        (At(10), Kill(0)), (At(10), LONG_PAST), (At(1000), REWORDED)
+    ),
+    "promoted while suspended, and the description is left": noisy(
+        (Suspended(0, 5.0), Kill(0)),
+        (Suspended(0, 6.0), PROMOTED),
+        then=(one(starts=Suspended(0, 60.0), version="9"),),
+    ),
+    "the suspension's answer is lost, and it is taken back meanwhile": noisy(
+        (Suspended(0, 2.0), TAKEN_BACK), fault(8, 6, what="lost")
+    ),
+    "the task that suspends dies, and it is taken back before the next": noisy(
+        (Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.02), ONCE_MORE), driver="machine"
+    ),
+    "the task that suspends dies, is taken back at once, and its next one has another clock": Plan(
+        (one("machine", budget=900.0, skew=2.4),),
+        ((Suspended(0, 0.0), Kill(0)), (Suspended(0, 0.0), ONCE_MORE)),
+        log_delay=5.0,
+        noise=7.0,
+    ),
+    "a late write has rolled a suspension back while its deployer tries": noisy(
+        (Beside(WATCHDOG, 0, False), Fault("late", 5.0, "UpdateAlias")),
+        (Suspended(0, 0.0), Fault("throttled", 800.0, "UpdateAlias")),
+    ),
+    "another rollout is suspended when the lease of one that was refused has run out": noisy(
+        (Beside(0, 1, False), Fault("throttled", 150.0, "GetAlias")),
+        then=(one(starts=Beside(0, 0, False)),),
     ),
     "the watchdog's message comes early": quick((At(10), Deliver(0))),
     "the watchdog's message comes twice at once": quick(
@@ -463,6 +581,25 @@ class Liar(Stage):
         )
 
 
+class Mute(Stage):
+    """It tells of no suspension."""
+
+    def tell(self, detail: dict[str, Any]) -> Told:
+        told = super().tell(detail)
+        for course in self.courses:
+            course.suspensions.clear()
+        return told
+
+
+class Restless(Stage):
+    """It tells of every suspension four times."""
+
+    def tell(self, detail: dict[str, Any]) -> Told:
+        for status in ("SUSPENDED", "RESUMED") * 3 if detail["status"] == "SUSPENDED" else ():
+            super().tell({**detail, "status": status}).heard = True
+        return super().tell(detail)
+
+
 @pytest.mark.parametrize(
     ("world", "plan", "expected"),
     [
@@ -471,8 +608,18 @@ class Liar(Stage):
         (NoLock, quick((At(20.3), Update("9", ()))), "a version overwritten by a split"),
         (NoLock, quick((At(20.3), Update(None, ()))), "a rollback overwritten"),
         (NoLock, quick((At(20.3), Update(None, (("9", 0.2),)))), "a split overwritten"),
-        (NoLock, quick((At(20.3), Update(text="Mine"))), "words overwritten"),
-        (NoLock, quick((At(40.3), Update("9", ()))), "FunctionVersion overwritten"),
+        (NoLock, quick((At(20.4), Update(text="Mine"))), "words overwritten"),
+        (NoLock, quick((At(40.4), Update("9", ()))), "FunctionVersion overwritten"),
+        (NoWatchdog, noisy((Suspended(0, 5.0), Kill(0))), "left suspended"),
+        (NoLock, noisy((Beside(0, 36, False), TAKEN_BACK)), "a take-back overwritten"),
+        (NoLock, noisy((Beside(0, 12, False), TAKEN_BACK)), "a rollback suspended"),
+        (NoLock, noisy((Beside(0, 12, False), Update("9", ()))), "suspended elsewhere"),
+        (NoLock, noisy((Beside(0, 12, False), TAKEN_BACK)), "suspended what is not its own"),
+        (NoLock, noisy(then=(one(version="9"),), pending=11.0), "a suspension overwritten"),
+        (Mute, noisy(), "suspended without a word"),
+        (Wordy, noisy(), "told out of order"),
+        (Restless, noisy(), "suspended too often"),
+        (Deaf, noisy((Suspended(0, 5.0), Kill(0))), "suspended, and never told"),
         (Deaf, quick(), "never told: SUCCEEDED (loop)"),
         (Deaf, quick((At(10), Kill(0))), "a rollback untold"),
         (Wordy, quick(), "told again: SUCCEEDED"),
@@ -503,6 +650,16 @@ def outcomes(played: Played) -> Iterator[tuple[Course, str, str]]:
     for course in played.courses:
         if course.outcome and course.outcome[0] not in ("Lambda.Unknown", "Runtime.ExitError"):
             yield course, *course.outcome
+
+
+def told_once(course: Course) -> Iterator[Told]:
+    """SUSPENDED and RESUMED; what a task told that died, and was run again, once."""
+    before = None
+    for told in course.suspensions:
+        again = before is not None and told.status == before.status
+        if not (again and before and course.dies_between(before.time, told.time)):
+            yield told
+        before = told
 
 
 def told_itself(course: Course) -> list[Told]:

@@ -30,6 +30,8 @@ def is_of(course: Course, state: State) -> bool:
     An operator's split between the rollout's two versions, with a weight of its plan, under its
     stamp or under none, cannot be told from its own.
     """
+    if state.suspended:
+        return state.stamp is not None and state.stamp.id == course.id
     if state.routing_by == course.id:
         return True
     planned = [{course.plan.version: weight} for weight in course.plan.weights]
@@ -57,7 +59,7 @@ def abandoned(state: State, time: float) -> bool:
         return False  # the whole words are its watchdog's to put back
     said = re.findall(r" at ([0-9.e-]+) \(", state.description)
     weight = f"{state.routing.get(stamp.version, 0.0):.3g}"
-    if said[-1:] != [weight]:
+    if said[-1:] != [weight] and not state.suspended:
         return False  # another weight is somebody's own
     now = START + timedelta(seconds=time)
     return stamp.until < now + SKEW - GRACE
@@ -76,12 +78,29 @@ def pasted(played: Played, course: Course) -> bool:
 
 
 def moved_by_others(played: Played, course: Course, told: Told) -> bool:
-    """Whether anybody but who told it has moved the alias, or put a stamp there by hand."""
+    """Whether anybody but who told it has moved the alias, or put a stamp there by hand.
+
+    Whatever anybody writes on a suspended alias takes it back.
+    """
     for write in played.writes:
         meanwhile = course.began - WINDOW <= write.time <= told.time
-        if meanwhile and write.actor is not told.actor and (write.moves or forged(write.after)):
+        moved = write.moves or forged(write.after) or write.before.suspended
+        if meanwhile and write.actor is not told.actor and moved:
             return True
     return False
+
+
+def may_be_its_own(played: Played, course: Course, resumed: Write) -> bool:
+    """Whether the rollout that resumes could not know that somebody else had written the suspended
+    alias: all of that was so before the rollout had an answer that told its own suspension from
+    what came after."""
+    if not is_of(course, resumed.before):
+        return False
+    earlier = [write for write in played.writes if write.time < resumed.time]
+    own = [write.time for write in earlier if write.suspends and write.by == course.id]
+    since = max(own, default=0.0)
+    theirs = [write.time for write in earlier if not write.actor and write.time >= since]
+    return all(any(begin <= time <= end for begin, end in course.unsure) for time in theirs)
 
 
 def by_the_watchdog(write: Write) -> bool:
@@ -143,7 +162,8 @@ def untrue(played: Played, course: Course, told: Told) -> str:
             new = course.plan.version
             if not any(state.version == new and not state.routing for state in states):
                 return "but it was never on the new version"
-            if told.status == "SUCCEEDED" and course.rolled_back:
+            rolled_back = course.rolled_back and not pasted(played, course)
+            if told.status == "SUCCEEDED" and rolled_back:
                 return "but ROLLED_BACK was told"
         case "AliasChanged":
             return "" if moved_by_others(played, course, told) else "but nobody else moved it"
@@ -155,6 +175,8 @@ def untrue(played: Played, course: Course, told: Told) -> str:
             return "but nothing failed"
         case _ if now.routing and now.routing_by == course.id:
             return "but it is split"
+        case _ if now.suspended and now.routing_by == course.id and not forged(now):
+            return "but it is suspended"
     claimed = "It was rolled back." in told.reason
     if claimed and not any(time <= told.time for time in course.rolled_back):
         return "but no rollback was told"
@@ -162,9 +184,13 @@ def untrue(played: Played, course: Course, told: Told) -> str:
 
 
 def _not_busy(course: Course, states: list[State], time: float) -> str:
-    split = [state for state in states if state.routing]
+    split = [state for state in states if state.routing or state.suspended]
     if all(state.routing_by == course.id for state in split):
         return "but nobody had split it"
-    if all(abandoned(state, time) for state in split):
+    # What reads like an abandoned suspension, and is written by hand after the alias was looked at,
+    # is rolled back by the next rollout.
+    late = [state for state in split if state.suspended and state.since > course.began]
+    late = [state for state in late if forged(state)]
+    if not late and all(abandoned(state, time) for state in split):
         return "but the split was abandoned"
     return ""

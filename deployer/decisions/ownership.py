@@ -16,7 +16,8 @@ values in, values out.
     any other  a split             any            BUSY                     THEIRS
 
 (1) BUSY where a dead rollout's watchdog has still to put the whole description back. (2) OURS for a
-rollback: written once more, it shuts out a shift that is on its way. (3) Or what AWS adds where
+rollback, unless another rollout is suspended there: written once more, it shuts out a shift that is
+on its way. (3) Or what AWS adds where
 there is provisioned concurrency, or the split of a rollout that goes on from there. (4) Once its
 deployer has surely ended. (5) OURS under the very revision that AWS answered to our suspension: an
 operator who takes a suspended alias back writes what stands there already, and only the revision
@@ -90,8 +91,12 @@ class Snapshot:
 
     @property
     def suspended(self) -> bool:
-        """Whether it stands unsplit under the stamp of a rollout that is suspended."""
-        return self.stamp is not None and self.stamp.suspended and not self.routing
+        """Whether it stands unsplit under the stamp of a rollout that is suspended; on that one's
+        new version it was promoted, and the stamp is litter."""
+        mark = self.stamp
+        if mark is None or self.routing:
+            return False
+        return mark.suspended and self.version != mark.new_version
 
     @property
     def state(self) -> str:
@@ -146,6 +151,8 @@ class Hold:
     effect: from then on an unsplit alias means that somebody took it back, and a split with no
     stamp that somebody replaced the whole description. `revision` was seen last, the `superseded`
     ones before it; `suspended` is the one that AWS answered to our suspension, while that lasts.
+    `fired` says that the watchdog holds it, of a lease that ran out: nobody else is left to take
+    our weight out from under another dead rollout's stamp.
     """
 
     rollout_id: str
@@ -156,6 +163,7 @@ class Hold:
     revision: str = ""
     superseded: tuple[str, ...] = ()
     suspended: str = ""
+    fired: bool = False
 
     def sending(self, weight: float) -> "Hold":
         """That weight is on its way."""
@@ -203,13 +211,14 @@ def judge(
     if found.revision in hold.superseded:
         return Finding(Whose.STALE)
     our_stamp = found.stamp is not None and found.stamp.rollout_id == hold.rollout_id
-    our_weight = _has_our_weight(hold, found, our_stamp)
+    our_weight = _has_our_weight(hold, found, our_stamp, now)
     on_original = found.version == hold.original
     alone = not found.routing or (provisioned and found.routing.keys() == {hold.original})
     promoted = found.version == hold.new_version and (alone or _gone_on(hold, found))
     has_shifted = hold.shifted or our_stamp
     resting = our_stamp and _is_suspension_of_ours(hold, want, found)
-    taken_back = bool(hold.suspended) and not found.routing and not resting
+    suspended = bool(hold.suspended) and not want.rolling_back
+    taken_back = suspended and not found.routing and not resting
 
     # The table; the first line that fits counts.
     whose = Whose.THEIRS
@@ -221,8 +230,10 @@ def judge(
         whose = Whose.OURS
     elif on_original and not found.routing and has_shifted:
         # Only our stamp is left, or not even that: to write it once more shuts out a shift that is
-        # on its way.
-        whose = Whose.OURS if want.rolling_back or resting else Whose.TAKEN_BACK
+        # on its way. Where another rollout is suspended, its writes have done so.
+        others = found.suspended and not our_stamp
+        may_write = resting or (want.rolling_back and not others)
+        whose = Whose.OURS if may_write else Whose.TAKEN_BACK
     elif not has_shifted and (found.routing or on_original):
         whose = _before_our_shift(found, now)
     return Finding(whose, our_weight, our_stamp)
@@ -270,14 +281,17 @@ def _as_wanted(hold: Hold, want: Want, found: Snapshot, promoted: bool) -> bool:
     return found.version == hold.original and _same_routing(want.routing, found.routing)
 
 
-def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool) -> bool:
-    """Under our stamp, if it says so, or under none after a shift; never under another's."""
+def _has_our_weight(hold: Hold, found: Snapshot, our_stamp: bool, now: datetime) -> bool:
+    """Under our stamp, if it says so, or under none after a shift; under another's never, save that
+    a lease which has `fired` finds it under one that nobody owns any more."""
     known = any(_same_routing({hold.new_version: each}, found.routing) for each in hold.weights)
     if not known:
         return False
     if our_stamp:
         return found.stamp is not None and _split_by(found.stamp, found)
-    return found.stamp is None and hold.shifted
+    if not hold.shifted:
+        return False
+    return found.stamp is None or (hold.fired and abandoned(found, now))
 
 
 def _told_by(mark: Stamp, weight: float) -> bool:

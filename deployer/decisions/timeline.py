@@ -200,7 +200,7 @@ class Timeline:
         return self._room(step, now) < self._suspended_gap
 
     def resumed(self, step: Step, now: float) -> Step:
-        """Its weight has taken effect again."""
+        """Its weight has taken effect again, and must be looked at anew."""
         stood = now - step.suspended
         ends = step.ends + stood
         if ends > now:
@@ -211,6 +211,7 @@ class Timeline:
             step,
             phase=Phase.LASTING,
             shifted=now,
+            seen=False,
             suspended=0.0,
             stood=step.stood + stood,
             ends=ends,
