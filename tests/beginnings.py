@@ -41,3 +41,10 @@ def left_split(version: str, until: float, weight: float = 0.3, words: str = WOR
     world.alias.routing = {version: weight}
     world.alias.description = stamp.write(words, mark)
     return world
+
+
+def beside_quick(told: Any) -> list[str]:
+    """A result's warnings, but for that one which every quick rollout begins with."""
+    first, *others = told["warnings"]
+    assert first.startswith("This rollout reaches 100 % after ")
+    return others
