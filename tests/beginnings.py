@@ -45,6 +45,7 @@ def left_split(version: str, until: float, weight: float = 0.3, words: str = WOR
 
 def beside_quick(told: Any) -> list[str]:
     """A result's warnings, but for that one which every quick rollout begins with."""
-    first, *others = told["warnings"]
+    warnings: list[str] = told["warnings"]
+    first, *others = warnings
     assert first.startswith("This rollout reaches 100 % after ")
     return others
