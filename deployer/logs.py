@@ -24,6 +24,9 @@ from deployer.decisions.target import Target
 #: It looks back no further, in seconds: that is how late a call's metrics may come.
 FURTHEST = 900.0
 
+#: How old a sandbox may be that writes, in seconds. AWS does not say; some hours are what is seen.
+OLDEST_SANDBOX = 6 * 3600.0
+
 #: Pages of an answer that are read, of each day's streams; and for so many seconds.
 _MOST_PAGES = 3
 _LONGEST = 5.0
@@ -58,9 +61,9 @@ class Logs:
         now = self._clock.time()
         since = max(since, now - FURTHEST)
         until = min(now + _LONGEST, now + self._clock.left() - aws.LAST_WORDS - aws.TELL_SECONDS)
-        day = datetime.fromtimestamp(since, UTC).date()
+        # A stream is named by the day on which its sandbox has started.
+        day = datetime.fromtimestamp(since - OLDEST_SANDBOX, UTC).date()
         lines: list[Line] = []
-        # A stream is named by the day on which its sandbox started.
         while day <= datetime.fromtimestamp(now, UTC).date():
             lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since, until)
             day += timedelta(days=1)

@@ -2,6 +2,7 @@
 acquit the version. What is read, what accuses, what happens meanwhile, and how it ends."""
 
 from collections import defaultdict
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -142,6 +143,14 @@ def test_after_midnight_the_streams_of_the_day_before_are_read_too(driver: str, 
     name = {"/shop/all": "checkout"}.get(group, "")
     assert {f"2026/01/05/{name}[8]", f"2026/01/06/{name}[8]"} <= set(world.log.prefixes)
     assert world.moves[1][0] < 20 and world.now().day == 6
+
+
+def test_a_sandbox_that_started_before_midnight_is_heard_hours_later() -> None:
+    world = logged(errors={"8": 1.0})
+    world.log.started = world.starts.replace(hour=22)
+    world.starts = world.starts.replace(hour=3) + timedelta(days=1)
+    play(world, "the loop", **MINUTES)
+    assert told(world)[2] == "SUSPENDED" and world.moves[1][0] < 20
 
 
 def test_a_reading_takes_three_pages_at_most() -> None:

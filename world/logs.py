@@ -3,6 +3,7 @@ late. A story says what else is printed, and what becomes of a reading."""
 
 import re
 from bisect import bisect_left
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,8 @@ class FakeLogs:
 
     def __init__(self, world: Aws) -> None:
         self._world = world
+        #: When the sandboxes started, if that was not with the story.
+        self.started: datetime | None = None
 
     def filter_log_events(self, **request: Any) -> Any:
         phrases = _PHRASE.findall(request["filterPattern"])
@@ -60,7 +63,7 @@ class FakeLogs:
         world = self._world
         starts = world.starts.timestamp()
         name = "" if world.log_group == OWN_GROUP else "checkout"
-        day = f"{world.starts:%Y/%m/%d}/{name}"
+        day = f"{self.started or world.starts:%Y/%m/%d}/{name}"
         first = bisect_left(world.failed, since / 1000 - starts, key=lambda each: each.time)
         found = []
         for failed in world.failed[first:]:
