@@ -5,6 +5,7 @@ It moves no alias, but one that a dead rollout left split: that is rolled back f
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
@@ -31,13 +32,16 @@ from deployer.decisions.rollout import Rollout
 from deployer.decisions.timeline import Progress
 from deployer.metrics import Hopeless, NotSeen
 from deployer.tell import logger, tell
-from deployer.verbs import HOUR, Run
+from deployer.verbs import Run
 
 #: Seconds between two questions whether a Pending version has become Active.
 _POLL = 5.0
 
 #: How often a question is asked, while AWS does not answer.
 _ATTEMPTS = 10
+
+#: So many seconds back the alias's calls are counted.
+_HOUR = 3600.0
 
 _FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
@@ -104,7 +108,10 @@ def check(run: Run, needed: float) -> None:
         run.progress.warnings += filter(None, [run.rollout.too_quick])
         check_version(run, needed)
         check_metrics(run)
-        check_log(run)
+        if run.check.listens or run.rollout.dry_run:
+            count_calls(run)
+        if run.check.listens:
+            run.early_warning.begin(sum(run.hour_before or ()) / _HOUR)
     if whose is Whose.ABANDONED and run.rollout.dry_run:
         run.progress.warnings.append(
             "A rollout that had died has left the alias split: it would be rolled back first."
@@ -168,12 +175,11 @@ def check_metrics(run: Run) -> None:
         run.progress.warnings += each.warns(seen)
 
 
-def check_log(run: Run) -> None:
-    """How often the alias is called, and whether the log may be read: one that may not is said, and
-    refuses nothing."""
-    if not run.check.listens:
-        return
-    run.early_warning.begin(sum(run.hour_before or ()) / HOUR)
+def count_calls(run: Run) -> None:
+    """How often the alias was called in the hour before, as far as CloudWatch tells."""
+    now = run.clock.time()
+    with suppress(NotSeen, *aws.CallFailed):
+        run.hour_before = run.metrics.calls(now - _HOUR, now)
 
 
 def ready_or_deployed(run: Run) -> Ending | None:

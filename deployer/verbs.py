@@ -26,9 +26,6 @@ from deployer.tell import NO_ENDINGS, logger, tell
 #: How old a reading of the alias may be, in seconds, before `glance` reads it again.
 GLANCE = 30.0
 
-#: So many seconds back the alias's calls are counted.
-HOUR = 3600.0
-
 #: What is raised when somebody else has the alias.
 MOVED = (PromotedByHand, errors.AliasBusy, errors.AliasChanged)
 
@@ -57,8 +54,8 @@ class Run:
         self.check = rollout.health_check
         self.timeline = Timeline(rollout, most_looks)
         self._seen = Look({}, {})  # the last look, as far as this invocation has made one
-        self._asked_for_hour = False
-        self._hour: list[float] | None = None
+        #: The alias's calls in the hour before, of the minutes that had any; None if unknown.
+        self.hour_before: list[float] | None = None
         self.log_as_own()
 
     @classmethod
@@ -87,18 +84,6 @@ class Run:
     @cached_property
     def metrics(self) -> Metrics:
         return Metrics(self.means.cloudwatch, self.rollout.target, self.versions, self.check)
-
-    @property
-    def hour_before(self) -> list[float] | None:
-        """The alias's calls in the last hour, of the minutes that had any; None where CloudWatch
-        could not be asked. It is asked once."""
-        # No `cached_property`: where that has a lock, another rollout would wait for this call.
-        if not self._asked_for_hour:
-            self._asked_for_hour = True
-            now = self.clock.time()
-            with suppress(NotSeen, *aws.CallFailed):
-                self._hour = self.metrics.calls(now - HOUR, now)
-        return self._hour
 
     @property
     def deployed(self) -> bool:

@@ -38,6 +38,45 @@ def test_the_plan_says_when_and_how_many_calls(driver: str) -> None:
     assert told["plan"]["fails-on"] == ["any error of version 8"] and told["warnings"] == []
 
 
+@pytest.mark.parametrize("driver", ["the loop", "the state machine"])
+def test_the_plan_says_what_would_suspend_it(driver: str) -> None:
+    plan = planned(an_hour(), driver, steps=4, interval=60)["plan"]
+    assert plan["suspends-on"] == ["failed calls of version 8 in its log /aws/lambda/checkout"]
+    for check in (False, {"logs": False}, {"errors": False, "min-invocations": 1}):
+        plan = planned(an_hour(), driver, steps=4, interval=60, **{"health-check": check})["plan"]
+        assert plan["suspends-on"] == []
+    world = an_hour()
+    world.log_fault = "denied"
+    told = planned(world, driver, steps=4, interval=60)
+    assert told["plan"]["suspends-on"] == []
+    assert told["warnings"][0].startswith("No early warning: Its log /aws/lambda/checkout could")
+
+
+@pytest.mark.parametrize("driver", ["the loop", "the state machine"])
+def test_a_plan_that_is_quicker_than_cloudwatch_is_told_and_so_is_its_start(driver: str) -> None:
+    quick = (
+        "This rollout reaches 100 % after 10 s; the first figures come after about 90 s. "
+        "With 'min-invocations': 1 in 'health-check' no weight is raised before calls at the last "
+        "one have been published."
+    )
+    world = an_hour()
+    assert planned(world, driver, steps=2, interval=10)["warnings"][0] == quick
+    world.deploy(steps=2, interval=10)
+    (started,) = [each for each in world.told if each["status"] == "STARTED"]
+    assert started["warnings"][0] == quick
+    at_once = planned(an_hour(), driver, type="all-at-once", interval=60)["warnings"][0]
+    assert at_once == (
+        "This rollout reaches 100 % after 0 s; the first figures come after about 90 s."
+    )
+    for plan in (
+        {"steps": 10, "interval": 10},
+        {"steps": 2, "interval": 10, "health-check": False},
+        {"steps": 2, "interval": 10, "health-check": {"min-invocations": 1}},
+    ):
+        warnings = planned(an_hour(), driver, **plan)["warnings"]
+        assert not any("reaches 100 %" in each for each in warnings)
+
+
 def test_a_plan_comes_true() -> None:
     world = an_hour()
     plan = planned(world, "the loop", steps=3, interval=30)["plan"]
