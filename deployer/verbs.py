@@ -137,6 +137,7 @@ class Run:
         progress = self.progress
         began = self.clock.time()
         if began < progress.at.next_look and not self.timeline.by_looks:
+            self.glance()
             return self._listened(Verdict(Status.PENDING, progress.reason))
         verdict = self._look()
         if verdict.status is Status.FAILED:

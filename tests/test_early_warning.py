@@ -103,6 +103,13 @@ def test_the_loop_reads_every_five_seconds() -> None:
     assert all(4.9 <= later - earlier <= 5 + 1 for earlier, later in pairwise(reads[:100]))
 
 
+def test_between_looks_that_are_far_apart_the_alias_is_seen_to_as_without_a_log() -> None:
+    world = logged()
+    world.at(70, lambda: world.update_alias(**UNSPLIT))
+    status, _ = play(world, "the loop", steps=2, interval=300, health_check={"every": 300})
+    assert status == "AliasChanged" and world.time < 70 + 36
+
+
 def test_the_state_machine_reads_with_every_look() -> None:
     world = logged()
     _, result = play(world, "the state machine", **MINUTES)
