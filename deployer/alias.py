@@ -143,17 +143,23 @@ class Alias:
         self._may_have_landed = False
         self.hold = self.hold.took_effect(self.seen.routing[before.new_version])
 
-    def suspend(self, mark: Stamp, spare: float) -> None:
+    def suspend(self, mark: Stamp, spare: float) -> bool:
         """Every call to the original version, under a stamp that says `suspended`, within `spare`
-        seconds; the next shift ends it."""
+        seconds; the next shift ends it. False where AWS did not take it, and nothing has changed.
+        """
+        before = self._stamp
         self._stamp = mark
         try:
             self._bring(Want({}, stamp=mark), min(PATIENCE, spare))
         except _Refused as refused:
+            if not self._may_have_landed:
+                self._stamp = before
+                return False
             raise errors.RolloutInterrupted(
-                f"The rollout could not be suspended: {refused.why}"
+                f"Whether the rollout is suspended is not known: {refused.why}"
             ) from refused
         self.hold = replace(self.hold, suspended=self.seen.revision)
+        return True
 
     def finalize(self, spare: float) -> None:
         """Put the alias on the new version alone, with the user's own description, within

@@ -88,9 +88,9 @@ class EarlyWarning:
             others = unpublished("original", read.failures)
             if not read.whole or not self._would_fail(look, calls, others):
                 return ""
-        listening.suspension = suspicion.suspension(calls, now)
+        listening.suspension = suspicion.suspension(calls, look, now)
         accused = f"The log of version {self._versions.new} accuses it"
-        return f"{accused}; CloudWatch has not published these calls yet. {told(failures)}"
+        return f"{accused}, before CloudWatch has published it. {told(failures)}"
 
     def _would_fail(self, look: Look, new: list[Call], original: list[Call]) -> bool:
         now = self._clock.time()
@@ -147,6 +147,8 @@ class EarlyWarning:
             if aws.code(error) == "ResourceNotFoundException":  # it has written nothing
                 return ""
             return self._unread(error)
+        except Exception as error:  # the rollback must be told all the same
+            return _not_understood(error)
 
     def _read(self, version: str, since: float) -> Reading:
         """The failed calls of that version; none, and not the whole, where it could not be read."""
@@ -164,6 +166,9 @@ class EarlyWarning:
                 self._next = now + self._gap
                 logger.info("LOG_NOT_READ", extra={"reason": aws.words(error)})
             return Reading([], whole=False)
+        except Exception as error:  # lines are strangers' words: whatever they bring about
+            self._off(f"No early warning: {_not_understood(error)}")
+            return Reading([], whole=False)
         self._gap = suspicion.EVERY
         return read
 
@@ -175,6 +180,11 @@ class EarlyWarning:
                 "and TargetLogGroups, or set 'logs' to false"
             )
         return f"Its log {self._logs.group} could not be read{remedy}. AWS says {aws.words(error)}"
+
+
+def _not_understood(error: Exception) -> str:
+    """Its words may be those of a line: only its name is told."""
+    return f"The log could not be understood ({type(error).__name__})."
 
 
 def _failed(calls: int) -> str:

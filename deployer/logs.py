@@ -60,7 +60,7 @@ class Logs:
         self._whole = True
         now = self._clock.time()
         since = max(since, now - FURTHEST)
-        until = min(now + _LONGEST, now + self._clock.left() - aws.LAST_WORDS - aws.TELL_SECONDS)
+        until = self._until()
         # A stream is named by the day on which its sandbox has started.
         day = datetime.fromtimestamp(since - OLDEST_SANDBOX, UTC).date()
         lines: list[Line] = []
@@ -74,10 +74,15 @@ class Logs:
         its stream before it, at most `timeout` seconds. Raises the API's own error."""
         if failure.request:
             return failure.request
-        until = self._clock.time() + _LONGEST
+        until = self._until()
         since = failure.time - timeout
         starts = self._lines(failure.stream, since, until, BEGINNING)
         return request_before(starts, failure.time)
+
+    def _until(self) -> float:
+        """When to stop reading, at the latest: there must be time to tell the ending."""
+        left = self._clock.left() - aws.LAST_WORDS - aws.TELL_SECONDS
+        return self._clock.time() + min(_LONGEST, left)
 
     def _lines(
         self, prefix: str, since: float, until: float, pattern: str = PATTERN

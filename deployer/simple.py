@@ -68,7 +68,6 @@ def roll_out(run: Run, lease: Lease) -> None:
     """The loop: update the weight, then wait and look while the step lasts; to the last one. What
     the log makes suspect is suspended meanwhile."""
     until = run.clock.now() + timedelta(seconds=run.clock.left())  # for whoever reads the stamp
-    run.timeline.deadline = run.clock.time() + run.clock.spare()  # no step is held beyond it
     while not run.fully_weighted:
         update_weight(run, lease, until)
         status = Status.PENDING
@@ -127,6 +126,8 @@ def before_first_shift(run: Run, event: Any, request_id: str) -> Ending | None:
     if not run.deployed:
         here = not machine or rollout.longest <= run.clock.spare()
         if here:
+            # No step is held beyond it.
+            run.timeline.deadline = run.clock.time() + run.clock.spare()
             rollout.must_fit(run.clock.spare(), RESERVE, bool(run.means.settings.state_machine))
         else:
             rollout.must_fit_a_year()

@@ -23,6 +23,7 @@ from deployer.alias import Alias
 from deployer.decisions import ending, errors
 from deployer.decisions.ending import Ending, PromotedByHand
 from deployer.decisions.evidence import Evidence
+from deployer.decisions.health import Status
 from deployer.decisions.ownership import Hold, Snapshot
 from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.suspicion import MOST, Listening, Suspension
@@ -235,6 +236,9 @@ def caught(state: Any) -> Exception:
     """What led to Rollback: a verdict, or an error that was caught; those of AWS itself become
     `RolloutInterrupted`."""
     told_by = state.get("error", state)
+    if state.get("status") in (Status.SUSPECTED, Status.CLEARED) and "Error" not in told_by:
+        # Of an execution whose definition does not know these: it began before an update.
+        return errors.RolloutInterrupted(_OTHER_RELEASE)
     if "Error" not in told_by:
         return errors.HealthCheckFailed(state["reason"])
     name = told_by["Error"]

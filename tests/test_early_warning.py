@@ -11,7 +11,7 @@ import pytest
 from deployer.decisions.errors import DeployError
 from tests.beginnings import TARGET, UNSPLIT
 from world.aws import WORDS
-from world.logs import FakeLogs
+from world.logs import SECRET, FakeLogs
 from world.machine import Machine
 from world.world import FakeClients, World
 
@@ -415,6 +415,50 @@ def test_calls_that_were_not_this_alias_s_acquit_it(driver: str) -> None:
     assert any("CloudWatch counted no published calls" in each for each in result["warnings"])
 
 
+def test_calls_of_before_a_suspension_count_for_what_a_step_asks_for() -> None:
+    """Suspended 10 s before the step ends: what was seen of it until then need not come again."""
+    world = noisy(285, rate=1.0)
+    check = {"errors": 0.1, "min-invocations": 40, "hold": 100}
+    world.rate_before = 1.0
+    for second in range(285, 288):
+        for _ in range(20):
+            world.at(second, lambda: world.write_failure("8"))
+    _, result = play(world, "the state machine", steps=2, interval=300, health_check=check)
+    assert told(world)[2] == "SUSPENDED"
+    assert result["status"] == "SUCCEEDED", result
+
+
+@both
+def test_a_rate_is_not_saved_by_errors_that_were_published_before(driver: str) -> None:
+    """The log accuses of calls; those errors that CloudWatch had before are none of them."""
+    world = logged(errors={"8": 0.02})
+    world.rate_before = 10.0
+    for second in range(150, 156):
+        for _ in range(8):
+            world.at(second, lambda: world.write_failure("8"))
+    status, result = play(world, driver, **MINUTES, health_check={"errors": 0.05})
+    assert status == "SUCCEEDED", result
+    assert any("is not listened to any more" in each for each in result["warnings"])
+
+
+@both
+def test_lines_that_cannot_be_understood_roll_nothing_back(
+    driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(lines: Any) -> Any:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr("deployer.logs.failures", broken)
+    world = logged()
+    status, result = play(world, driver, **MINUTES)
+    assert status == "SUCCEEDED"
+    assert result["warnings"] == ["No early warning: The log could not be understood (ValueError)."]
+    bad = logged(errors={"8": 1.0})
+    status, message = play(bad, driver, **MINUTES)
+    assert status == "HealthCheckFailed" and SECRET not in message
+    assert told(bad)[-1] == "HealthCheckFailed"
+
+
 @both
 def test_an_alias_of_which_nothing_is_published_is_inconclusive_after_five_minutes(
     driver: str,
@@ -430,7 +474,7 @@ def test_an_alias_of_which_nothing_is_published_is_inconclusive_after_five_minut
 @both
 def test_a_cloudwatch_that_cannot_be_asked_is_inconclusive_after_five_minutes(driver: str) -> None:
     world = noisy(20)
-    world.at(30, lambda: world.faults.update({"GetMetricData": "broken"}))
+    world.at(35, lambda: world.faults.update({"GetMetricData": "broken"}))
     status, _ = play(world, driver, **MINUTES)
     assert status == "HealthCheckInconclusive"
     suspended, back = [time for time, _, routing in world.moves if not routing]

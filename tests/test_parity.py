@@ -311,7 +311,7 @@ STORIES = {
         "SUCCEEDED", during=_listening(_prints(20), _fault("throttled", "UpdateAlias 1"))
     ),
     "the suspension is denied": Story(
-        "RolloutInterrupted", during=_listening(_prints(20), _fault("denied", "UpdateAlias 1"))
+        "SUCCEEDED", during=_listening(_prints(20), _fault("denied", "UpdateAlias 1"))
     ),
     "the resuming shift's answer is lost": Story(
         "SUCCEEDED", during=_listening(_prints(20), _fault("lost", "UpdateAlias 2"))
@@ -333,7 +333,6 @@ UNSUSPENDED = (
     "a healthy one's log may not be read",
     "its log cannot be read",
     "its log is not to be read",
-    "the suspension is denied",
 )
 
 

@@ -64,11 +64,28 @@ def test_a_suspension_or_its_end_that_goes_wrong_once_is_told_once(fault: str, n
     assert statuses(world).count("SUSPENDED") == statuses(world).count("RESUMED") == 1
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_suspension_or_its_end_that_is_refused_is_rolled_back(number: int) -> None:
+def test_a_suspension_that_is_refused_changes_nothing_and_is_tried_again() -> None:
+    """A line of a log rolls nothing back, and neither does that it cannot be heeded."""
     world = accused()
-    world.faults = {f"UpdateAlias {number}": "denied"}
-    with pytest.raises(RolloutInterrupted, match=r"could not be (suspended|shifted)"):
+    world.faults = {"UpdateAlias 1": "denied"}
+    told = deploy(world)["rollout"]
+    assert (told["status"], told["checks"]["suspensions"]) == ("SUCCEEDED", 1)
+    assert [each for each in world.history if each != "refused"] == SUSPENDED
+
+
+def test_a_suspension_that_is_always_refused_leaves_the_rollout_to_the_metrics() -> None:
+    world = accused()
+    for number in range(1, 40):
+        world.faults[f"UpdateAlias {number}"] = "throttled"
+    world.at(45, world.faults.clear)
+    told = deploy(world)["rollout"]
+    assert told["status"] == "SUCCEEDED"
+
+
+def test_the_end_of_a_suspension_that_is_refused_is_rolled_back() -> None:
+    world = accused()
+    world.faults = {"UpdateAlias 2": "denied"}
+    with pytest.raises(RolloutInterrupted, match=r"could not be shifted"):
         deploy(world)
     assert world.history[-1] == "7" and world.alias.description == WORDS
 

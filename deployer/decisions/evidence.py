@@ -91,13 +91,14 @@ class Evidence:
 
     The next look reads from `since` on; what minutes before that said is carried in `older`.
     `weights` has when each weight of the new version took effect, as far as a minute from `since`
-    on may have seen it; 0 stands for a suspension. `muted` alarms were in ALARM before the first
-    shift, and have not left it. `judged` says that calls since the last shift were published, of a
-    minute that is over.
+    on may have seen it; 0 stands for a suspension; the step's own did at `step_since`. `muted`
+    alarms were in ALARM before the first shift, and have not left it. `judged` says that calls
+    since the last shift were published, of a minute that is over.
     """
 
     since: float = 0.0
     weights: list[list[float]] = field(default_factory=list)
+    step_since: float = 0.0
     older: Sums = field(default_factory=dict)
     total: Sums = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
@@ -109,12 +110,17 @@ class Evidence:
         """The look before the first shift."""
         self.muted = [name for name, state in look.alarms.items() if state == "ALARM"]
 
-    def shift(self, now: float, weight: float) -> None:
+    def begin_step(self, now: float, weight: float) -> None:
         """That weight has just taken effect: what is asked of a step begins anew."""
-        self.weights.append([now, weight])
-        self.judged = False
+        self.step_since = now
         for sums in (self.older, self.total):
             sums.pop("of_step", None)
+        self.shift(now, weight)
+
+    def shift(self, now: float, weight: float) -> None:
+        """That weight has just taken effect; 0 suspends the step, and then its own resumes it."""
+        self.weights.append([now, weight])
+        self.judged = False
 
     def add(self, look: Look, now: float) -> None:
         """Take in a look."""
@@ -123,7 +129,7 @@ class Evidence:
         self.total = dict(self.older)
         for minute in sorted({*look.original, *look.new}):
             said = _said(look, minute, now, self.weights_in(minute))
-            if shifted <= minute and minute + MINUTE <= now:
+            if self.step_since <= minute and minute + MINUTE <= now:
                 said["of_step"] = said["new_invocations"]
             _add(said, self.total)
             if minute < final:
@@ -173,7 +179,7 @@ class Evidence:
 
     @property
     def of_step(self) -> int:
-        """The new version's calls in the published whole minutes since the last shift."""
+        """The new version's calls in the published whole minutes since the step began."""
         return round(self.total.get("of_step", 0))
 
     @property

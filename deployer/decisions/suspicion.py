@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from deployer.decisions.evidence import METRICS, MINUTE, WHO, Counts, Evidence, Look
+from deployer.decisions.evidence import METRICS, MINUTE, WHO, Counts, Evidence, Look, Minutes
 from deployer.decisions.failures import Failure
 
 #: How often a rollout may be suspended.
@@ -38,12 +38,14 @@ LONGEST = 480.0
 @dataclass(frozen=True)
 class Suspension:
     """What the log had when the rollout was suspended. `first` and `last` are the minutes in
-    question; `counted` is what was published of them at the last look."""
+    question; `known` errors of theirs were published already, and `counted` is what was published
+    of them at the last look."""
 
     since: float
     calls: int
     first: int
     last: int
+    known: int = 0
     counted: list[int] = field(default_factory=list)
 
 
@@ -103,7 +105,7 @@ def unpublished(
     calls = []
     for failure in failures:
         # A call is published when it ends, in the minute in which it began.
-        if _complete(look, who, minute_of(failure.time), now):
+        if _published(look, who, minute_of(failure.time), now):
             continue
         began = failure.began
         earliest = failure.began
@@ -130,7 +132,7 @@ def projected(
     to_come = {"original": _usual(seen) * rate * (end - now), "new": 0.0}
     started = max(seen.weights[0][0], seen.since)
     minutes = range(minute_of(started), end, MINUTE)
-    counts = {who: dict(look.of(who)) for who in failed}
+    counts = {who: _since(look.of(who), minutes[0]) for who in failed}
     for who, calls in failed.items():
         errors = Counter(call.minute for call in calls)
         errors[minutes[-1]] += round(to_come[who])
@@ -141,6 +143,11 @@ def projected(
             counts[who][minute] = _with(published, errors[minute], expected, whole)
     newest = dict.fromkeys(METRICS, minutes[-1])
     return look._replace(original=counts["original"], new=counts["new"], newest=newest)
+
+
+def _since(counted: Minutes, begin: int) -> dict[int, Counts]:
+    """What earlier minutes said is carried along already."""
+    return {minute: counts for minute, counts in counted.items() if minute >= begin}
 
 
 def _usual(seen: Evidence) -> float:
@@ -174,15 +181,19 @@ def rate_of(look: Look, started: float, before: float, now: float) -> float:
     return sum(calls) / len(calls) / MINUTE
 
 
-def suspension(calls: list[Call], now: float) -> Suspension:
+def suspension(calls: list[Call], look: Look, now: float) -> Suspension:
     """Suspended because of these calls. When the minutes up to now are published, no line of
     before can accuse again."""
-    return Suspension(now, len(calls), min(call.first for call in calls), minute_of(now))
+    first = min(call.first for call in calls)
+    last = minute_of(now)
+    known = _sum(look, "new", range(first, last + 1, MINUTE)).errors
+    return Suspension(now, len(calls), first, last, known)
 
 
 def looked(suspended: Suspension, look: Look | None, now: float) -> Looked:
     """After a look that failed nobody; None where it could not be made."""
-    nothing = not suspended.counted
+    lasted = now - suspended.since
+    silent = not suspended.counted
     counted = Counts()
     if look is not None:
         minutes = range(suspended.first, suspended.last + 1, MINUTE)
@@ -190,14 +201,13 @@ def looked(suspended: Suspension, look: Look | None, now: float) -> Looked:
         counted = _sum(look, "new", minutes)
         together = [*counted, *_sum(look, "original", minutes)]
         suspended = replace(suspended, counted=together)
-        if together == before and all(_published(look, minute, now) for minute in minutes):
-            outcome = Outcome.ACQUITTED
-            if counted.errors >= suspended.calls:
-                outcome = Outcome.TOO_FEW
+        silent = max(look.newest.values(), default=0) < suspended.first
+        published = all(_published(look, who, minute, now) for minute in minutes for who in WHO)
+        if published and not silent and together == before:
+            few = counted.errors - suspended.known >= suspended.calls
+            outcome = Outcome.TOO_FEW if few else Outcome.ACQUITTED
             return Looked(suspended, outcome, counted)
-        nothing = max(look.newest.values(), default=0) < suspended.first
-    lasted = now - suspended.since
-    if lasted >= LONGEST or (nothing and lasted >= PATIENCE):
+    if lasted >= LONGEST or (silent and lasted >= PATIENCE):
         return Looked(suspended, Outcome.INCONCLUSIVE, counted)
     return Looked(suspended, Outcome.WAITING, counted)
 
@@ -209,15 +219,13 @@ def _sum(look: Look, who: str, minutes: Iterable[int]) -> Counts:
     return Counts(invocations, errors)
 
 
-def _published(look: Look, minute: int, now: float) -> bool:
-    """Whether that minute is complete; or later ones of the alias are, and the new version had no
-    call in it."""
-    if not _complete(look, "original", minute, now):
-        return False
-    if _complete(look, "new", minute, now):
+def _published(look: Look, who: str, minute: int, now: float) -> bool:
+    """Whether that version's minute is complete; for a new version without a call in it, whether
+    later minutes of the alias are."""
+    if _complete(look, who, minute, now):
         return True
     later = min(look.newest.get(f"{name}_original", -1) for name in Counts._fields) > minute
-    return later and look.new.get(minute, Counts()) == Counts()
+    return later and who == "new" and minute not in look.new
 
 
 def _complete(look: Look, who: str, minute: int, now: float) -> bool:

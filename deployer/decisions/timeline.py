@@ -178,7 +178,8 @@ class Timeline:
         rest = max(0.0, step.ends - (step.suspended or now))
         rest += self._steps_after(step) * self._rollout.interval
         shortest = SHORTEST_AFTER_SUSPENSION * rest
-        return self.deadline - MARGIN - now - shortest - self._check.settle
+        holds = (1 + self._steps_after(step)) * self._check.hold
+        return self.deadline - MARGIN - now - shortest - holds - self._check.settle
 
     def _steps_after(self, step: Step) -> int:
         return len(self._rollout.weights) - step.number
@@ -235,6 +236,8 @@ class Timeline:
         else:
             step = replace(step, seen=seen)
         latest = step.ends + self._check.settle
+        if step.stood:  # lack of time must not roll back what a suspension has delayed
+            latest = min(latest, self.deadline - MARGIN)
         if now < latest and self._must_settle(step, evidence):
             next_look = min(max(step.next_look + self._settling_gap, now), latest)
             return replace(step, phase=Phase.SETTLING, next_look=next_look)
