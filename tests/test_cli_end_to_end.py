@@ -37,9 +37,9 @@ def test_the_page_s_rollout_ends_well_and_so_does_the_watch_beside_it(
         weights = re.findall(r"weight (\d+) %  step (\d) of 4", told)
         assert weights == [("25", "1"), ("50", "2"), ("75", "3"), ("100", "4")]
         assert re.search(r"calls since .* version 2: 0 errors in \d+ invocations", told)
-        assert re.search(
-            r"SUCCEEDED: .* Alias 'live' of 'checkout' is on version 2\.$", told.strip()
-        )
+        succeeded, warning = told.strip().splitlines()[-2:]
+        assert re.search(r"SUCCEEDED: .* Alias 'live' of 'checkout' is on version 2\.$", succeeded)
+        assert "This rollout reaches 100 % after " in warning
     assert "\x1b" not in rollout.stdout and _alias(cloud, ALIAS) == (HEALTHY, False)
     again = cloud.run(_blocks()[2])
     assert (again.returncode, "ALREADY_DEPLOYED" in again.stdout) == (0, True), (

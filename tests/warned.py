@@ -19,8 +19,8 @@ from local.demo.users import Users
 
 #: What nobody but the function's own log may ever hold.
 SECRET = "card 4929-1234-5678-9012 of Lovelace, ada@example.com"
-#: Whoever holds any of these holds a part of it.
-PARTS = ("4929-", "-9012", "Lovelace", "ada@")
+#: Whoever holds any of these holds a part of it; none is a part of a request's id by chance.
+PARTS = ("4929-1234", "5678-9012", "Lovelace", "ada@")
 
 #: Two functions; the log of the latter is in a group that the deployer may not read.
 SHOP = "shop"
