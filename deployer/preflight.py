@@ -105,7 +105,8 @@ def check(run: Run, needed: float) -> None:
     if whose is Whose.BUSY or (found.routing and whose is not Whose.ABANDONED):
         raise AliasBusy(found.busy)
     if not run.deployed:
-        run.progress.warnings += filter(None, [run.rollout.too_quick])
+        if run.rollout.too_quick:
+            run.progress.warnings.append(run.rollout.too_quick)
         check_version(run, needed)
         check_metrics(run)
         if run.check.listens or run.rollout.dry_run:

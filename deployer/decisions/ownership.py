@@ -17,13 +17,12 @@ values in, values out.
 
 (1) BUSY where a dead rollout's watchdog has still to put the whole description back. (2) OURS for a
 rollback, unless another rollout is suspended there: written once more, it shuts out a shift that is
-on its way. (3) Or what AWS adds where
-there is provisioned concurrency, or the split of a rollout that goes on from there. (4) Once its
-deployer has surely ended. (5) OURS under the very revision that AWS answered to our suspension: an
-operator who takes a suspended alias back writes what stands there already, and only the revision
-tells. Our stamp alone says that we have shifted. What is just as we want it is AS_WANTED before
-all; an answer older than one that we have seen is STALE. tests/test_ownership.py spells the table
-out.
+on its way. (3) Or what AWS adds where there is provisioned concurrency, or the split of a rollout
+that goes on from there. (4) Once its deployer has surely ended. (5) OURS under the very revision
+that AWS answered to our suspension: an operator who takes a suspended alias back writes what stands
+there already, and only the revision tells. Our stamp alone says that we have shifted. What is just
+as we want it is AS_WANTED before all; an answer older than one that we have seen is STALE.
+tests/test_ownership.py spells the table out.
 """
 
 from dataclasses import dataclass, replace
