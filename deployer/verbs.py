@@ -325,6 +325,8 @@ class Run:
             "steps": len(self.rollout.weights),
             "where": self.alias.told,
         }
+        if self.rollout.started_by:
+            detail["started-by"] = self.rollout.started_by
         tell(self.means, status, **{**detail, **more})
 
     def tell_ending(self, ended: Ending) -> None:
@@ -355,6 +357,8 @@ class Run:
             "weights": list(self.rollout.weights),
             "started": _iso(progress.started),
         }
+        if self.rollout.started_by:
+            rollout["started-by"] = self.rollout.started_by
         if ended.status not in NO_ENDINGS:
             rollout["ended"] = _iso(self.clock.time())
             rollout["checks"] = self._checks()

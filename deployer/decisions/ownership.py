@@ -76,7 +76,8 @@ class Snapshot:
     """What `GetAlias` or `UpdateAlias` answered; nothing in it changes."""
 
     def __init__(self, answer: Any) -> None:
-        self.answer = answer
+        # What AWS says of its answering is nothing of the alias.
+        self.answer = {key: answer[key] for key in answer if key != "ResponseMetadata"}
         self.version: str = answer["FunctionVersion"]
         self.revision: str = answer["RevisionId"]
         # The other version's share of the calls; empty for an alias that is not split.
