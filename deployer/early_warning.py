@@ -5,6 +5,7 @@ A log that cannot be read changes no verdict: the rollout goes on by metrics alo
 """
 
 from copy import deepcopy
+from functools import cached_property
 from math import inf
 
 from deployer import aws
@@ -35,9 +36,16 @@ class EarlyWarning:
         self._versions = Versions(progress.original, rollout.new_version)
         self._progress = progress
         self._timeline = timeline
-        self._logs = Logs(means.logs, means.clock, rollout.target, progress.listening.group)
+        self._means = means
+        self._target = rollout.target
         self._next = 0.0
         self._gap = suspicion.EVERY
+
+    @cached_property
+    def _logs(self) -> Logs:
+        """Made when it is first needed: a client takes its time."""
+        group = self._progress.listening.group
+        return Logs(self._means.logs, self._clock, self._target, group)
 
     @property
     def next(self) -> float:
@@ -55,8 +63,7 @@ class EarlyWarning:
         """Before the first shift: see that the log may be read; `rate` is the alias's calls a
         second."""
         self._progress.listening.rate = rate
-        if self._check.listens:
-            self._read(self._versions.new, self._clock.time())
+        self._read(self._versions.new, self._clock.time())
 
     @property
     def suspends_on(self) -> list[str]:
@@ -144,8 +151,6 @@ class EarlyWarning:
             request = self._logs.request_of(example(failures), self._progress.listening.timeout)
             return told(failures, request)
         except aws.CallFailed as error:
-            if aws.code(error) == "ResourceNotFoundException":  # it has written nothing
-                return ""
             return self._unread(error)
         except Exception as error:  # the rollback must be told all the same
             return _not_understood(error)
@@ -157,8 +162,6 @@ class EarlyWarning:
         try:
             read = self._logs.read(version, since)
         except aws.CallFailed as error:
-            if aws.code(error) == "ResourceNotFoundException":  # it has written nothing yet
-                return Reading([], whole=True)
             if aws.refused(error):
                 self._off(f"No early warning: {self._unread(error)}")
             else:

@@ -5,7 +5,6 @@ request ids, streams and times.
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -46,28 +45,36 @@ class Logs:
         """`client` is boto3's, or a fake; an empty `group` is Lambda's own."""
         self._client = client
         self._clock = clock
-        self._whole = True
         own = f"/aws/lambda/{target.function}"
         self.group = group or own
         # In a group of another name, which several functions may share, streams bear the name.
         self._name = "" if self.group == own else target.function
 
     def read(self, version: str, since: float) -> Reading:
-        """The failed calls of that version since then, the oldest first, as far as there is time.
+        """The failed calls of that version since then, the oldest first, as far as there is time;
+        none where its group is not there yet.
 
         Raises the API's own error.
         """
-        self._whole = True
         now = self._clock.time()
         since = max(since, now - FURTHEST)
         until = self._until()
         # A stream is named by the day on which its sandbox has started.
         day = datetime.fromtimestamp(since - OLDEST_SANDBOX, UTC).date()
         lines: list[Line] = []
+        whole = True
         while day <= datetime.fromtimestamp(now, UTC).date():
-            lines += self._lines(f"{day:%Y/%m/%d}/{self._name}[{version}]", since, until)
+            prefix = f"{day:%Y/%m/%d}/{self._name}[{version}]"
+            try:
+                found, all_of_them = self._lines(prefix, since, until)
+            except aws.CallFailed as error:
+                if aws.code(error) == "ResourceNotFoundException":
+                    return Reading([], whole=True)
+                raise
+            lines += found
+            whole = whole and all_of_them
             day += timedelta(days=1)
-        return Reading(failures(lines), self._whole)
+        return Reading(failures(lines), whole)
 
     def request_of(self, failure: Failure, timeout: float) -> str:
         """The id of its request, where its lines do not tell it: of the last call that began in
@@ -76,7 +83,7 @@ class Logs:
             return failure.request
         until = self._until()
         since = failure.time - timeout
-        starts = self._lines(failure.stream, since, until, BEGINNING)
+        starts, _ = self._lines(failure.stream, since, until, BEGINNING)
         return request_before(starts, failure.time)
 
     def _until(self) -> float:
@@ -86,7 +93,9 @@ class Logs:
 
     def _lines(
         self, prefix: str, since: float, until: float, pattern: str = PATTERN
-    ) -> Iterator[Line]:
+    ) -> tuple[list[Line], bool]:
+        """The lines of those streams, and whether these are all."""
+        lines: list[Line] = []
         request: dict[str, Any] = {
             "logGroupName": self.group,
             "logStreamNamePrefix": prefix,
@@ -98,8 +107,9 @@ class Logs:
                 break
             page = self._client.filter_log_events(**request)
             for event in page["events"]:
-                yield Line(event["timestamp"] / 1000, event["logStreamName"], event["message"])
+                time = event["timestamp"] / 1000
+                lines.append(Line(time, event["logStreamName"], event["message"]))
             if not page.get("nextToken"):
-                return
+                return lines, True
             request["nextToken"] = page["nextToken"]
-        self._whole = False
+        return lines, False

@@ -67,13 +67,16 @@ def task(event: Any, means: aws.Means) -> State:
         case "CalculateWeights":
             return calculate_weights(state, means, aws.id_of(event["execution"]))
         case "UpdateWeight":
-            return update_weight(resumed(state, means))
+            run = resumed(state, means)
+            return move(run, run.update_weight)
         case "HealthCheck":
             return health_check(resumed(state, means))
         case "Suspend":
-            return suspend(resumed(state, means))
+            run = resumed(state, means)
+            return move(run, run.suspend)
         case "Resume":
-            return resume(resumed(state, means))
+            run = resumed(state, means)
+            return move(run, run.resume)
         case "Finalize":
             return finalize(resumed(state, means))
         case "Rollback":
@@ -106,18 +109,9 @@ def before_first_shift(run: Run) -> Ending | None:
     return preflight.ready_or_deployed(run)
 
 
-def update_weight(run: Run) -> State:
-    run.update_weight(until(run), run.clock.spare())
-    return saved(run, "PENDING")
-
-
-def suspend(run: Run) -> State:
-    run.suspend(until(run), run.clock.spare())
-    return saved(run, "PENDING")
-
-
-def resume(run: Run) -> State:
-    run.resume(until(run), run.clock.spare())
+def move(run: Run, verb: Callable[[datetime, float], None]) -> State:
+    """A verb that writes the alias while the rollout goes on."""
+    verb(until(run), run.clock.spare())
     return saved(run, "PENDING")
 
 
