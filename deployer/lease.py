@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer import aws
+from deployer.clock import iso, utc
 from deployer.decisions import errors
 from deployer.decisions.ending import Ending
 from deployer.tell import logger
@@ -123,7 +124,6 @@ class Lease:
         now = self._clock.time()
         due = math.ceil((now + AHEAD) / 60) * 60
         settings = self._means.settings
-        at = datetime.fromtimestamp(due, UTC)
         progress = self._run.progress
         told = {
             "id": progress.id,
@@ -134,7 +134,7 @@ class Lease:
         message = {**self._message, "progress": told}
         call(
             **self._name,
-            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+            ScheduleExpression=f"at({utc(due):%Y-%m-%dT%H:%M:%S})",
             ScheduleExpressionTimezone="UTC",
             FlexibleTimeWindow={"Mode": "OFF"},
             ActionAfterCompletion="DELETE",
@@ -147,6 +147,8 @@ class Lease:
         )
         self._renewed = now
         self.due = float(due)
+        # Whoever follows the log knows from this how long a deployer can be silent and alive.
+        logger.info("LEASED", extra={"until": iso(due)})
 
 
 def is_held(means: aws.Means, rollout_id: str) -> bool:
