@@ -154,8 +154,8 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
         "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
     )
 
-    def show(command: str, *keys: str) -> tuple[list[Frame], int]:
-        return recorded(command, cloud.environment, *keys)
+    def show(command: str, ctrl_c: str = "never") -> tuple[list[Frame], int]:
+        return recorded(command, cloud.environment, ctrl_c)
 
     with ExitStack() as stack:
         for alias in (ALIAS, BAD, INVOKED, EXECUTED):
