@@ -288,7 +288,8 @@ def awaited(state: State, now: float) -> str:
     if not state.told or not state.pulse.lengths:
         return told
     latest = clock(lasting.at + LONGEST)
-    return f"{told} By {latest} UTC it is judged; then come {', then '.join(_to_come(state, now))}."
+    come = ", then ".join(_to_come(state, now))
+    return f"{told} It is judged by {latest} UTC at the latest; then come {come}."
 
 
 def turn(suspensions: Suspensions, number: int) -> str:
@@ -355,7 +356,8 @@ def untold(state: State) -> list[str]:
     told = []
     if state.blind:
         told.append(f"No metrics: {state.blind}")
-    if state.deaf:
+    said_as_reason = state.end is not None and state.deaf.rstrip(".") in state.end.reason
+    if state.deaf and not said_as_reason:
         told.append(f"No log: {state.deaf}")
     if state.deaf and state.until and not state.end and state.gone is None:
         until = f"{datetime.fromtimestamp(state.until, UTC):%Y-%m-%d %H:%M:%S}"

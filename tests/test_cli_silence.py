@@ -224,7 +224,7 @@ def test_a_suspension_says_when_it_is_judged_and_what_comes_then(aws: Aws) -> No
     ran = Ran(ROLLOUT, aws.story((40, lambda: aws.end("HealthCheckFailed", "7", reason=WHY))))
     (line,) = told(ran, "SUSPENDED at")
     assert line.endswith(
-        "By 12:08:27 UTC it is judged; then come 1 min 41 s of steps, then up to 2 min settling."
+        "It is judged by 12:08:27 UTC at the latest; then come 1 min 41 s of steps, then up to 2 min settling."
     )
 
 

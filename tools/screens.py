@@ -38,6 +38,9 @@ OUTAGE = 100.0
 #: Users' calls a second.
 RATE = 2.0
 
+#: An ending begins with one of these signs.
+_ENDED = re.compile("[✔✘■?] [A-Z]")
+
 #: What happens to a rollout once it has begun; its return is when, on the monotonic clock.
 Act = Callable[["Stage", str], float]
 
@@ -253,6 +256,7 @@ def write(folder: Path, story: Story, played: Played) -> None:
         frames, status = future.result()
         for state, words in story.shows.items():
             found = [frame for frame in frames if re.search(words, frame.text)]
+            found = [frame for frame in found if not _ENDED.search(frame.text)] or found
             told = "never seen"
             if found:
                 origin = played.acted or played.began
