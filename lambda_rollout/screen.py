@@ -82,7 +82,7 @@ def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) ->
         parts.append([_progress(state, now, colour), *_suspension(state, now)])
         parts.append(_silence(state, now))
         parts.append([_calls(state)])
-        parts.append(_look(state))
+        parts.append(_look(state, now))
     elif not state.end:
         parts.append([Text(words.phase(state, now))])
     untold = [*words.unreachable(state, now).values(), *words.untold(state)]
@@ -183,7 +183,7 @@ def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
     ]
 
 
-def _look(state: State) -> list[RenderableType]:
+def _look(state: State, now: float) -> list[RenderableType]:
     told = words.verdict(state)
     if told is None:
         return [] if state.end else [Text("no look yet", style="dim")]
@@ -191,7 +191,8 @@ def _look(state: State) -> list[RenderableType]:
     colour = _VERDICT_COLOURS.get(what, "green")
     if words.NOTHING_KNOWN in what:
         colour = "yellow"
-    return [Text.assemble((f"look {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")]
+    last = "last look" if state.end or state.silent(now) else "look"
+    return [Text.assemble((f"{last} {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")]
 
 
 def _ending(state: State, colour: str) -> list[RenderableType]:

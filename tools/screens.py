@@ -2,8 +2,9 @@
 small terminal: for looking at.
 
 `make screens FOLDER=/tmp/screens` writes each into a file, `silent-80x24.txt` and the like, and
-tells when the state was first seen, in seconds after what brought it about. Nothing of it is kept
-in the repository.
+tells when the state was first seen, in seconds after what brought it about. Stories that are named
+behind the folder, as in `python -m tools.screens /tmp/screens killed bad`, are played alone.
+Nothing of it is kept in the repository.
 """
 
 import json
@@ -25,6 +26,7 @@ from tools.terminal import Frame, recorded
 
 DEPLOYER = "SimpleDeployFunction"
 WATCH = ".venv/bin/python -m lambda_rollout watch --function {} --alias {} --wait 120"
+ROLLOUT = ".venv/bin/python -m lambda_rollout rollout --function {} --alias {}"
 
 #: Columns and rows.
 SIZES = ((120, 40), (80, 24))
@@ -142,6 +144,7 @@ class Story:
     by_machine: bool = False
     ctrl_c: str = "never"
     options: str = ""
+    typed: str = ""  # the options of a rollout that is started in the terminal itself
 
 
 CHECK: dict[str, Any] = {"settle": 60, "every": 5}
@@ -180,7 +183,12 @@ STORIES = (
         act=Stage.take_back,
     ),
     Story("promoted", {"steps": 2, "interval": 60}, {"promoted": "Promoted by"}, act=Stage.promote),
-    Story("refused", {"new-version": "99", "steps": 2, "interval": 5}, {"refused": "✘ InvalidR"}),
+    Story(
+        "refused",
+        {},
+        {"refused": "✘ InvalidRollout"},
+        typed=" --version 99 --steps 2 --interval 5",
+    ),
     Story(
         "ctrl-c",
         {"steps": 2, "interval": 30},
@@ -236,12 +244,16 @@ def play(stage: Stage, story: Story, pool: ThreadPoolExecutor) -> Played:
             stack.enter_context(Users(stage.cloud, RATE, alias=story.name))
         played.began = time.monotonic()
         watch = WATCH.format(FUNCTION, story.name) + story.options
+        if story.typed:
+            watch = ROLLOUT.format(FUNCTION, story.name) + story.typed
         for size in SIZES:
             asked = (watch, stage.cloud.environment, story.ctrl_c, *size)
             played.frames[size] = pool.submit(recorded, *asked)
         time.sleep(6)  # they wait for a rollout
-        start = stage.execute if story.by_machine else stage.invoke
-        start(story.name, story.payload)
+        if story.by_machine:
+            stage.execute(story.name, story.payload)
+        elif not story.typed:
+            stage.invoke(story.name, story.payload)
         if story.act:
             stage.wait_for_split(story.name)
             played.acted = story.act(stage, story.name)
@@ -268,12 +280,13 @@ def write(folder: Path, story: Story, played: Played) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         raise SystemExit("Into which folder? make screens FOLDER=/tmp/screens")
     folder = Path(sys.argv[1])
+    wanted = sys.argv[2:] or [story.name for story in (*STORIES, ALONE)]
     folder.mkdir(parents=True, exist_ok=True)
     # The last end comes ten minutes after a lease has run out.
-    print("Recording, for about a quarter of an hour …", flush=True)
+    print("Recording: all of it takes about a quarter of an hour …", flush=True)
     with running(DELAY, log_delay=LOG_DELAY) as cloud, ThreadPoolExecutor(64) as pool:
         cloud.install()
         cloud.publish_checkout()
@@ -287,11 +300,14 @@ def main() -> None:
 
         stories = []
         for story in STORIES:
+            if story.name not in wanted:
+                continue
             stories.append(pool.submit(tell, story))
             time.sleep(3)
         for each in stories:
             each.result()
-        tell(ALONE)
+        if ALONE.name in wanted:
+            tell(ALONE)
     print(f"Written into {folder}.")
 
 
