@@ -1,5 +1,5 @@
-"""What a person is told to run comes true: the commands in mails, errors and alarms are followed on
-the local AWS, and the alias is where they say."""
+"""What a person is told to run comes true: the commands in mails, errors, alarms and on the
+dashboard are followed on the local AWS, and the alias is where they say."""
 
 import json
 import re
@@ -14,6 +14,7 @@ from deployer.decisions.sentences import sentences
 from deployer.tell import SOURCE
 from local.cloud import FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud
 from tests.mailed import transformer
+from tools import dashboard
 from world.world import World
 
 ALIAS = "remedy"
@@ -164,6 +165,19 @@ def test_the_alarms_commands_are_taken(aliased: Cloud) -> None:
         # Version 1 of the CLI asks SQS at an address of its own, whatever the environment says.
         _run(aliased, f'{command} --endpoint-url "$AWS_ENDPOINT_URL"')
     _stands_on(aliased, ORIGINAL)
+
+
+@pytest.mark.parametrize(("place", "version"), [(0, ORIGINAL), (1, HEALTHY)])
+def test_the_dashboard_s_commands_stop_and_promote(
+    aliased: Cloud, place: int, version: str
+) -> None:
+    values = {"FUNCTION_NAME": FUNCTION, "ALIAS_NAME": ALIAS}
+    shown = dashboard.chosen(dashboard.body(), values)["widgets"]
+    (text,) = [each["properties"]["markdown"] for each in shown if each["type"] == "text"]
+    command = re.findall(r"```\n(.*)\n```", text)[place].replace("NEW_VERSION", HEALTHY)
+    _put(aliased, ORIGINAL, {HEALTHY: 0.3}, WORDS)
+    _run(aliased, command)
+    _stands_on(aliased, version)
 
 
 # -- what the stories need ------------------------------------------------------------------------
