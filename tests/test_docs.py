@@ -108,6 +108,13 @@ def test_the_page_on_events_has_the_source_and_every_field() -> None:
     assert all(f"`{field}`" in page for field in schema["properties"])
 
 
+def test_the_page_on_events_has_every_saved_query() -> None:
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"].values()
+    queries = [each for each in resources if each["Type"] == "AWS::Logs::QueryDefinition"]
+    names = [each["Properties"]["Name"]["Fn::Sub"].partition("/")[2] for each in queries]
+    assert first_column("events.md", "query | what it tells") == names
+
+
 def test_the_table_of_states_is_the_definition_s() -> None:
     definition = json.loads((ROOT / "statemachine" / "deploy.asl.json").read_text())
     named = first_column("state-machine.md", "state | what it does")
