@@ -72,6 +72,9 @@ install: ## build, and deploy to the AWS account of your credentials
 
 tools: $(TOOLS)
 
+# pip writes the interpreter's path into the first line of `aws` as it is, and a line with a space finds none.
+AWS := \#!/bin/sh\nexec "$${0%%/*}/python" -m awscli "$$@"\n
+
 $(TOOLS): requirements/tools.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
@@ -79,7 +82,7 @@ $(TOOLS): requirements/tools.lock
 	@said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; \
 		trap 'echo "Stopped while the tools were being set up: the next make sets them up anew." >&2; exit 130' INT; \
 		{ $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--no-deps --require-hashes -r requirements/tools.lock; } 2> "$$said"; \
+		--no-deps --require-hashes -r requirements/tools.lock && printf '$(AWS)' > $(BIN)/aws; } 2> "$$said"; \
 		status=$$?; cat "$$said" >&2; [ $$status = 0 ] && touch $(TOOLS)
 
 # What `sam build` calls: the function's code and its dependencies, pure Python only.
