@@ -79,8 +79,8 @@ $(TOOLS): requirements/tools.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Setting up the tools in .venv (once, about a minute) …"
-	@said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; \
-		trap 'echo "Stopped while the tools were being set up: the next make sets them up anew." >&2; exit 130' INT; \
+	@exec 3>&2; said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; \
+		trap 'echo "Stopped while the tools were being set up: the next make sets them up anew." >&3; exit 130' INT; \
 		{ $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --require-hashes -r requirements/tools.lock && printf '$(AWS)' > $(BIN)/aws; } 2> "$$said"; \
 		status=$$?; cat "$$said" >&2; [ $$status = 0 ] && touch $(TOOLS)
