@@ -12,6 +12,7 @@ ended.
                                     pulse     whether its deployer can still be heard
                                     reach     whether AWS answers, and how old what is shown is
                                     words     the same in words
+                                    planned   a dry run's plan in words
                                     remedies  what AWS refused, in one sentence with a remedy
     reads AWS                       eyes
     sends the one Invoke            start     nothing else here ever writes to AWS
@@ -19,4 +20,5 @@ ended.
     has the last word               __main__  the process: it may not end with Python's own 1
                                     say       on standard error, whatever has become of the output
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
+                                    table     a dry run's plan
 """
