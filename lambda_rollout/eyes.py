@@ -218,5 +218,5 @@ class Eyes:
 def _missed(known: State, what: str, error: Exception, now: float) -> State:
     """AWS gave no answer this time, and may give one next time."""
     why = aws.words(error).rstrip(".")
-    throttled = "Throttl" in why or "TooManyRequests" in why
+    throttled = any(code in why for code in ("Throttl", "TooManyRequests", "RequestLimit"))
     return replace(known, reach=known.reach.missed(what, why, now, throttled))

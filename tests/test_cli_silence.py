@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -103,6 +104,31 @@ def test_a_lease_that_is_moved_on_is_a_word_too(aws: Aws) -> None:
     begun(aws)
     aws.story((50, lambda: leased(aws)), (68, looked(aws)), (70, lambda: aws.end("SUCCEEDED", "8")))
     assert told(Ran(ROLLOUT, aws), "NO WORD") == []
+
+
+def test_silence_is_told_once_though_the_log_cannot_be_read_meanwhile(aws: Aws) -> None:
+    def throttle() -> None:
+        aws.faults["filter_log_events"] = refusal("ThrottlingException", "Rate exceeded")
+
+    begun(aws)
+    aws.story((70, throttle), (78, aws.faults.clear), (100, looked(aws)))
+    ran = Ran(ROLLOUT, aws.story((110, lambda: aws.end("SUCCEEDED", "8"))))
+    assert len(told(ran, "NO WORD")) == len(told(ran, "The deployer is heard again")) == 1
+
+
+def test_a_watch_asks_for_the_alias_every_five_seconds_and_no_more(aws: Aws) -> None:
+    asked = []
+    get_alias = aws.get_alias
+
+    def counted(**request: Any) -> Any:
+        asked.append(aws.clock.now)
+        return get_alias(**request)
+
+    aws.lambda_.get_alias = counted
+    begun(aws)
+    Ran(WATCH + " --wait 10", aws.story((100, lambda: aws.end("SUCCEEDED", "8"))))
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert set(gaps[:-1]) == {EVERY} and gaps[-1] == 0, "and once more where it has ended"
 
 
 # AWS gives no answer.
