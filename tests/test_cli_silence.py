@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 
 from lambda_rollout import screen, words
@@ -132,10 +133,19 @@ def test_a_watch_asks_for_the_alias_every_five_seconds_and_no_more(aws: Aws) -> 
 
 
 # AWS gives no answer.
+OUT = {
+    "ServiceException: Out of order": refusal("ServiceException", "Out of order", 503),
+    'EndpointConnectionError: Could not connect to the endpoint URL: "http://x"': (
+        EndpointConnectionError(endpoint_url="http://x")
+    ),
+}
+
+
+@pytest.mark.parametrize("why", OUT)
 def test_aws_that_cannot_be_reached_is_said_with_the_age_and_nobody_is_accused(
-    aws: Aws,
+    aws: Aws, why: str
 ) -> None:
-    error = refusal("ServiceException", "Out of order", 503)
+    error = OUT[why]
 
     def gone() -> None:
         aws.faults |= dict.fromkeys(("get_alias", "filter_log_events", "get_metric_data"), error)
@@ -146,8 +156,7 @@ def test_aws_that_cannot_be_reached_is_said_with_the_age_and_nobody_is_accused(
     assert ran.status == Status.DEPLOYED
     assert told(ran, "NO WORD") == []
     assert told(ran, "AWS") == [
-        "AWS cannot be reached since 12:00:27 UTC (ServiceException: Out of order); "
-        "what is shown is 5 s old",
+        f"AWS cannot be reached since 12:00:27 UTC ({why}); what is shown is 5 s old",
         "AWS answers again, after 1 min 50 s",
     ]
     assert told(ran, "The deployer's log") == told(ran, "CloudWatch's") == []
