@@ -152,7 +152,7 @@ SLOW: dict[str, Any] = {"weights": [0.2, 1], "interval": 120}
 STORIES = (
     Story(
         "good",
-        {"steps": 2, "interval": 20, "health-check": CHECK},
+        {"steps": 2, "interval": 60, "health-check": CHECK},
         {"looking": r"nothing wrong so far", "settling": "settling:", "succeeded": "✔ SUCCEEDED"},
     ),
     Story(
