@@ -186,7 +186,8 @@ def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
 def _look(state: State, now: float) -> list[RenderableType]:
     told = words.verdict(state)
     if told is None:
-        return [] if state.end else [Text("no look yet", style="dim")]
+        unknown = state.end or state.deaf
+        return [] if unknown else [Text("no look yet", style="dim")]
     when, what, why = told
     colour = _VERDICT_COLOURS.get(what, "green")
     if words.NOTHING_KNOWN in what:
