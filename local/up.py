@@ -55,7 +55,7 @@ def main() -> int:
         cloud.install()
         cloud.publish_checkout()
         with Users(cloud, RATE):
-            print(_told(cloud), flush=True)
+            print(told(cloud), flush=True)
             try:
                 signal.pause()
             except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def main() -> int:
     return 0
 
 
-def _told(cloud: Cloud) -> str:
+def told(cloud: Cloud) -> str:
     """What to type."""
     return _COMMANDS.format(
         endpoint=cloud.endpoint,
