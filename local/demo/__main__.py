@@ -34,8 +34,9 @@ RATE = 10.0
 LONGEST = 300.0
 #: A failing version is suspended so many seconds after its first failed call, or it is too late.
 SOON = 30.0
-#: Lines of the log that end nothing.
-AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
+#: Lines of the log that end nothing; this one is not shown, for it comes every 30 s.
+LEASED = "LEASED"
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD", LEASED)
 
 #: What the demo ends with.
 NEXT = """
@@ -150,7 +151,8 @@ def follow(
         lines = cloud.deployer_log(group=group)[before + len(told) :]
         told += lines
         for line in lines:
-            console.print(f"{elapsed:5.0f} s  {shown(line)}")
+            if line["message"] != LEASED:
+                console.print(f"{elapsed:5.0f} s  {shown(line)}")
         if elapsed - last_count >= 5:
             last_count = elapsed
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
