@@ -25,7 +25,7 @@ ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
 
 
 #: Lines of the log that end nothing.
-AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD", "LEASED")
 
 
 #: Imports all of the artifact's own modules from it, and nothing of it from anywhere else.

@@ -68,8 +68,10 @@ def main() -> int:
         console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end; {logs}.")
         with Users(cloud, RATE) as users:
             as_they_should = all(act(cloud, users, Path(scratch, "out.json")) for act in acts)
+    if not as_they_should:
+        return 1
     console.print(NEXT)
-    return 0 if as_they_should else 1
+    return 0
 
 
 def good_version(cloud: Cloud, users: Users, out: Path) -> bool:
