@@ -65,6 +65,7 @@ lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.schema --check
+	$(BIN)/python -m tools.dashboard --check
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 install: ## build, and deploy to the AWS account of your credentials
