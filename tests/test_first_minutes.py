@@ -308,6 +308,27 @@ def test_an_address_without_http_ends_the_process_with_a_sentence() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_ctrl_c_at_any_moment_and_twice_leaves_no_traceback() -> None:
+    """From when Python has begun to load the command: what comes before is Python's own."""
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    place = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_DEFAULT_REGION": "eu-west-1"}
+    script = (
+        "import runpy, signal, sys, threading, time\n"
+        "def press():\n"
+        "    for pause in (float(sys.argv.pop(1)), 0.02):\n"
+        "        time.sleep(pause)\n"
+        "        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)\n"
+        "threading.Thread(target=press, daemon=True).start()\n"
+        "time.sleep(0.01)\n"
+        "runpy.run_module('lambda_rollout', run_name='__main__')\n"
+    )
+    for moment in range(8):
+        pause = f"{0.02 + moment * 0.06}"
+        done = typed(["-c", script, pause, *WATCH.split()], environment={**keys, **place})
+        assert done.returncode == Status.STOPPED_WATCHING, (pause, done.stderr)
+        assert "Traceback" not in done.stderr, pause
+
+
 # Who has asked.
 @pytest.mark.parametrize(
     ("arn", "sent"),

@@ -8,6 +8,7 @@ invoke`. The exit status is 0 only if the first ends on the new version, and the
 soon after its first failed call and then rolled back.
 """
 
+import json
 import signal
 import subprocess
 import sys
@@ -87,13 +88,20 @@ def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
     invoke = "AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction"
     wait = f"{invoke} --cli-read-timeout 0 --payload fileb://events/failing.json {out}"
     lines = follow(cloud, users, wait)
-    answer = "nothing"
-    if out.exists():
-        answer = out.read_text()[:600]
-    console.print(f"[dim]$[/] cat out.json\n{answer} …")
+    console.print("[dim]$[/] cat out.json")
+    console.print(answer(out), markup=False)
     ended_well = ended_as("HealthCheckFailed", lines) and on_version(cloud, HEALTHY)
     back = verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
     return suspended_soon(users, lines) and back
+
+
+def answer(out: Path) -> str:
+    """What the function has answered, without the stack trace that Lambda adds to every error."""
+    if not out.exists():
+        return "nothing"
+    told = json.loads(out.read_text())
+    told.pop("stackTrace", None)
+    return f"{json.dumps(told, ensure_ascii=False)[:600].rstrip('}')} …"
 
 
 def good_execution(cloud: Cloud, users: Users, out: Path) -> bool:
