@@ -6,7 +6,6 @@ import signal
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
-from local.farewell import with_a_sentence
 from local.sandbox import REGION, emulator
 
 #: About what AWS takes to publish a minute.
@@ -81,7 +80,3 @@ def told(cloud: Cloud) -> str:
         delay=DELAY,
         log_delay=LOG_DELAY,
     )
-
-
-if __name__ == "__main__":
-    with_a_sentence(main)

@@ -18,7 +18,7 @@ import pytest
 from deployer.aws import id_of
 from deployer.tell import NO_ENDINGS
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
-from local.demo import __main__ as demo
+from local.demo import acts as demo
 from local.demo.users import Users
 
 ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"

@@ -499,7 +499,7 @@ def test_whatever_ends_the_local_aws_is_said_in_a_sentence(name: str) -> None:
 
 
 def test_the_demo_ends_with_what_to_do_next() -> None:
-    from local.demo.__main__ import NEXT
+    from local.demo.acts import NEXT
 
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {*re.findall(r"make (\w+)", NEXT)} == {"local", "rollout", "watch", "install"} & targets

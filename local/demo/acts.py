@@ -22,7 +22,6 @@ from deployer.tell import NO_ENDINGS
 from lambda_rollout.screen import Terminal
 from local.cloud import ALIAS, BUCKET, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
-from local.farewell import with_a_sentence
 from local.sandbox import emulator
 
 #: CloudWatch publishes a minute this many seconds after its end; on AWS it is about a minute.
@@ -238,7 +237,3 @@ def verdict(as_it_should: bool, what: str) -> bool:
     else:
         console.print(f"[bold red]NOT as it should: {what}?[/]")
     return as_it_should
-
-
-if __name__ == "__main__":
-    with_a_sentence(main)
