@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local rollout watch record test faults journeys bench lint tools install lock clean
+.PHONY: help demo workflow local rollout watch record screens test faults journeys bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -37,6 +37,9 @@ watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it:
 
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
 	@$(BIN)/python -m tools.record
+
+screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
+	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
 # They mostly wait, for the local AWS and for leases to run out: so they run beside the others.
 DYING := tests/test_dead_deployers.py
