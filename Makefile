@@ -10,13 +10,13 @@ help: ## tell what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(TOOLS) ## watch a rollout succeed and a bad one roll back, on this machine alone
-	@$(BIN)/python -m local.demo
+	@$(BIN)/python -m local demo
 
 workflow: $(TOOLS) ## the same demo through the state machine
-	@$(BIN)/python -m local.demo workflow
+	@$(BIN)/python -m local workflow
 
 local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
-	@$(BIN)/python -m local.up
+	@$(BIN)/python -m local local
 
 # make hands on what stands on its command line in the environment, whatever quotes it holds.
 # A misspelt variable would be passed over without a word.
