@@ -64,17 +64,18 @@ class Screen:
         self._live.update(self._fitting(state, now), refresh=True)
 
     def _fitting(self, state: State, now: float) -> Panel:
-        """Without its blank lines, where the terminal is too low for them."""
+        """Closer, where the terminal is too low for it."""
         # The terminal writes ^C behind the last line: it must have room there.
         width = min(_WIDTH, self._console.width - _BESIDE)
-        whole = panel(state, now, width)
-        if len(self._console.render_lines(whole)) < self._console.height:
-            return whole
-        return panel(state, now, width, close=True)
+        for close in (0, 1, 2):
+            shown = panel(state, now, width, close)
+            if len(self._console.render_lines(shown)) < self._console.height:
+                break
+        return shown
 
 
-def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) -> Panel:
-    """`close` leaves the blank lines out."""
+def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Panel:
+    """`close` leaves the blank lines out: 1 the first and the last one, 2 all."""
     title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
     colour = _colour(state, now)
     parts: list[list[RenderableType]] = []
@@ -90,7 +91,7 @@ def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) ->
     parts.append(_ending(state, colour))
     lines: list[RenderableType] = []
     for part in filter(None, parts):
-        if lines and not close:
+        if lines and close < 2:
             lines.append(Text())
         lines += part
     rollout = f" rollout {state.rollout} " if state.rollout else None
