@@ -21,6 +21,8 @@ from lambda_rollout.state import State
 _WIDTH = 100
 #: Columns that stay free beside it.
 _BESIDE = 4
+#: Columns of the border that its title cannot have.
+_AROUND = 6
 _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}
 _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
 
@@ -79,6 +81,9 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
     title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
     colour = _colour(state, now)
     parts: list[list[RenderableType]] = []
+    if len(title) > width - _AROUND:  # a border would cut it off
+        parts.append([Text(title, style="bold")])
+        title = ""
     if state.rollout or state.plan:
         parts.append([_progress(state, now, colour), *_suspension(state, now)])
         parts.append(_silence(state, now))
@@ -97,7 +102,7 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
     rollout = f" rollout {state.rollout} " if state.rollout else None
     return Panel(
         Group(*lines),
-        title=Text(title, style="bold"),
+        title=Text(title, style="bold") if title else None,
         title_align="left",
         subtitle=rollout,
         subtitle_align="right",
