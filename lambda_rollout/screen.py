@@ -91,7 +91,8 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
         parts.append(_look(state, now))
     elif not state.end:
         parts.append([Text(words.phase(state, now))])
-    untold = [*words.unreachable(state, now).values(), *words.untold(state)]
+    unreachable = [f"{line}." for line in words.unreachable(state, now).values()]
+    untold = [*unreachable, *words.untold(state)]
     parts.append([Text(line, style="yellow") for line in untold])
     parts.append(_ending(state, colour))
     lines: list[RenderableType] = []

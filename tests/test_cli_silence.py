@@ -136,7 +136,7 @@ def test_a_watch_asks_for_the_alias_every_five_seconds_and_no_more(aws: Aws) -> 
 # AWS gives no answer.
 OUT = {
     "ServiceException: Out of order": refusal("ServiceException", "Out of order", 503),
-    'EndpointConnectionError: Could not connect to the endpoint URL: "http://x"': (
+    "EndpointConnectionError: Could not connect to the endpoint URL": (
         EndpointConnectionError(endpoint_url="http://x")
     ),
 }
