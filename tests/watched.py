@@ -17,6 +17,7 @@ START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 UNTIL = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
 ID = "0123456789ab"
 WORDS = "Checkout service"
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:checkout:live"
 CALLER = "arn:aws:sts::123456789012:assumed-role/Deployers/ada"
 GROUPS = {
     "LogGroupName": "simple",
@@ -142,7 +143,12 @@ class Aws:
         if not self.there or request != {"FunctionName": "checkout", "Name": "live"}:
             raise refusal("ResourceNotFoundException", "Cannot find alias arn", 404)
         description = f"{WORDS} {self.stamp}".strip() if self.stamp else write(WORDS, None)
-        answer = {"FunctionVersion": self.version, "RevisionId": "1", "Description": description}
+        answer = {
+            "AliasArn": ARN,
+            "FunctionVersion": self.version,
+            "RevisionId": "1",
+            "Description": description,
+        }
         return {
             **answer,
             **(
