@@ -33,6 +33,9 @@ LOG_BACK = 6 * 3600.0
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
+#: For how long the line is waited for that tells it, from the first sight of the rollout: the log
+#: may be late.
+START_PATIENCE = 60.0
 
 _MOST_PAGES = 50
 #: In AWS's words; it was right before.
@@ -75,6 +78,7 @@ class Eyes:
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
         self._counted = 0.0
+        self._sighted = 0.0  # when a rollout was first seen
         self._began = 0.0  # when AWS was first asked
         self._cut_off = False  # whether AWS gave no answer at all: then nothing more is asked for
 
@@ -102,11 +106,21 @@ class Eyes:
         known = state.conclude(known, now)
         if known.end:  # what is shown shall be where the alias has ended
             known = self._see_end(known, now)
-        # The table shall not lag behind the words.
-        news = known.end or known.verdict != before.verdict
-        if known.new and not self._cut_off and (news or now - self._counted >= METRICS_EVERY):
+        # The table shall not lag behind the words, nor its numbers behind its heading.
+        moved = known.since != before.since
+        news = known.end or known.verdict != before.verdict or moved
+        due = news or now - self._counted >= METRICS_EVERY
+        if due and self._countable(known, now) and not self._cut_off:
             known = self._count(known, now)
         return known
+
+    def _countable(self, known: State, now: float) -> bool:
+        """Whether it is known since when calls are its own; or will not be."""
+        if not known.new:
+            return False
+        self._sighted = self._sighted or now
+        waited = now - self._sighted >= START_PATIENCE
+        return known.began or known.plan is not None or bool(known.deaf) or waited
 
     def lines(self, since: float, rollout: str = "", request: str = "") -> list[Line]:
         """What the log says of the alias from then on, and was not told before. Raises the API's

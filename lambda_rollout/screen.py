@@ -167,7 +167,7 @@ def _style(told: str, state: State, now: float) -> str:
 
 def _calls(state: State) -> RenderableType:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim")
-    since = f"since {words.clock(state.since // 60 * 60)} UTC" if state.new else ""
+    since = f"since {words.clock(state.since // 60 * 60)} UTC" if state.counts else ""
     for heading in (since, "invocations", "errors", "error rate"):
         table.add_column(heading, justify="left" if heading == since else "right", min_width=11)
     old, new = state.counts or (None, None)

@@ -364,7 +364,10 @@ def _heard(state: State, line: Line) -> State:
     newest = state.verdict is None or line.time >= state.verdict.at
     match line.message:
         case "STARTED":
-            return replace(state, since=line.time, began=True, steps=said["steps"])
+            # What was counted since another time is counted anew.
+            counts = state.counts if line.time == state.since else None
+            began = replace(state, since=line.time, began=True, counts=counts)
+            return replace(began, steps=said["steps"])
         case "SHIFTED":
             shifts = {**state.shifts, said["step"]: line.time}
             state = replace(state, shifts=shifts, steps=said["steps"])
