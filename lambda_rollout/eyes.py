@@ -101,7 +101,9 @@ class Eyes:
         before = known
         self._began = self._began or now
         known = self._see(known, now)
-        if (known.rollout or known.plan) and not self._cut_off:
+        if known.rollout != before.rollout:
+            self._hear_again()
+        if not self._cut_off:
             known = self._hear(known, now)
         known = state.conclude(known, now)
         if known.end:  # what is shown shall be where the alias has ended
@@ -193,9 +195,12 @@ class Eyes:
         known = replace(known, deaf="", reach=known.reach.answered(LOG, now))
         heard = state.hear(known, told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
-            self._heard.clear()
-            self._heard_until = 0.0
+            self._hear_again()
         return heard
+
+    def _hear_again(self) -> None:
+        self._heard.clear()
+        self._heard_until = 0.0
 
     def _count(self, known: State, now: float) -> State:
         self._counted = now

@@ -59,6 +59,8 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     if phase and not told_elsewhere and not told_before:
         left = ", ".join(filter(None, (phase, words.left(state, now))))
         yield ". ".join(filter(None, (left, words.awaited(state, now))))
+    if state.last != old.last and not state.end:
+        yield words.last(state, now)
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         since = words.clock(state.since // 60 * 60)
         original, new = state.counts

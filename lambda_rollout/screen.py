@@ -90,7 +90,8 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
         parts.append([_calls(state)])
         parts.append(_look(state, now))
     elif not state.end:
-        parts.append([Text(words.phase(state, now))])
+        waiting = (words.phase(state, now), words.last(state, now))
+        parts.append([Text(line) for line in waiting if line])
     unreachable = [f"{line}." for line in words.unreachable(state, now).values()]
     untold = [*unreachable, *words.untold(state)]
     parts.append([Text(line, style="yellow") for line in untold])
@@ -209,7 +210,8 @@ def _ending(state: State, colour: str) -> list[RenderableType]:
     end = state.end
     sign = "■" if state.stopped_by_hand else _SIGNS.get(end.status, "✘")
     lines: list[RenderableType] = [Text(f"{sign} {words.ending(state)}", style=f"bold {colour}")]
-    lines += [Text(line) for line in (words.because(state), words.where(state)) if line]
+    told = (words.because(state), words.last(state, end.at), words.where(state))
+    lines += [Text(line) for line in told if line]
     if words.to_do(state):
         lines += _command(state)
     if words.suspended_before(state):

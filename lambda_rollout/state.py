@@ -44,6 +44,13 @@ class Looked(NamedTuple):
     calls: tuple[Counts, Counts] | None = None
 
 
+class Last(NamedTuple):
+    """The last rollout of an alias on which none runs."""
+
+    rollout: str
+    end: End
+
+
 @dataclass(frozen=True)
 class Plan:
     """A rollout that was started here; `before` are the rollouts that were known before it."""
@@ -81,6 +88,7 @@ class State:
     routing: Mapping[str, float] = field(default_factory=dict)
     gone: float | None = None  # since when the alias does not show this rollout any more
     execution: str = ""  # that it was handed over to
+    last: Last | None = None  # what ended before any was followed
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
     verdict: Looked | None = None
     #: The last look that could not be made, where it came after that.
@@ -251,6 +259,8 @@ def _standing(state: State, found: Snapshot, now: float) -> Stamp | None:
 def hear(state: State, lines: Iterable[Line]) -> State:
     """Take in lines of the log, the oldest first; heard again they change nothing."""
     for line in lines:
+        if not state.plan and not state.rollout:
+            state = _told_of_last(state, line)
         if _is_of_our_invocation(state, line):
             if line.rollout != state.rollout:
                 state = _taken_for(state, line.rollout)
@@ -261,6 +271,16 @@ def hear(state: State, lines: Iterable[Line]) -> State:
         if line.rollout == state.rollout:
             state = _heard(state, line)
     return state
+
+
+def _told_of_last(state: State, line: Line) -> State:
+    """Nothing is followed yet: people want to know what became of the one that they have started."""
+    end = _end_of(state, line)
+    if end is None or not about(line, state.function, state.alias):
+        return state
+    if state.last and line.time < state.last.end.at:
+        return state
+    return replace(state, last=Last(line.rollout, end))
 
 
 def count(state: State, look: Look) -> State:
@@ -350,16 +370,8 @@ def _heard(state: State, line: Line) -> State:
     original = said.get("original-version", state.original)
     state = replace(state, original=original, new=said.get("new-version", state.new))
     state = replace(state, pulse=state.pulse.hear(line))
-    status = status_of(line.message)
-    if status is not None:
-        end = End(
-            name=line.message,
-            status=status,
-            at=line.time,
-            reason=str(said.get("reason") or ""),
-            where=str(said.get("where") or f"{state.name} {state.where}."),
-            warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
-        )
+    end = _end_of(state, line)
+    if end:
         return replace(state, end=end)
     newest = state.verdict is None or line.time >= state.verdict.at
     match line.message:
@@ -384,6 +396,22 @@ def _heard(state: State, line: Line) -> State:
         case "HANDED_OVER":
             return replace(state, execution=said.get("execution", ""))
     return state
+
+
+def _end_of(state: State, line: Line) -> End | None:
+    """The ending that a line tells; None where it tells none."""
+    said = line.said
+    status = status_of(line.message)
+    if status is None:
+        return None
+    return End(
+        name=line.message,
+        status=status,
+        at=line.time,
+        reason=str(said.get("reason") or ""),
+        where=str(said.get("where") or f"{state.name} {state.where}."),
+        warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
+    )
 
 
 def _calls(said: Mapping[str, Any]) -> tuple[Counts, Counts] | None:

@@ -373,9 +373,22 @@ def where(state: State) -> str:
     """Where the alias is: as the ending says, and as it is seen, where that differs."""
     if state.end is None:
         return ""
+    if state.end.status is Status.NOTHING_RUNS and state.last:
+        # `last` has told where its rollout left it.
+        return "" if state.where in state.last.end.where else f"Now it {state.where}."
     if not state.where or state.version is None or state.where in state.end.where:
         return state.end.where
     return f"{state.end.where} Now it {state.where}."
+
+
+def last(state: State, now: float) -> str:
+    """Where no rollout runs: how the last one ended; empty where that is not known."""
+    if state.rollout or state.last is None:
+        return ""
+    rollout, end = state.last
+    ago = for_long(max(0.0, now - end.at))
+    how = " ".join(filter(None, (f"{end.name}:", end.reason, end.where)))
+    return f"The last one, {rollout}, ended at {clock(end.at)} UTC, {ago} ago: {how}"
 
 
 def to_do(state: State) -> str:
@@ -389,7 +402,8 @@ def told(state: State) -> str:
     """The whole ending in a line."""
     if state.end is None:
         return ""
-    parts = (f"{named(state)}:", state.end.reason, where(state), to_do(state))
+    before = last(state, state.end.at)
+    parts = (f"{named(state)}:", state.end.reason, before, where(state), to_do(state))
     return " ".join(filter(None, parts))
 
 

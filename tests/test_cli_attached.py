@@ -1,17 +1,18 @@
 """What a person sees who begins to watch what others have started: only what is known, and what
 became of what does not run any more."""
 
-import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from lambda_rollout.endings import Status
+from lambda_rollout.endings import End, Status
 from lambda_rollout.eyes import START_PATIENCE
+from lambda_rollout.state import Last, State, conclude
 from lambda_rollout.watch import EVERY
-from tests.test_cli import ROLLOUT, WATCH, WHY, Ran, runs
-from tests.test_cli_silence import timed, told
+from tests.test_cli import WATCH, Ran, runs
+from tests.test_cli_silence import drawn, timed, told
 from tests.watched import ID, START, Aws, Clock, refusal
 
 #: How late the log's lines can be read in some of the stories, in seconds.
@@ -48,6 +49,66 @@ def test_where_the_beginning_is_not_heard_calls_are_counted_after_a_while(
     waited = 0 if case == "the log is denied" else START_PATIENCE
     assert first - 3 == pytest.approx(waited, abs=EVERY)
     assert told(ran, "calls since")[0].startswith("calls since 11:45:00")
+
+
+REFUSED = {
+    "reason": "Version 8 of 'checkout' is Failed.",
+    "where": "Alias 'live' of 'checkout' is on version 7.",
+}
+
+
+def test_where_nothing_runs_any_more_it_is_told_how_the_last_rollout_ended(aws: "Late") -> None:
+    aws.late = 0
+    aws.tell("SUCCEEDED", id="a" * 12, reason="Long ago.")
+    aws.clock.sleep(10)
+    aws.tell("InvalidRollout", **REFUSED)
+    aws.clock.sleep(12)
+    ran = Ran(WATCH, aws)
+    assert ran.status == Status.NOTHING_RUNS
+    assert ran.out == (
+        "12:00:29  NOTHING_RUNS: No rollout runs on this alias. "
+        f"The last one, {ID}, ended at 12:00:17 UTC, 12 s ago: "
+        "InvalidRollout: Version 8 of 'checkout' is Failed. "
+        "Alias 'live' of 'checkout' is on version 7.\n"
+    )
+
+
+def test_an_alias_that_was_moved_since_the_last_ending_is_told_as_it_is_now(aws: "Late") -> None:
+    aws.late = 0
+    aws.tell("HealthCheckFailed", **REFUSED)
+    aws.version = "9"
+    ran = Ran(WATCH, aws)
+    assert ran.out.endswith("Alias 'live' of 'checkout' is on version 7. Now it is on version 9.\n")
+
+
+def test_a_refusal_is_told_while_another_rollout_is_waited_for(aws: "Late") -> None:
+    aws.late = 0
+    aws.story((10, lambda: aws.tell("InvalidRollout", **REFUSED)))
+    aws.story((30, lambda: aws.shift(0.5, 1, id="f" * 12)))
+    aws.story((50, lambda: aws.end("SUCCEEDED", "8", id="f" * 12)))
+    ran = Ran(f"{WATCH} --wait 60", aws)
+    assert ran.status == Status.DEPLOYED
+    (line,) = told(ran, "The last one")
+    assert line.startswith(f"The last one, {ID}, ended at 12:00:17 UTC, 0 s ago: InvalidRollout: ")
+    assert told(ran, f"rollout {'f' * 12} on checkout:live")
+
+
+@pytest.mark.parametrize("wait", [0, 60])
+def test_the_screen_tells_how_the_last_one_ended(wait: int) -> None:
+    refused = End("InvalidRollout", Status.REFUSED, START - 12, **REFUSED)
+    known = State("checkout", "live", START, START + wait, last=Last(ID, refused))
+    known = conclude(replace(known, where="is on version 7", version="7"), START)
+    assert bool(known.end) == (wait == 0)
+    shown = drawn(known)
+    assert "No rollout runs on this alias" in shown
+    assert f"The last one, {ID}, ended at 11:59:55 UTC, 12 s ago: InvalidRollout: Version" in shown
+    assert shown.count("Alias 'live' of 'checkout' is on version 7.") == 1
+
+
+def test_where_the_log_is_denied_nothing_is_told_of_the_last_one(aws: "Late") -> None:
+    aws.faults["filter_log_events"] = refusal("AccessDeniedException")
+    ran = Ran(WATCH, aws)
+    assert ran.status == Status.NOTHING_RUNS and "The last one" not in ran.out
 
 
 # -- what the stories need ------------------------------------------------------------------------
