@@ -77,6 +77,8 @@ class Eyes:
         self._groups: list[str] | None = None
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
+        self._ever_heard: set[str] = set()
+        self._oldest: float | None = None  # when the oldest of those was written that came last
         self._counted = 0.0
         self._sighted = 0.0  # when a rollout was first seen
         self._began = 0.0  # when AWS was first asked
@@ -138,6 +140,9 @@ class Eyes:
             found += self._events(asked)
         new = [event for event in found if event["eventId"] not in self._heard]
         self._heard |= {event["eventId"] for event in new}
+        first = [event for event in new if event["eventId"] not in self._ever_heard]
+        self._ever_heard |= self._heard
+        self._oldest = min((event["timestamp"] / 1000 for event in first), default=None)
         return lines.read(new)
 
     def _events(self, asked: dict[str, Any]) -> list[Any]:
@@ -192,7 +197,8 @@ class Eyes:
                 return replace(known, deaf=self._deaf(error))
             return _missed(known, LOG, error, now)
         self._heard_until = now
-        known = replace(known, deaf="", reach=known.reach.answered(LOG, now))
+        pulse = known.pulse.listen(known.reach.answers.get(LOG), self._oldest)
+        known = replace(known, deaf="", reach=known.reach.answered(LOG, now), pulse=pulse)
         heard = state.hear(known, told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
             self._hear_again()

@@ -12,6 +12,8 @@ from lambda_rollout.lines import Line
 
 #: How late a line may come, in seconds: a look takes its time, and so does the log.
 LATE = 20.0
+#: How much later the log may be, or the clock of who watches ahead.
+MOST_BEHIND = 60.0
 #: Seconds after the end of a lease within which the watchdog has surely rolled back what a dead
 #: deployer left.
 RESCUED = 600.0
@@ -54,6 +56,22 @@ class Pulse:
     lease: float = 0.0  # when its lease runs out
     told: Told | None = None
     lengths: Lengths | None = None
+    #: How long after they were written lines were still not to be read, at the most; `guessed` until
+    #: one has come while the log was read.
+    behind: float = 0.0
+    guessed: bool = False
+
+    def listen(self, before: float | None, oldest: float | None) -> "Pulse":
+        """Take in that the log was read, and `before`; and when the oldest line was written that
+        was not there then."""
+        if before is None:
+            return replace(self, behind=MOST_BEHIND, guessed=True)
+        if oldest is None:
+            return self
+        behind = min(max(0.0, before - oldest), MOST_BEHIND)
+        if not self.guessed:
+            behind = max(behind, self.behind)
+        return replace(self, behind=behind, guessed=False)
 
     def hear(self, line: Line) -> "Pulse":
         """Take in a line of the rollout; heard again it changes nothing."""
@@ -73,11 +91,12 @@ class Pulse:
 
     def silent(self, now: float) -> bool:
         """Whether a line is missing; never before one has said when the next is due."""
-        return self.told is not None and now > max(self.told.due, self.word) + LATE
+        late = LATE + self.behind
+        return self.told is not None and now > max(self.told.due, self.word) + late
 
     def lease_over(self, now: float) -> bool:
         """Whether its lease has run out, which a deployer that lives never lets happen."""
-        return 0 < self.lease < now - LATE and self.word <= self.lease
+        return 0 < self.lease < now - LATE - self.behind and self.word <= self.lease
 
 
 def _seconds(told: str) -> float:

@@ -136,18 +136,25 @@ class State:
         nobody."""
         if self.end or self.gone is not None or self.deaf or not self.reach.can_hear:
             return False
-        return bool(self.step) and self.pulse.silent(now)
+        return bool(self.step) and self.pulse.silent(self._listened(now))
+
+    def _listened(self, now: float) -> float:
+        """Until when the log was read: who has not listened cannot accuse."""
+        return min(now, self.reach.answers.get(LOG, now))
+
+    def _lease_over(self, now: float) -> bool:
+        return self._hears_of_lease and self.pulse.lease_over(self._listened(now))
 
     def orphaned(self, now: float) -> bool:
         """Whether its deployer has surely ended, and the watchdog has not come yet."""
-        if self._hears_of_lease and self.pulse.lease_over(now):
+        if self._lease_over(now):
             return True
         return bool(self.until) and now > self.until + GRACE.total_seconds()
 
     def past_rescue(self, now: float) -> bool:
         """Whether the watchdog should have come, and did not."""
         if self._hears_of_lease:
-            return self.pulse.lease_over(now) and now > self.pulse.lease + RESCUED
+            return self._lease_over(now) and now > self.pulse.lease + RESCUED
         return bool(self.until) and now > self.until + _RESCUED
 
     @property
@@ -353,7 +360,8 @@ def _is_of_our_invocation(state: State, line: Line) -> bool:
 def _taken_for(state: State, rollout: str) -> State:
     """What was taken for ours was somebody else's: it begins anew, as that rollout."""
     anew = State(state.function, state.alias, state.since, state.give_up, state.plan)
-    anew = replace(anew, rollout=rollout, deaf=state.deaf, reach=state.reach)
+    pulse = Pulse(behind=state.pulse.behind, guessed=state.pulse.guessed)
+    anew = replace(anew, rollout=rollout, deaf=state.deaf, reach=state.reach, pulse=pulse)
     return replace(anew, where=state.where, version=state.version, routing=state.routing)
 
 

@@ -51,7 +51,7 @@ def test_where_the_beginning_is_not_heard_calls_are_counted_after_a_while(
     assert told(ran, "calls since")[0].startswith("calls since 11:45:00")
 
 
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "reason": "Version 8 of 'checkout' is Failed.",
     "where": "Alias 'live' of 'checkout' is on version 7.",
 }
