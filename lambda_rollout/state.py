@@ -352,7 +352,9 @@ def _silence(state: State) -> str:
 
 
 def _is_of_our_invocation(state: State, line: Line) -> bool:
-    if state.plan is None or not state.plan.request:
+    """Whether it tells of our rollout: what a dead one has left is rolled back, and told, by the
+    invocation that finds it."""
+    if state.plan is None or not state.plan.request or line.rollout in state.plan.before:
         return False
     return line.said.get("function_request_id") == state.plan.request
 
