@@ -136,7 +136,7 @@ def _to_come(state: State, now: float) -> list[str]:
     seconds = state.left(now)
     if seconds is None:
         last = state.step == state.steps  # no shift comes any more
-        return [] if last else ["time left: known after the next shift"]
+        return [] if last else ["time left: not known yet"]
     lengths = state.pulse.lengths
     if lengths is None:
         return [f"about {for_long(seconds)} left"]
