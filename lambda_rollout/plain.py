@@ -59,6 +59,9 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     if phase and not told_elsewhere and not told_before:
         left = ", ".join(filter(None, (phase, words.left(state, now))))
         yield ". ".join(filter(None, (left, words.awaited(state, now))))
+    unheard = words.unheard(state, now)
+    if unheard and not words.unheard(old, then):
+        yield unheard
     if state.last != old.last and not state.end:
         yield words.last(state, now)
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):

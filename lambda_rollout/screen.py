@@ -86,6 +86,8 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
         title = ""
     if state.rollout or state.plan:
         parts.append([_progress(state, now, colour), *_suspension(state, now)])
+        unheard = words.unheard(state, now)
+        parts.append([Text(unheard, style="yellow")] if unheard else [])
         parts.append(_silence(state, now))
         parts.append([_calls(state)])
         parts.append(_look(state, now))

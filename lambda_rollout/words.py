@@ -43,6 +43,9 @@ _ORDINALS = {2: "second", 3: "third"}
 #: Units of time in seconds, the largest first, each with the next smaller one.
 _UNITS = ((86400, "day", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
+#: Seconds after which an accepted rollout of which nothing is heard is worth a word.
+_UNHEARD = 60.0
+
 STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
 WATCH = "make watch FUNCTION={} ALIAS={}"
 
@@ -109,6 +112,22 @@ def phase(state: State, now: float) -> str:
     if state.told and state.told.phase == HELD:
         return f"held for calls in {place}"
     return place
+
+
+def unheard(state: State, now: float) -> str:
+    """Of an accepted rollout of which nothing has come for long: what looks like this, and where to
+    look; else nothing. Who cannot hear wonders at nothing."""
+    if not state.plan or state.step or state.execution or state.end or state.gone is not None:
+        return ""
+    since = max(state.since, state.pulse.word)
+    deaf = state.deaf or not state.reach.can_hear
+    if deaf or state.began or now - since < _UNHEARD:
+        return ""
+    return (
+        f"Nothing was heard since {clock(since)} UTC. It looks like this where the version is Pending, "
+        "where the smoke test takes long, and where the invocation died before its first line: "
+        "look into the log of SimpleDeployFunction."
+    )
 
 
 def left(state: State, now: float) -> str:

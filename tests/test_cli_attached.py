@@ -9,9 +9,9 @@ import pytest
 
 from lambda_rollout.endings import End, Status
 from lambda_rollout.eyes import START_PATIENCE
-from lambda_rollout.state import Last, State, conclude
+from lambda_rollout.state import Last, Plan, State, conclude
 from lambda_rollout.watch import EVERY
-from tests.test_cli import WATCH, Ran, runs
+from tests.test_cli import ROLLOUT, WATCH, Ran, runs
 from tests.test_cli_silence import drawn, timed, told
 from tests.watched import ID, START, Aws, Clock, refusal
 
@@ -109,6 +109,34 @@ def test_where_the_log_is_denied_nothing_is_told_of_the_last_one(aws: "Late") ->
     aws.faults["filter_log_events"] = refusal("AccessDeniedException")
     ran = Ran(WATCH, aws)
     assert ran.status == Status.NOTHING_RUNS and "The last one" not in ran.out
+
+
+def test_an_accepted_rollout_that_is_not_heard_for_a_minute_is_told_with_where_to_look(
+    aws: "Late",
+) -> None:
+    aws.late = 0
+    aws.story((800, lambda: aws.end("InvalidRollout", "7", reason="It became Failed.")))
+    ran = Ran(ROLLOUT, aws)
+    assert told(ran, "Nothing was heard") == [
+        "Nothing was heard since 12:00:07 UTC. It looks like this where the version is Pending, "
+        "where the smoke test takes long, and where the invocation died before its first line: "
+        "look into the log of SimpleDeployFunction."
+    ]
+    (at,) = [seconds for seconds, line in timed(ran) if line.startswith("Nothing was heard")]
+    assert at == pytest.approx(60, abs=EVERY)
+    accepted = State("checkout", "live", START - 61, START + 1000, Plan("8", 60.0, 120.0))
+    assert "Nothing was heard since 11:59:06 UTC" in drawn(accepted)
+
+
+@pytest.mark.parametrize("case", ["begun", "cannot be heard"])
+def test_nobody_wonders_at_what_was_heard_or_cannot_be(aws: "Late", case: str) -> None:
+    aws.late = 0
+    if case == "begun":
+        aws.story((1, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2)))
+    else:
+        aws.faults["filter_log_events"] = refusal("ThrottlingException")
+    aws.story((122, aws.faults.clear), (122, lambda: aws.end("RolloutInterrupted", "7")))
+    assert told(Ran(ROLLOUT, aws), "Nothing was heard") == []
 
 
 # -- what the stories need ------------------------------------------------------------------------
