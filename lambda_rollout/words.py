@@ -194,8 +194,8 @@ def rescue(state: State, now: float) -> str:
     lease = state.pulse.lease
     if not lease:
         return (
-            "No lease of it is known: the watchdog rolls an execution back three minutes "
-            "after its end, and within 20 minutes at the latest."
+            "No lease of it is known: the watchdog rolls back what a dead deployer has left "
+            "about three minutes after its end, and within 20 minutes at the latest."
         )
     if now < lease:
         return (

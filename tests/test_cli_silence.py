@@ -73,7 +73,11 @@ def test_without_a_lease_it_is_told_when_the_state_machine_s_watchdog_comes(aws:
     begun(aws, lease=False)
     ran = Ran(ROLLOUT, aws.story((400, lambda: aws.end("RolloutInterrupted", "7", "watchdog"))))
     (line,) = told(ran, "NO WORD")
-    assert "three minutes after its end, and within 20 minutes at the latest." in line
+    told_of_both = (
+        "No lease of it is known: the watchdog rolls back what a dead deployer has left "
+        "about three minutes after its end, and within 20 minutes at the latest."
+    )
+    assert told_of_both in line, "of the state machine, and of a deployer that logs no lease"
 
 
 def test_a_dead_deployer_s_split_that_outlasts_its_lease_is_still_split_ten_minutes_on(
