@@ -29,6 +29,11 @@ OVER = "OVER"
 _BEGINS = {"SHIFTED": LASTING, "RESUMED": LASTING, "SUSPENDED": SUSPENDED}
 
 
+#: Lines that only a deployer that lives writes, beside those that name its next look. The watchdog
+#: writes under the same rollout's id, and so does whoever rolls back what a dead one has left.
+_WORDS = ("LEASED", "STARTED", "SMOKE_TESTED", "SHIFTED", "SUSPENDED", "RESUMED", "HANDED_OVER")
+
+
 class Told(NamedTuple):
     """What a line said of its step's time: when it was written, which step and phase, when the next
     look is due, and when the interval is over."""
@@ -76,7 +81,9 @@ class Pulse:
     def hear(self, line: Line) -> "Pulse":
         """Take in a line of the rollout; heard again it changes nothing."""
         said = line.said
-        pulse = replace(self, word=max(self.word, line.time))
+        pulse = self
+        if line.message in _WORDS or "next-look" in said:
+            pulse = replace(self, word=max(self.word, line.time))
         if line.message == "LEASED" and "until" in said:
             return replace(pulse, lease=max(self.lease, _seconds(said["until"])))
         if line.message == "STARTED" and "interval" in said:

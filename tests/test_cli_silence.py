@@ -112,6 +112,15 @@ def test_a_lease_that_is_moved_on_is_a_word_too(aws: Aws) -> None:
     assert told(Ran(ROLLOUT, aws), "NO WORD") == []
 
 
+def test_the_watchdog_s_own_lines_are_no_word_of_the_deployer(aws: Aws) -> None:
+    begun(aws)
+    for seconds in range(30, 190, 10):
+        aws.story((seconds, lambda: aws.tell("NOTHING_TO_DO", "watchdog")))
+    ran = Ran(ROLLOUT, aws.story((200, lambda: aws.end("RolloutInterrupted", "7", "watchdog"))))
+    (at,) = [seconds for seconds, line in timed(ran) if line.startswith("NO WORD")]
+    assert at - 31 <= TOLD and "since 12:00:23 UTC" in told(ran, "NO WORD")[0]
+
+
 def test_silence_is_told_once_though_the_log_cannot_be_read_meanwhile(aws: Aws) -> None:
     def throttle() -> None:
         aws.faults["filter_log_events"] = refusal("ThrottlingException", "Rate exceeded")
