@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from deployer.decisions.timeline import Phase
 from lambda_rollout.lines import Line
 
 #: How late a line may come, in seconds: a look takes its time, and so does the log.
@@ -16,17 +17,14 @@ LATE = 20.0
 MOST_BEHIND = 60.0
 #: Seconds after the end of a lease within which the watchdog has surely rolled back what a dead
 #: deployer left.
-RESCUED = 600.0
-
-#: The phases of a step in the log; deployer/decisions/timeline.py tells what they mean.
-LASTING = "LASTING"
-HELD = "HELD"
-SETTLING = "SETTLING"
-SUSPENDED = "SUSPENDED"
-OVER = "OVER"
+AFTER_LEASE = 600.0
 
 #: The phase that these lines begin.
-_BEGINS = {"SHIFTED": LASTING, "RESUMED": LASTING, "SUSPENDED": SUSPENDED}
+_BEGINS = {
+    "SHIFTED": Phase.LASTING,
+    "RESUMED": Phase.LASTING,
+    "SUSPENDED": Phase.SUSPENDED,
+}
 
 
 #: Lines that only a deployer that lives writes, beside those that name its next look. The watchdog
@@ -91,7 +89,7 @@ class Pulse:
             return replace(pulse, lengths=lengths)
         if "next-look" not in said or (self.told and line.time < self.told.at):
             return pulse
-        phase = said.get("phase") or _BEGINS.get(line.message, LASTING)
+        phase = said.get("phase") or _BEGINS.get(line.message, Phase.LASTING)
         due = _seconds(said["next-look"])
         ends = _seconds(said["step-ends"])
         return replace(pulse, told=Told(line.time, said["step"], phase, due, ends))

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
 from deployer.decisions.stamp import Stamp
+from deployer.decisions.timeline import Phase
 from lambda_rollout.endings import End, Status, status_of
 from lambda_rollout.lines import Line, about
-from lambda_rollout.pulse import RESCUED, SETTLING, SUSPENDED, Pulse, Told
+from lambda_rollout.pulse import AFTER_LEASE, Pulse, Told
 from lambda_rollout.reach import LOG, Reach
 from lambda_rollout.suspension import Suspensions, Turn, is_suspended
 
@@ -31,7 +32,7 @@ LONGEST_START_UNHEARD = 60.0
 #: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left,
 #: where no lease is known.
 WATCHDOG = 1800.0
-_RESCUED = GRACE.total_seconds() + WATCHDOG
+_AFTER_STAMP = GRACE.total_seconds() + WATCHDOG
 
 
 class Looked(NamedTuple):
@@ -154,8 +155,8 @@ class State:
     def past_rescue(self, now: float) -> bool:
         """Whether the watchdog should have come, and did not."""
         if self._hears_of_lease:
-            return self._lease_over(now) and now > self.pulse.lease + RESCUED
-        return bool(self.until) and now > self.until + _RESCUED
+            return self._lease_over(now) and now > self.pulse.lease + AFTER_LEASE
+        return bool(self.until) and now > self.until + _AFTER_STAMP
 
     @property
     def _hears_of_lease(self) -> bool:
@@ -196,7 +197,7 @@ class State:
     def _left_of_step(self, interval: float, now: float) -> float | None:
         lasting = self.suspensions.lasting
         if self.told:
-            if self.told.phase == SUSPENDED and not lasting:
+            if self.told.phase == Phase.SUSPENDED and not lasting:
                 return None  # it goes on, and the log has not told how long
             # A step's clock stands still while it is suspended.
             return max(0.0, self.told.ends - (lasting.at if lasting else now))
@@ -209,7 +210,7 @@ class State:
 
     def settling(self, now: float) -> bool:
         if self.told:
-            return self.told.phase == SETTLING
+            return self.told.phase == Phase.SETTLING
         return 0 < self.step == self.steps and self.step in self.shifts and self.left(now) == 0
 
 
@@ -257,7 +258,7 @@ def _standing(state: State, found: Snapshot, now: float) -> Stamp | None:
     followed = mark.rollout_id == state.rollout
     moved = followed and found.version != (state.original or found.version)
     # Nobody goes on with it, and nobody has to: users are on the original version.
-    forgotten = not followed and now > mark.until.timestamp() + _RESCUED
+    forgotten = not followed and now > mark.until.timestamp() + _AFTER_STAMP
     if is_suspended(found) and not moved and not forgotten:
         return mark
     return None

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from deployer.decisions.evidence import Counts
 from deployer.decisions.suspicion import LONGEST
+from deployer.decisions.timeline import Phase
 from lambda_rollout.endings import Status
-from lambda_rollout.pulse import HELD, OVER
 from lambda_rollout.reach import ALIAS, LOG, METRICS
 from lambda_rollout.say import GOES_ON
 from lambda_rollout.state import State
@@ -109,7 +109,7 @@ def phase(state: State, now: float) -> str:
             return "settling: until calls at full weight are published"
         most = f", at most {for_long(state.plan.settle)}" if state.plan else ""
         return f"settling: until calls at full weight are published{most}"
-    if state.told and state.told.phase == HELD:
+    if state.told and state.told.phase == Phase.HELD:
         return f"held for calls in {place}"
     return place
 
@@ -144,7 +144,7 @@ def left(state: State, now: float) -> str:
         if not told or not lengths:
             return ""
         return f"at most {for_long(max(0.0, told.ends + lengths.settle - now))} more"
-    if told and lengths and told.phase == HELD:
+    if told and lengths and told.phase == Phase.HELD:
         more = f"at most {for_long(max(0.0, told.ends + lengths.hold - now))} more"
         return ", then ".join([more, *_to_come(state, now)])
     return ", then ".join(_to_come(state, now))
@@ -162,7 +162,7 @@ def _to_come(state: State, now: float) -> list[str]:
     steps = f"{for_long(seconds)} of steps"
     if lengths.hold:
         steps += f" (each up to {for_long(lengths.hold)} longer where calls are few)"
-    held_last = state.told and state.told.phase == HELD and state.step == state.steps
+    held_last = state.told and state.told.phase == Phase.HELD and state.step == state.steps
     come = [] if held_last else [steps]
     if lengths.settle:
         come.append(f"up to {for_long(lengths.settle)} settling")
@@ -175,7 +175,7 @@ def silence(state: State, now: float) -> list[str]:
     told = state.pulse.told
     if not told or not state.silent(now):
         return []
-    what = "What follows its last look" if told.phase == OVER else "Its look"
+    what = "What follows its last look" if told.phase == Phase.OVER else "Its look"
     missed = f"{what} was due at {clock(told.due)} UTC and has not come: it may have died."
     return [missed, users(state), rescue(state, now)]
 
