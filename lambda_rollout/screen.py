@@ -156,8 +156,14 @@ def _progress(state: State, now: float, colour: str) -> RenderableType:
     line.add_column(justify="right", min_width=5)
     bar = ProgressBar(1.0, state.share, complete_style=colour, finished_style=colour)
     line.add_row(bar, Text(words.share(state.share), style="bold"))
+    who = words.started_by(state)
     told = ", ".join(filter(None, (words.phase(state, now), words.left(state, now))))
-    return Group(line, Text(told, style=_style(told, state, now))) if told else line
+    lines: list[RenderableType] = [line]
+    if told:
+        lines.append(Text(told, style=_style(told, state, now)))
+    if who:
+        lines.append(Text(who, style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*lines)
 
 
 def _style(told: str, state: State, now: float) -> str:

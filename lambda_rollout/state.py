@@ -89,6 +89,7 @@ class State:
     routing: Mapping[str, float] = field(default_factory=dict)
     gone: float | None = None  # since when the alias does not show this rollout any more
     execution: str = ""  # that it was handed over to
+    started_by: str = ""
     last: Last | None = None  # what ended before any was followed
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
     verdict: Looked | None = None
@@ -381,6 +382,7 @@ def _heard(state: State, line: Line) -> State:
     original = said.get("original-version", state.original)
     state = replace(state, original=original, new=said.get("new-version", state.new))
     state = replace(state, pulse=state.pulse.hear(line))
+    state = replace(state, started_by=str(said.get("started-by", state.started_by)))
     end = _end_of(state, line)
     if end:
         return replace(state, end=end)

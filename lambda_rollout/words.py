@@ -82,6 +82,11 @@ def versions(state: State) -> str:
     return f"version {state.original} → {state.new}" if state.new else ""
 
 
+def started_by(state: State) -> str:
+    """Who has asked for it; empty where the log does not tell."""
+    return f"started by {state.started_by}" if state.started_by else ""
+
+
 def phase(state: State, now: float) -> str:
     """Where it stands, in one line that stays the same while nothing happens."""
     if state.end:

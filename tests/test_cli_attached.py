@@ -12,8 +12,9 @@ from lambda_rollout.eyes import START_PATIENCE
 from lambda_rollout.state import Last, Plan, State, conclude
 from lambda_rollout.watch import EVERY
 from tests.test_cli import ROLLOUT, WATCH, Ran, runs
-from tests.test_cli_silence import drawn, timed, told
-from tests.watched import ID, START, Aws, Clock, refusal
+from tests.test_cli_silence import drawn, rendered, timed, told
+from tests.test_cli_suspended import state
+from tests.watched import CALLER, ID, START, Aws, Clock, refusal
 
 #: How late the log's lines can be read in some of the stories, in seconds.
 LATE_BY = 12.0
@@ -137,6 +138,32 @@ def test_nobody_wonders_at_what_was_heard_or_cannot_be(aws: "Late", case: str) -
         aws.faults["filter_log_events"] = refusal("ThrottlingException")
     aws.story((122, aws.faults.clear), (122, lambda: aws.end("RolloutInterrupted", "7")))
     assert told(Ran(ROLLOUT, aws), "Nothing was heard") == []
+
+
+def test_who_has_started_it_is_told_in_the_first_line(aws: "Late") -> None:
+    aws.late = 0
+    by = {"started-by": CALLER}
+    aws.story((1, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2, **by)))
+    aws.story((1, lambda: aws.shift(0.5, 1)), (30, lambda: aws.end("SUCCEEDED", "8", **by)))
+    aws.clock.sleep(3)
+    first, *rest = Ran(WATCH, aws).out.splitlines()
+    assert first == f"12:00:10  rollout {ID} on checkout:live  version 7 → 8  started by {CALLER}"
+    assert not any("started by" in line for line in rest)
+
+
+def test_who_has_started_it_is_told_later_where_the_log_is_late(aws: "Late") -> None:
+    by = {"started-by": "release 7"}
+    aws.story((1, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2, **by)))
+    aws.story((1, lambda: aws.shift(0.5, 1)), (30, lambda: aws.end("SUCCEEDED", "8", **by)))
+    assert told(Ran(ROLLOUT, aws), "started by") == ["started by release 7"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_who_has_started_it_is_one_line_of_the_screen(width: int) -> None:
+    by = f"{CALLER}-of-the-team-that-is-on-call"
+    shown = rendered(state(started_by=by), width)
+    (line,) = [line for line in shown if "started by" in line]
+    assert line.count("arn:aws:sts::123456789012:assumed-role/Deployers/ada") == 1
 
 
 # -- what the stories need ------------------------------------------------------------------------
