@@ -513,6 +513,27 @@ def test_the_demo_ends_with_what_to_do_next() -> None:
     assert len(files) == 3 and all((ROOT / file).exists() for file in files)
 
 
+@pytest.mark.parametrize("verdict", ["PENDING", "SUCCEEDED"])
+def test_the_demo_does_not_call_a_version_good_of_which_nothing_is_published(verdict: str) -> None:
+    from local.demo.acts import shown
+
+    line: dict[str, Any] = {"message": "LOOKED", "verdict": verdict, "reason": "No calls."}
+    nothing = {"invocations": 0, "errors": 0}
+    some = {"invocations": 9, "errors": 0}
+    unknown = "[yellow]look no calls published yet: nothing is known[/]"
+    assert shown({**line, "original": some, "new": nothing}) == unknown
+    assert shown({**line, "original": some, "new": some}).endswith(f"]look {verdict}[/] No calls.")
+    failed = shown({**line, "verdict": "FAILED", "original": some, "new": nothing})
+    assert failed == "[red]look FAILED[/] No calls.", "such as an alarm"
+
+
+@pytest.mark.parametrize("words", [["demmo"], [], ["demo", "workflow"]])
+def test_a_word_that_names_nothing_to_run_here_is_refused(words: list[str]) -> None:
+    done = typed(["-m", "local", *words])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Which one? Run make local, make demo or make workflow.\n"
+
+
 # -- what the stories need ------------------------------------------------------------------------
 
 EVENT: dict[str, Any] = {
