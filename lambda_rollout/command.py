@@ -181,7 +181,7 @@ def _given(typed: argparse.Namespace) -> Any:
     else:
         absent = [name for name in ("function", "alias") if not getattr(typed, name)]
     if absent:
-        raise Refused(request.which(typed.verb, absent))
+        raise Refused(request.which(absent))
     return given
 
 
