@@ -26,7 +26,7 @@ class Clock:
 
     def now(self) -> datetime:
         """The same in UTC: for CloudWatch's minutes and for the stamp."""
-        return datetime.fromtimestamp(self.time(), UTC)
+        return utc(self.time())
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
@@ -46,3 +46,13 @@ class Clock:
         together.
         """
         self.sleep(min(0.5 * 2**attempt, 4.0) * random.uniform(0.5, 1.0))
+
+
+def utc(seconds: float) -> datetime:
+    """Of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso(seconds: float) -> str:
+    """The same in words that both people and programs read, such as 2026-11-23T01:10:00+00:00."""
+    return utc(seconds).isoformat(timespec="seconds")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer import aws
+from deployer.clock import iso, utc
 from deployer.decisions import errors
 from deployer.decisions.ending import Ending
 from deployer.tell import logger
@@ -36,8 +37,8 @@ BEFORE_SHIFT = 10.0
 #: So many seconds before it runs out, by its own clock, a deployer shifts no more: clocks differ.
 SAFE = 15.0
 
-#: What must be known of a rollout to roll it back, beside its progress.
-TARGET = ("function-name", "alias-name", "new-version", "weights")
+#: What must be known of a rollout to roll it back and to tell of it, beside its progress.
+TARGET = ("function-name", "alias-name", "new-version", "weights", "started-by")
 
 
 class Lease:
@@ -49,7 +50,7 @@ class Lease:
         self._clock = run.clock
         self._name = {"Name": run.progress.id, "GroupName": run.means.settings.lease_group}
         event = run.rollout.to_event()
-        self._message: dict[str, Any] = {key: event[key] for key in TARGET}
+        self._message: dict[str, Any] = {key: event[key] for key in TARGET if key in event}
         self._renewed = 0.0
         self._tried = 0.0
         self._unrenewed = ""  # why it could not be moved on, in AWS's words
@@ -123,7 +124,6 @@ class Lease:
         now = self._clock.time()
         due = math.ceil((now + AHEAD) / 60) * 60
         settings = self._means.settings
-        at = datetime.fromtimestamp(due, UTC)
         progress = self._run.progress
         told = {
             "id": progress.id,
@@ -134,7 +134,7 @@ class Lease:
         message = {**self._message, "progress": told}
         call(
             **self._name,
-            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+            ScheduleExpression=f"at({utc(due):%Y-%m-%dT%H:%M:%S})",
             ScheduleExpressionTimezone="UTC",
             FlexibleTimeWindow={"Mode": "OFF"},
             ActionAfterCompletion="DELETE",
@@ -147,6 +147,8 @@ class Lease:
         )
         self._renewed = now
         self.due = float(due)
+        # Whoever follows the log knows from this how long a deployer can be silent and alive.
+        logger.info("LEASED", extra={"until": iso(due)})
 
 
 def is_held(means: aws.Means, rollout_id: str) -> bool:

@@ -8,9 +8,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from deployer.clock import utc
 from deployer.decisions.checks.check import Query, Versions
 from deployer.decisions.evidence import MINUTE, Counts, Look
 from deployer.decisions.health import HealthCheck
@@ -71,8 +71,8 @@ class Metrics:
         """By the query's name: values by the minute's start."""
         request: dict[str, Any] = {
             "MetricDataQueries": [_data_query(name, query) for name, query in queries.items()],
-            "StartTime": _utc(since // MINUTE * MINUTE),
-            "EndTime": _utc(now + MINUTE),
+            "StartTime": utc(since // MINUTE * MINUTE),
+            "EndTime": utc(now + MINUTE),
         }
         status = dict.fromkeys(queries, "absent")
         found: dict[str, dict[int, float]] = defaultdict(dict)
@@ -121,10 +121,6 @@ def _data_query(name: str, query: Query) -> dict[str, Any]:
     pairs = [{"Name": name, "Value": value} for name, value in query.dimensions.items()]
     metric = {"Namespace": query.namespace, "MetricName": query.name, "Dimensions": pairs}
     return {"Id": name, "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": query.stat}}
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _counts(found: Mapping[str, Mapping[int, float]], who: str) -> dict[int, Counts]:

@@ -4,12 +4,13 @@ state by state."""
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from deployer import aws
 from deployer.alias import Alias
+from deployer.clock import iso, utc
 from deployer.decisions import ending, errors
 from deployer.decisions.checks.check import Versions
 from deployer.decisions.ending import Ending, PromotedByHand
@@ -120,11 +121,11 @@ class Run:
         if self.step == 0:
             progress.started = self.clock.time()
             progress.evidence.since = progress.started // MINUTE * MINUTE
-            self.tell("STARTED", warnings=progress.warnings)
+            self.tell("STARTED", warnings=progress.warnings, **self._lengths())
         self.alias.shift(self._mark(self.step + 1, until), spare)
         progress.at = self.timeline.begin(progress.at, progress.started, self.clock.time())
         progress.evidence.begin_step(progress.at.shifted, self.weight)
-        self.tell("SHIFTED")
+        self.tell("SHIFTED", **self._times())
 
     @property
     def pause(self) -> float:
@@ -143,26 +144,34 @@ class Run:
         if began < progress.at.next_look and not self.timeline.by_looks:
             self.glance()
             return self._listened(Verdict(Status.PENDING, progress.reason))
-        verdict = self._look()
-        if verdict.status is Status.FAILED:
+        looked = self._look()
+        verdict = looked
+        if looked.status is Status.FAILED:
             pass
         elif progress.at.phase == Phase.SUSPENDED:
-            verdict = self._suspended_on(verdict)
+            verdict = self._suspended_on(looked)
         else:
             progress.at = self.timeline.looked(
-                progress.at, verdict, progress.evidence, began, self.clock.time()
+                progress.at, looked, progress.evidence, began, self.clock.time()
             )
             over = progress.at.phase == Phase.OVER
-            listens = verdict.status is not Status.UNSEEN or not self.timeline.by_looks
-            verdict = verdict._replace(status=Status.SUCCEEDED if over else Status.PENDING)
+            listens = looked.status is not Status.UNSEEN or not self.timeline.by_looks
+            verdict = looked._replace(status=Status.SUCCEEDED if over else Status.PENDING)
             # What was published must be known; a loop knows it of the look before.
             if listens and self.clock.time() - began < SLOW:
                 verdict = self._listened(verdict)
-        if verdict.numbers:
-            told = {"verdict": verdict.status, "reason": verdict.reason}
-            step = {"step": self.step, "weight": self.weight}
-            logger.info("LOOKED", extra={**told, **step, **verdict.numbers})
+        self._log(looked, verdict)
         return verdict
+
+    def _log(self, looked: Verdict, verdict: Verdict) -> None:
+        """A line for every look, which says when the next one is due: silence can be told from
+        patience."""
+        at = {"phase": self.progress.at.phase, "step": self.step, "weight": self.weight}
+        if looked.status is Status.UNSEEN:
+            logger.warning("NOT_SEEN", extra={"reason": looked.reason, **at, **self._times()})
+            return
+        told = {"verdict": verdict.status, "reason": verdict.reason}
+        logger.info("LOOKED", extra={**told, **at, **self._times(), **verdict.numbers})
 
     def _listened(self, verdict: Verdict) -> Verdict:
         """The verdict, unless the log accuses the new version."""
@@ -192,7 +201,7 @@ class Run:
         progress.at = self.timeline.suspended(progress.at, now)
         progress.evidence.shift(now, 0.0)
         progress.listening.suspend(now)
-        self.tell("SUSPENDED", reason=progress.reason)
+        self.tell("SUSPENDED", reason=progress.reason, **self._times())
 
     def resume(self, until: datetime, spare: float) -> None:
         """Resume, within `spare` seconds: the step's weight again."""
@@ -202,7 +211,7 @@ class Run:
         progress.at = self.timeline.resumed(progress.at, now)
         progress.evidence.shift(now, self.weight)
         progress.listening.suspension = None
-        self.tell("RESUMED", reason=progress.reason)
+        self.tell("RESUMED", reason=progress.reason, **self._times())
 
     def _mark(self, step: int, until: datetime, suspended: bool = False) -> Stamp:
         weights = self.rollout.weights
@@ -227,7 +236,6 @@ class Run:
             look = self.metrics.look(progress.evidence.since, now)
         except (NotSeen, *aws.CallFailed) as unseen:
             progress.unseen += 1
-            logger.warning("NOT_SEEN", extra={"reason": str(unseen)})
             return Verdict(Status.UNSEEN, str(unseen))
         self._seen = look
         progress.evidence.add(look, now)
@@ -302,15 +310,35 @@ class Run:
             yield "The health check was switched off."
             return
         if self.fully_weighted and not seen.judged:
-            shifted = _utc(self.progress.at.shifted)
+            shifted = utc(self.progress.at.shifted)
+            why = "Does anything call this alias?"
+            if self.rollout.too_quick:
+                why = "They may come yet: this rollout was quicker than CloudWatch."
             yield (
                 "Not judged at full weight: CloudWatch published no calls of version "
-                f"{self.versions.new} since {shifted:%H:%M:%S} UTC. Does anything call this alias?"
+                f"{self.versions.new} since {shifted:%H:%M:%S} UTC. {why}"
             )
         for check in self.check.checks:
             yield from check.unjudged(seen)
 
     # Telling.
+
+    def _lengths(self) -> dict[str, float]:
+        """In seconds: how long a step lasts, and what may come besides."""
+        return {
+            "interval": self.rollout.interval,
+            "settle": self.check.settle,
+            "hold": self.check.hold,
+        }
+
+    def _times(self) -> dict[str, str]:
+        """When the next look is due, and when the step's interval is over. After a step's last
+        look the next shift, or the end, follows at once."""
+        at = self.progress.at
+        due = at.next_look
+        if at.phase == Phase.OVER:
+            due = self.clock.time()
+        return {"next-look": iso(due), "step-ends": iso(at.ends)}
 
     def tell(self, status: str, **more: Any) -> None:
         """Tell a change of state, with who and what it is about and where the alias is, as far
@@ -325,6 +353,8 @@ class Run:
             "steps": len(self.rollout.weights),
             "where": self.alias.told,
         }
+        if self.rollout.started_by:
+            detail["started-by"] = self.rollout.started_by
         tell(self.means, status, **{**detail, **more})
 
     def tell_ending(self, ended: Ending) -> None:
@@ -353,10 +383,12 @@ class Run:
             "original-version": self.versions.original,
             "new-version": self.versions.new,
             "weights": list(self.rollout.weights),
-            "started": _iso(progress.started),
+            "started": iso(progress.started),
         }
+        if self.rollout.started_by:
+            rollout["started-by"] = self.rollout.started_by
         if ended.status not in NO_ENDINGS:
-            rollout["ended"] = _iso(self.clock.time())
+            rollout["ended"] = iso(self.clock.time())
             rollout["checks"] = self._checks()
         rollout["warnings"] = self._warnings(ended)
         return {**self.alias.seen.answer, "rollout": {**rollout, **ended.more}}
@@ -381,11 +413,3 @@ class Run:
             **counts,
             "reason": progress.reason,
         }
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _iso(seconds: float) -> str:
-    return _utc(seconds).isoformat(timespec="seconds")

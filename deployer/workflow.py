@@ -205,7 +205,6 @@ def saved(run: Run, status: str) -> State:
     """The state for the next task."""
     run.progress.words = run.alias.words
     hold = run.alias.hold
-    answer = run.alias.seen.answer
     return {
         **run.rollout.to_event(),
         "current-weight": run.weight,
@@ -217,7 +216,7 @@ def saved(run: Run, status: str) -> State:
             "superseded": list(hold.superseded),
             "suspended": hold.suspended,
         },
-        "alias": {key: value for key, value in answer.items() if key != "ResponseMetadata"},
+        "alias": run.alias.seen.answer,
     }
 
 

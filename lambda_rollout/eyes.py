@@ -1,6 +1,7 @@
 """Reads AWS: the alias, the deployer's log, and the metrics. Writes nothing; ends a watch only
 where all is in vain."""
 
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,8 @@ from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
 from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
-from lambda_rollout.remedies import CannotSee
+from lambda_rollout.reach import ALIAS, LOG, METRICS
+from lambda_rollout.remedies import CannotSee, NotSent
 from lambda_rollout.state import State
 
 #: The stack's outputs that name log groups.
@@ -31,13 +33,22 @@ LOG_BACK = 6 * 3600.0
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
-#: For how long AWS may give no answer before the watch ends.
-PATIENCE = 300.0
+#: For how long the line is waited for that tells it, from the first sight of the rollout: the log
+#: may be late.
+START_PATIENCE = 60.0
 
 _MOST_PAGES = 50
-_RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
-_CONFIG = Config(connect_timeout=5, read_timeout=15, retries=_RETRIES)
+#: In AWS's words; it was right before.
+_ADDRESS = re.compile(r': "https?://[^"]*"')
+#: A look comes again soon: better to say that AWS does not answer than to wait for it.
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 2}
+_CONFIG = Config(connect_timeout=3, read_timeout=10, retries=_RETRIES)
 _ONCE = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 1})
+#: A dry run waits for a version that is not active yet, as long as an invocation may last.
+_PATIENT = Config(
+    connect_timeout=5, read_timeout=905, retries={"total_max_attempts": 2}, tcp_keepalive=True
+)
+_QUICK = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1})
 
 
 class Clients:
@@ -50,6 +61,8 @@ class Clients:
         self.logs = make("logs", config=_CONFIG)
         self.cloudformation = make("cloudformation", config=_CONFIG)
         self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
+        self.patient = make("lambda", config=_PATIENT)  # for what may be sent twice
+        self.sts = make("sts", config=_QUICK)
         self.region = str(self.lambda_.meta.region_name)
 
 
@@ -64,26 +77,54 @@ class Eyes:
         self._groups: list[str] | None = None
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
+        self._ever_heard: set[str] = set()
+        self._oldest: float | None = None  # when the oldest of those was written that came last
         self._counted = 0.0
-        self._answered = 0.0
+        self._sighted = 0.0  # when a rollout was first seen
+        self._began = 0.0  # when AWS was first asked
+        self._cut_off = False  # whether AWS gave no answer at all: then nothing more is asked for
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
         answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
         return Snapshot(answer)
 
+    def must_find_stack(self) -> None:
+        """Raises `NotSent` where it is not there; whatever else fails is told by the looks."""
+        try:
+            self._log_groups()
+        except aws.CallFailed as error:
+            if remedies.absent_stack(error):
+                told = remedies.no_stack(self._stack, self._clients.region)
+                raise NotSent(told) from error
+
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
         before = known
+        self._began = self._began or now
         known = self._see(known, now)
-        if known.rollout or known.plan:
+        if known.rollout != before.rollout:
+            self._hear_again()
+        if not self._cut_off:
             known = self._hear(known, now)
         known = state.conclude(known, now)
-        # The table shall not lag behind the words.
-        news = known.end or known.verdict != before.verdict
-        if known.new and (news or now - self._counted >= METRICS_EVERY):
+        if known.end:  # what is shown shall be where the alias has ended
+            known = self._see_end(known, now)
+        # The table shall not lag behind the words, nor its numbers behind its heading.
+        moved = known.since != before.since
+        news = known.end or known.verdict != before.verdict or moved
+        due = news or now - self._counted >= METRICS_EVERY
+        if due and self._countable(known, now) and not self._cut_off:
             known = self._count(known, now)
         return known
+
+    def _countable(self, known: State, now: float) -> bool:
+        """Whether it is known since when calls are its own; or will not be."""
+        if not known.new:
+            return False
+        self._sighted = self._sighted or now
+        waited = now - self._sighted >= START_PATIENCE
+        return known.began or known.plan is not None or bool(known.deaf) or waited
 
     def lines(self, since: float, rollout: str = "", request: str = "") -> list[Line]:
         """What the log says of the alias from then on, and was not told before. Raises the API's
@@ -99,6 +140,9 @@ class Eyes:
             found += self._events(asked)
         new = [event for event in found if event["eventId"] not in self._heard]
         self._heard |= {event["eventId"] for event in new}
+        first = [event for event in new if event["eventId"] not in self._ever_heard]
+        self._ever_heard |= self._heard
+        self._oldest = min((event["timestamp"] / 1000 for event in first), default=None)
         return lines.read(new)
 
     def _events(self, asked: dict[str, Any]) -> list[Any]:
@@ -122,12 +166,21 @@ class Eyes:
             doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
             # Not to know whether a rollout runs is not to know that none does.
             unknown = not known.where and not known.plan and now >= known.give_up
-            if unknown or remedies.hopeless(error) or now - (self._answered or now) > PATIENCE:
+            answered = known.reach.answers.get(ALIAS, self._began)
+            if unknown or remedies.hopeless(error) or now - answered > state.UNREACHABLE:
                 raise CannotSee(remedies.sentence(error, doing)) from error
-            self._answered = self._answered or now
-            return known
-        self._answered = now
+            self._cut_off = not isinstance(error, ClientError)
+            return _missed(known, ALIAS, error, now)
+        self._cut_off = False
+        known = replace(known, reach=known.reach.answered(ALIAS, now))
         return state.see(known, found, now)
+
+    def _see_end(self, known: State, now: float) -> State:
+        """The alias was read before the log, and may have been moved between."""
+        try:
+            return state.see(known, self.alias(), now)
+        except aws.CallFailed:  # then the ending's own word counts
+            return replace(known, version=None)
 
     def _hear(self, known: State, now: float) -> State:
         if known.plan:
@@ -142,13 +195,18 @@ class Eyes:
         except aws.CallFailed as error:
             if remedies.hopeless(error):
                 return replace(known, deaf=self._deaf(error))
-            return known  # what is throttled is not said: the next look makes up for it
+            return _missed(known, LOG, error, now)
         self._heard_until = now
-        heard = state.hear(replace(known, deaf=""), told)
+        pulse = known.pulse.listen(known.reach.answers.get(LOG), self._oldest)
+        known = replace(known, deaf="", reach=known.reach.answered(LOG, now), pulse=pulse)
+        heard = state.hear(known, told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
-            self._heard.clear()
-            self._heard_until = 0.0
+            self._hear_again()
         return heard
+
+    def _hear_again(self) -> None:
+        self._heard.clear()
+        self._heard_until = 0.0
 
     def _count(self, known: State, now: float) -> State:
         self._counted = now
@@ -163,8 +221,11 @@ class Eyes:
         except NotSeen as unseen:
             return replace(known, blind=str(unseen))
         except aws.CallFailed as error:
+            if not remedies.hopeless(error):
+                return _missed(known, METRICS, error, now)
             allow = "allow cloudwatch:GetMetricData. " if aws.denied(error) else ""
             return replace(known, blind=f"{allow}AWS says {aws.words(error)}")
+        known = replace(known, reach=known.reach.answered(METRICS, now))
         return state.count(known, look)
 
     def _log_groups(self) -> list[str]:
@@ -182,6 +243,13 @@ class Eyes:
         if aws.denied(error):
             action = "logs:FilterLogEvents" if self._groups else "cloudformation:DescribeStacks"
             return f"access to it is denied: allow {action}."
-        if isinstance(error, ClientError) and aws.code(error) == "ValidationError":
+        if remedies.absent_stack(error):
             return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
         return f"it could not be read: AWS says {aws.words(error)}"
+
+
+def _missed(known: State, what: str, error: Exception, now: float) -> State:
+    """AWS gave no answer this time, and may give one next time."""
+    why = _ADDRESS.sub("", aws.words(error)).rstrip(".")
+    throttled = any(code in why for code in ("Throttl", "TooManyRequests", "RequestLimit"))
+    return replace(known, reach=known.reach.missed(what, why, now, throttled))

@@ -4,8 +4,10 @@ runtime.
 Started and ended by
 server.py         starts it all on a free port
 cloud.py          starts and ends a server; installs the deployer, and a function to deploy
-up.py             `make local`
-demo/             users' traffic, and `make demo`, `make workflow` with it
+__main__.py       `make local`, `make demo`, `make workflow`
+up.py             the first of them
+demo/             users' traffic, and the others with it
+farewell.py       what ends them before their time, in a sentence
 target/           the function to deploy: healthy, failing, slow
 
 moto, changed
@@ -31,6 +33,7 @@ destinations.py   what becomes of failed asynchronous invocations
 metrics.py        CloudWatch: what functions did, published late, and GetMetricData
 pollers.py        SQS: event source mappings are polled, failures go back to their queue
 events.py         EventBridge: rules, patterns, schedules
+transformers.py   PURE: what a target gets instead of the event
 scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
 delivery.py       carries a message to a queue or topic, if its policy allows it
 policies.py       PURE: what a policy says of a request

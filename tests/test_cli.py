@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from rich.console import Console
 import lambda_rollout
 from deployer.decisions import ending, errors
 from deployer.decisions.evidence import Counts
+from deployer.decisions.stamp import Stamp
 from lambda_rollout import command as cli_command
 from lambda_rollout import endings, lines, request, screen, words
 from lambda_rollout.endings import MEANINGS, STATUSES, Status
-from lambda_rollout.state import Plan, State
-from tests.watched import ID, START, Aws, Clock, refusal
+from lambda_rollout.state import Looked, Plan, State
+from tests.watched import CALLER, ID, START, UNTIL, Aws, Clock, refusal
 
 HOUSE = Path(lambda_rollout.__file__).parent
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HOUSE.glob("*.py"))}
@@ -35,15 +37,15 @@ def test_a_rollout_is_started_once_and_followed_to_its_good_end(aws: Aws) -> Non
     ran = Ran(ROLLOUT, good(aws))
     assert ran.status == Status.DEPLOYED
     target = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
-    assert aws.invoked == [{**target, "steps": 2, "interval": 30}]
+    assert aws.invoked == [{**target, "steps": 2, "interval": 30, "started-by": CALLER}]
     told = [line.split("  ", 1) for line in ran.out.splitlines()]
     assert [text for _, text in told] == [
         "Accepted; waiting for the first shift …",
         f"rollout {ID} on checkout:live  version 7 → 8",
-        "weight 50 %  step 1 of 2  about 59 s left",
+        "weight 50 %  step 1 of 2  about 56 s left",
         "calls since 12:00:00  version 7: 0 errors in 100 invocations; version 8: 0 errors in 50 invocations",
         f"look nothing wrong so far  {WHY}",
-        "weight 100 %  step 2 of 2  about 29 s left",
+        "weight 100 %  step 2 of 2  about 26 s left",
         "settling: until calls at full weight are published, at most 2 min",
         f"SUCCEEDED: {WHY} Alias 'live' of 'checkout' is on version 8.",
         "warning: Does anything call this alias?",
@@ -66,9 +68,9 @@ def test_watch_follows_what_somebody_else_has_started(aws: Aws) -> None:
     aws.clock.sleep(20)
     ran = Ran(WATCH, aws)
     assert (ran.status, aws.invoked) == (Status.DEPLOYED, [])
-    assert "weight 50 %  step 1 of 2  time left: known after the next shift" in ran.out
+    assert "weight 50 %  step 1 of 2  time left: not known yet" in ran.out
     assert f"look nothing wrong so far  {WHY}" in ran.out
-    assert "weight 100 %  step 2 of 2  about 29 s left" in ran.out
+    assert "weight 100 %  step 2 of 2  about 26 s left" in ran.out
 
 
 def test_every_error_of_the_deployer_has_a_status_and_nothing_else_has() -> None:
@@ -133,21 +135,6 @@ def test_a_typo_is_refused_before_anything_is_sent(aws: Aws, typo: str) -> None:
     assert TYPOS[typo] in ran.err and ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("command", "missing"), [("watch --alias live", "function"), (ROLLOUT[:41], "version")]
-)
-def test_what_is_missing_is_named_for_make_too(
-    aws: Aws, command: str, missing: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli_command.main(command.split(), lambda: aws, aws.clock)
-    assert ended.value.code == Status.REFUSED
-    assert (
-        f"which {missing}? Give --{missing}, or to make {missing.upper()}=…"
-        in capsys.readouterr().err
-    )
-
-
 def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Path) -> None:
     typed = {
         "weights": "0.1, 1",
@@ -162,7 +149,7 @@ def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Pa
         "interval": 1.5,
         "new-version": "8",
     }
-    assert request.payload(typed) == event
+    assert request.payload(typed, {}) == event
     file = tmp_path / "payload.json"
     given = {
         "function-name": "checkout",
@@ -174,7 +161,7 @@ def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Pa
     file.write_text(json.dumps(given))
     good(aws)
     assert Ran("rollout --version 8 --payload", aws, also=[str(file)]).status == Status.DEPLOYED
-    assert aws.invoked == [{**given, "new-version": "8"}]
+    assert aws.invoked == [{**given, "new-version": "8", "started-by": CALLER}]
     for content, told in (("{", "not JSON"), ("[]", "The payload must be a JSON object")):
         file.write_text(content)
         ran = Ran("rollout --payload", aws, also=[str(file)])
@@ -305,8 +292,14 @@ NO_LOG = {
 }
 
 
-@pytest.mark.parametrize("case", NO_LOG)
-@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 10"])
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [
+        *((f"{WATCH} --wait 10", case) for case in NO_LOG),
+        # Where there is no stack, no rollout is started.
+        *((ROLLOUT, case) for case in NO_LOG if case != "no stack"),
+    ],
+)
 def test_without_the_log_the_end_is_seen_and_its_reason_unknown(
     aws: Aws, case: str, command: str
 ) -> None:
@@ -392,7 +385,7 @@ def test_a_rollout_that_is_handed_over_is_followed_on(aws: Aws, request_id: str)
     }
     aws.story(
         (2, lambda: aws.tell("HANDED_OVER", id="e" * 12, **handed)),
-        (5, lambda: aws.shift(0.5, 1, id="e" * 12, quiet=True)),
+        (8, lambda: aws.shift(0.5, 1, id="e" * 12, quiet=True)),
         (40, lambda: aws.end("HealthCheckFailed", "7", "workflow", id="e" * 12, reason=WHY)),
     )
     ran = Ran(ROLLOUT, aws)
@@ -417,6 +410,26 @@ def test_what_ran_before_is_not_taken_for_ours(aws: Aws) -> None:
     aws.clock.sleep(5)
     good(aws).story((3, lambda: aws.tell("HealthCheckFailed", id="a" * 12, reason="late line")))
     assert Ran(ROLLOUT, aws).status == Status.DEPLOYED
+
+
+def test_the_end_of_a_dead_rollout_that_ours_rolls_back_first_is_not_ours(aws: Aws) -> None:
+    dead = "d" * 12
+    aws.routing = {"8": 0.5}
+    aws.stamp = str(Stamp(dead, "8", 0.5, 1, 2, UNTIL - timedelta(hours=1)))
+    ours = {"function_request_id": "request-1"}
+    left = "The deployer died. It was rolled back."
+
+    def undone() -> None:
+        aws.tell("ROLLED_BACK", id=dead, reason=left, **ours)
+        aws.end("RolloutInterrupted", "7", id=dead, reason=left, **ours)
+
+    aws.story((2, undone))
+    aws.story((12, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2, **ours)))
+    aws.story((12, lambda: aws.shift(0.5, 1)))
+    aws.story((60, lambda: aws.end("SUCCEEDED", "8", **ours)))
+    ran = Ran(ROLLOUT, aws)
+    assert ran.status == Status.DEPLOYED
+    assert f"rollout {ID} on checkout:live" in ran.out and "RolloutInterrupted" not in ran.out
 
 
 def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:
@@ -566,10 +579,12 @@ def test_the_time_left_is_that_of_the_plan_or_of_the_shifts_seen() -> None:
 
 def test_the_screen_shows_the_bar_the_calls_and_the_end() -> None:
     seen = (Counts(1024, 0), Counts(210, 3))
-    state = _state(counts=seen, verdict=(START, "FAILED", WHY), shifts={1: START - 60, 2: START})
+    state = _state(
+        counts=seen, verdict=Looked(START, "FAILED", WHY), shifts={1: START - 60, 2: START}
+    )
     shown = _drawn(state)
     assert "checkout:live  version 7 → 8" in shown and f"rollout {ID}" in shown
-    assert "50 %" in shown and "step 2 of 4   about 3 min left" in shown and "━" in shown
+    assert "50 %" in shown and "step 2 of 4, about 3 min left" in shown and "━" in shown
     assert re.search(r"version 7, original +1,024 +0 +0\.00 %", shown)
     assert re.search(r"version 8, new +210 +3 +1\.43 %", shown)
     assert "Ctrl-C stops watching, not the rollout." in shown
@@ -620,6 +635,7 @@ def test_nothing_but_the_invoke_is_ever_written_to_aws() -> None:
         ("eyes", "get_alias"),
         ("eyes", "filter_log_events"),
         ("eyes", "describe_stacks"),
+        ("start", "get_caller_identity"),
         ("start", "invoke"),
     }
 
@@ -678,7 +694,11 @@ def runs(aws: Aws, *acts: tuple[float, Callable[[], Any]]) -> Aws:
 
 
 def looked(aws: Aws, verdict: str = "PENDING", reason: str = WHY) -> Callable[[], None]:
-    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5)
+    calls: dict[str, Any] = {
+        "original": {"invocations": 100, "errors": 0},
+        "new": {"invocations": 50, "errors": 5},
+    }
+    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5, **calls)
 
 
 def good(aws: Aws) -> Aws:

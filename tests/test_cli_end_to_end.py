@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from lambda_rollout.endings import Status
+from local import processes
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, WORDS, Cloud
 from local.demo.users import Users
 from tools.terminal import Frame, recorded
@@ -22,6 +23,7 @@ from tools.terminal import Frame, recorded
 BAD = "typed-bad"
 INVOKED = "invoked"
 EXECUTED = "executed"
+KILLED = "killed"
 
 Typed = subprocess.CompletedProcess[str]
 Screens = tuple[list[Frame], int]
@@ -79,9 +81,10 @@ def test_ctrl_c_in_a_terminal_stops_the_watch_and_not_the_rollout(
     assert status == Status.STOPPED_WATCHING
     told = frames[-1].text
     assert "Stopped watching; the rollout goes on." in told and "Traceback" not in told
+    assert told.count("╭") == told.count("╰") == 1, "one panel, though ^C was written behind it"
     assert (
         f"aws lambda update-alias --function-name {FUNCTION} --name {INVOKED} --routing-config"
-        in told
+        in told.replace("\n", "")
     )
     assert typed["invoked"].result().returncode == Status.DEPLOYED  # type: ignore[attr-defined]
 
@@ -101,6 +104,20 @@ def test_an_execution_is_followed_in_a_terminal(
     assert re.search(rf"version {FAILING}, new +\d+ +[1-9]\d* +\d+\.\d\d %", last)
     assert max(len(line) for line in last.splitlines()) <= 100
     assert _alias(cloud, EXECUTED) == (ORIGINAL, False)
+
+
+def test_a_deployer_that_is_killed_is_told_and_the_command_takes_the_alias_back(
+    typed: dict[str, "Future[Silence]"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = typed["killed"].result()
+    assert "Now version 2 gets 20 % of the calls, version 1 80 %." in told.line
+    assert re.search(r"Its lease runs out at \d\d:\d\d:\d\d UTC", told.line)
+    assert told.followed.returncode == 0, told.followed.stderr
+    assert (told.before, told.after) == ((ORIGINAL, True), (ORIGINAL, False))
+    with capsys.disabled():
+        clocks = re.findall(r"\d\d:\d\d:\d\d", told.line)
+        late = _seconds(clocks[0]) - _seconds(clocks[2])
+        print(f"\n  the silence was told {late % 86400} s after the look that was due", end="")
 
 
 # -- what the stories need ------------------------------------------------------------------------
@@ -127,6 +144,52 @@ def _watch(alias: str) -> str:
     )
 
 
+def _seconds(clock: str) -> int:
+    hours, minutes, seconds = map(int, clock.split(":"))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+class Silence(NamedTuple):
+    """What a watch says of it, what came of the command that it names, and where the alias was
+    before that and after it."""
+
+    line: str
+    followed: Typed
+    before: tuple[str, bool]
+    after: tuple[str, bool]
+
+
+def _killed(cloud: Cloud) -> Silence:
+    """`kill -9` to a deployer after its first look; its watchdog comes minutes later."""
+    payload: dict[str, Any] = {"function-name": FUNCTION, "alias-name": KILLED}
+    payload["new-version"] = HEALTHY
+    payload |= {"weights": [0.2, 1], "interval": 120, "health-check": {"every": 2}}
+    command = [*shlex.split(_watch(KILLED)), "--plain"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=cloud.environment, stdout=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout
+        started = cloud.client("lambda").invoke(
+            FunctionName="SimpleDeployFunction",
+            InvocationType="Event",
+            Payload=json.dumps(payload),
+        )
+        request = started["ResponseMetadata"]["RequestId"]
+        try:
+            for line in watch.stdout:
+                if "  look " in line:
+                    for sandbox in cloud.sandboxes("SimpleDeployFunction"):
+                        if sandbox["request-id"] == request:
+                            processes.kill(sandbox["pids"])
+                if "NO WORD" in line:
+                    before = _alias(cloud, KILLED)
+                    followed = cloud.run(line.partition("To take the alias back yourself: ")[2])
+                    return Silence(line, followed, before, _alias(cloud, KILLED))
+        finally:
+            watch.terminate()
+    raise AssertionError("The watch has ended, and told no silence.")
+
+
 def _put_back(cloud: Cloud) -> None:
     nothing: Any = {"AdditionalVersionWeights": {}}
     cloud.client("lambda").update_alias(
@@ -139,7 +202,7 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
     """All that is typed, under way at once."""
     run = cloud.run
     _put_back(cloud)
-    for alias in (BAD, INVOKED, EXECUTED):
+    for alias in (BAD, INVOKED, EXECUTED, KILLED):
         cloud.client("lambda").create_alias(
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
@@ -154,8 +217,8 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
         "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
     )
 
-    def show(command: str, *keys: str) -> tuple[list[Frame], int]:
-        return recorded(command, cloud.environment, *keys)
+    def show(command: str, ctrl_c: str = "never", columns: int = 100) -> tuple[list[Frame], int]:
+        return recorded(command, cloud.environment, ctrl_c, columns, rows=24)
 
     with ExitStack() as stack:
         for alias in (ALIAS, BAD, INVOKED, EXECUTED):
@@ -166,8 +229,9 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
             "watch": pool.submit(run, _blocks()[1]),
             "bad": pool.submit(run, f"{bad} --steps 3 --interval 5"),
             "invoked": pool.submit(run, _watch(INVOKED)),
-            "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new"),
+            "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new", 80),
             "executed": pool.submit(show, _watch(EXECUTED)),
+            "killed": pool.submit(_killed, cloud),
         }
         time.sleep(3)  # they wait for a rollout
         assert run(f"{invoke} {_payload(INVOKED, HEALTHY)} /dev/null").returncode == 0

@@ -172,10 +172,16 @@ def test_without_traffic_it_succeeds_unjudged_and_says_so() -> None:
     assert world.history == [0.33, 0.67, 1.0, "8"]
     assert (told["status"], told["checks"]["judged"]) == ("SUCCEEDED", False)
     (warning,) = beside_quick(told)
-    assert "Not judged at full weight" in warning and "Does anything call this alias?" in warning
+    assert "Not judged at full weight" in warning and "quicker than CloudWatch" in warning
     first = world.moves[0][0]
     ended = world.moves[-1][0]
     assert first + 90 + 120 <= ended <= first + 90 + 121
+
+
+def test_a_rollout_slower_than_cloudwatch_asks_whether_anything_calls_the_alias() -> None:
+    told = World(rate=0).deploy(steps=3, interval=60)["rollout"]
+    (warning,) = told["warnings"]
+    assert "Not judged at full weight" in warning and "Does anything call this alias?" in warning
 
 
 def test_metrics_that_come_later_than_the_settling_lasts_leave_it_unjudged() -> None:

@@ -44,6 +44,11 @@ KEYS: Keys = {
     "weights": (WEIGHTS, rising, "[0.05, 0.25, 1]"),
     "hand-over": ("true or false, without quotes", flag, "true"),
     "dry-run": ("true or false, without quotes", flag, "false"),
+    "started-by": (
+        "text of 1 to 128 characters",
+        text(r"[^\ud800-\udfff]{1,128}"),
+        '"release pipeline 7"',
+    ),
 }
 
 
@@ -58,6 +63,7 @@ class Rollout:
     health_check: HealthCheck = OFF
     hand_over: bool = True
     dry_run: bool = False
+    started_by: str = ""  # who asked for it
     event: Mapping[str, Any] = field(compare=False, default_factory=dict)  # the payload itself
 
     @classmethod
@@ -75,6 +81,7 @@ class Rollout:
             HealthCheck.read(given.get("health-check", True), subject),
             given.get("hand-over", True),
             given.get("dry-run", False),
+            given["started-by"][0] if "started-by" in given else "",
             event,
         )
 

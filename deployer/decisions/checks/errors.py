@@ -103,7 +103,7 @@ class Errors(Check):
             failed = strength >= ENOUGH
             number = f"{_plain(strength):,.0f}" if strength > 0 else f"{_plain(strength):.2g}"
             against = f"Evidence that it fails {self._more(versions)}"
-            told = f" {against}: {number} of the {_plain(ENOUGH):.0f} it takes."
+            told = f" {against}: {number}; {_plain(ENOUGH):.0f} is enough."
         elif self.rule is False:
             failed = False
             told = " Errors are not checked."
