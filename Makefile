@@ -41,17 +41,20 @@ record: $(TOOLS) ## record both in a terminal, on this machine alone; writes doc
 screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
 	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
-# They mostly wait, for the local AWS and for leases to run out: so they run beside the others, in two rows.
+# What mostly waits, for the local AWS and for leases to run out, and what takes longest runs beside the others, in rows.
 SLOWEST := tests/test_dead_deployers.py tests/test_cli_end_to_end.py
-WAITING := $(filter-out $(SLOWEST),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+DRAWN := tests/test_matrix.py tests/test_publication.py tests/test_likelihood.py
+WAITING := $(filter-out $(SLOWEST) $(DRAWN),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+BESIDE := $(SLOWEST) $(DRAWN) $(WAITING)
 
 test: $(TOOLS) lint ## run all tests
 	@logs=$$(mktemp -d) && \
 		{ $(BIN)/python -m pytest $(SLOWEST) > "$$logs/slowest" 2>&1 & slowest=$$!; \
+		$(BIN)/python -m pytest $(DRAWN) > "$$logs/drawn" 2>&1 & drawn=$$!; \
 		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
-		$(BIN)/python -m pytest $(SLOWEST:%=--ignore=%) $(WAITING:%=--ignore=%); rest=$$?; \
-		wait $$slowest; slow=$$?; wait $$waiting; waited=$$?; cat "$$logs/slowest" "$$logs/waiting"; rm -r "$$logs"; \
-		exit $$((rest + slow + waited)); }
+		$(BIN)/python -m pytest $(BESIDE:%=--ignore=%); failed=$$?; \
+		for row in $$slowest $$drawn $$waiting; do wait $$row || failed=1; done; \
+		cat "$$logs"/*; rm -r "$$logs"; exit $$failed; }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
