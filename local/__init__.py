@@ -32,6 +32,7 @@ metrics.py        CloudWatch: what functions did, published late, and GetMetricD
 pollers.py        SQS: event source mappings are polled, failures go back to their queue
 events.py         EventBridge: rules, patterns, schedules
 scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
+codedeploy.py     CodeDeploy: asks a deployment's hook, then moves the alias
 delivery.py       carries a message to a queue or topic, if its policy allows it
 policies.py       PURE: what a policy says of a request
 roles.py          what roles may do, and who asks

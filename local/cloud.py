@@ -120,6 +120,10 @@ class Cloud:
         given is as on AWS."""
         self._local("logs", **settings)
 
+    def codedeploy(self, **settings: float) -> None:
+        """From now on a hook has `timeout` seconds to answer; without it, an hour."""
+        self._local("codedeploy", **settings)
+
     def written(self, group: str) -> list[dict[str, Any]]:
         """All events of a log group, oldest first, also those that nobody can read so far: tests
         and the demo see what is done at once, users and functions see it as late as on AWS."""
