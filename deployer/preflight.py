@@ -108,6 +108,7 @@ def check(run: Run, needed: float) -> None:
         if run.rollout.too_quick:
             run.progress.warnings.append(run.rollout.too_quick)
         check_version(run, needed)
+        run.rollout.must_end_in_time(run.clock.time())
         check_metrics(run)
         if run.check.listens or run.rollout.dry_run:
             count_calls(run)

@@ -276,6 +276,7 @@ def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) 
     }
     assert set(pattern["detail"]["status"]) == kinds - {"DeployError"} | {
         "SUCCEEDED",
+        "APPROVED",
         "ALREADY_DEPLOYED",
     }
 
