@@ -20,15 +20,16 @@ local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
 
 # make hands on what stands on its command line in the environment, whatever quotes it holds.
 # A misspelt variable would be passed over without a word.
-VARIABLES := FUNCTION ALIAS VERSION STEPS INTERVAL TYPE WEIGHTS HEALTH PAYLOAD STACK WAIT PYTHON
+VARIABLES := FUNCTION ALIAS VERSION STEPS INTERVAL TYPE WEIGHTS HEALTH PAYLOAD DRY_RUN STARTED_BY STACK WAIT PYTHON
 UNKNOWN = $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 KNOWN = $(if $(UNKNOWN),{ echo "$(UNKNOWN): no such variable; there are $(VARIABLES)." >&2; exit 2; },:)
 
-rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD=]
+rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD= DRY_RUN=1 STARTED_BY=]
 	@$(KNOWN); $(BIN)/python -m lambda_rollout rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
 		$${VERSION:+--version "$$VERSION"} $${STEPS:+--steps "$$STEPS"} $${INTERVAL:+--interval "$$INTERVAL"} \
 		$${TYPE:+--type "$$TYPE"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${HEALTH:+--health "$$HEALTH"} \
-		$${PAYLOAD:+--payload "$$PAYLOAD"} $${STACK:+--stack "$$STACK"}
+		$${PAYLOAD:+--payload "$$PAYLOAD"} $${DRY_RUN:+--dry-run "$$DRY_RUN"} $${STARTED_BY:+--started-by "$$STARTED_BY"} \
+		$${STACK:+--stack "$$STACK"}
 
 watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it: FUNCTION= ALIAS= [WAIT=]
 	@$(KNOWN); $(BIN)/python -m lambda_rollout watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
@@ -64,6 +65,7 @@ lint: $(TOOLS) ## style, types, and the template
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.schema --check
+	$(BIN)/python -m tools.dashboard --check
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 install: ## build, and deploy to the AWS account of your credentials
@@ -71,13 +73,18 @@ install: ## build, and deploy to the AWS account of your credentials
 
 tools: $(TOOLS)
 
+# pip writes the interpreter's path into the first line of `aws` as it is, and a line with a space finds none.
+AWS := \#!/bin/sh\nexec "$${0%%/*}/python" -m awscli "$$@"\n
+
 $(TOOLS): requirements/tools.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Setting up the tools in .venv (once, about a minute) …"
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/tools.lock
-	@touch $(TOOLS)
+	@exec 3>&2; said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; \
+		trap 'echo "Stopped while the tools were being set up: the next make sets them up anew." >&3; exit 130' INT; \
+		{ $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r requirements/tools.lock && printf '$(AWS)' > $(BIN)/aws; } 2> "$$said"; \
+		status=$$?; cat "$$said" >&2; [ $$status = 0 ] && touch $(TOOLS)
 
 # What `sam build` calls: the function's code and its dependencies, pure Python only.
 build-%: $(TOOLS)

@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from deployer import aws
+from deployer.decisions.sentences import sentences
 
 #: By these an EventBridge rule finds our events.
 SOURCE = "aws-lambda-deploy"
@@ -23,6 +24,9 @@ NO_ENDINGS = (
     *("ROLLED_BACK", "HANDED_OVER", "PLANNED"),
 )
 
+#: The most characters of a reason in an event: EventBridge takes 256 KB.
+LONGEST_REASON = 10_000
+
 logger = Logger(service=SOURCE, use_rfc3339=True)
 
 
@@ -33,11 +37,12 @@ def tell(means: aws.Means, status: str, /, **detail: Any) -> None:
     (logger.error if ended_badly else logger.info)(status, extra=detail)
     if "function" in detail and "alias" in detail:
         measure(status, detail)
-    entry = {
-        "Source": SOURCE,
-        "DetailType": DETAIL_TYPE,
-        "Detail": json.dumps({"status": status, **detail}),
-    }
+    told = {"status": status, **detail}
+    if "reason" in told:
+        told["reason"] = told["reason"][:LONGEST_REASON]
+    if status not in NO_ENDINGS:
+        told["sentences"] = sentences(status, detail)
+    entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(told)}
     for _ in range(1 if status in NO_ENDINGS else 2):  # an ending is worth a second try
         why = _send(means, entry)
         if not why:

@@ -10,6 +10,7 @@ ended.
                                     state     what is known of a rollout, from stamp, log and metrics
                                     suspension  when it is suspended, and why
                                     words     the same in words
+                                    planned   a dry run's plan in words
                                     remedies  what AWS refused, in one sentence with a remedy
     reads AWS                       eyes
     sends the one Invoke            start     nothing else here ever writes to AWS
@@ -17,4 +18,5 @@ ended.
     has the last word               __main__  the process: it may not end with Python's own 1
                                     say       on standard error, whatever has become of the output
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
+                                    table     a dry run's plan
 """

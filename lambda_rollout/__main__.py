@@ -5,13 +5,11 @@ It never ends as Python does by itself, with 1: that means that the rollout was 
 """
 
 import io
-import os
 import signal
 import sys
-from typing import TextIO
 
 from lambda_rollout.endings import Status
-from lambda_rollout.say import GOES_ON, say, why
+from lambda_rollout.say import GOES_ON, let_go, say, why
 
 
 def run() -> int:
@@ -19,8 +17,10 @@ def run() -> int:
     try:
         return _typed()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed once more, it would break the word
         return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
     except Exception as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
 
 
@@ -36,20 +36,9 @@ def _typed() -> int:
         return int(ended.code or 0)
 
 
-def _let_go(stream: TextIO | None) -> None:
-    """Leave nothing in its buffer that cannot be written: Python would try again, and end with
-    120."""
-    if stream is None:
-        return
-    try:
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 if __name__ == "__main__":
     status = run()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
-    _let_go(sys.__stdout__)
-    _let_go(sys.__stderr__)
+    let_go(sys.__stdout__)
+    let_go(sys.__stderr__)
     sys.exit(status)

@@ -2,9 +2,10 @@
 
 import argparse
 import math
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,15 +13,15 @@ import boto3
 from botocore import exceptions
 
 from deployer.decisions.errors import DeployError, InvalidRollout
-from deployer.decisions.rollout import LONGEST_INTERVAL
-from lambda_rollout import remedies, request, words
+from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
+from lambda_rollout import planned, remedies, request, table, words
 from lambda_rollout.endings import MEANINGS, Status
 from lambda_rollout.eyes import UNKNOWN_START, Clients, Eyes
 from lambda_rollout.plain import Plain
-from lambda_rollout.remedies import CannotSee, NotSent
+from lambda_rollout.remedies import CannotSee, NotSent, Refused
 from lambda_rollout.say import say, why
 from lambda_rollout.screen import Screen, Terminal
-from lambda_rollout.start import start
+from lambda_rollout.start import ask, start
 from lambda_rollout.state import State
 from lambda_rollout.watch import Clock, Watch
 
@@ -74,6 +75,18 @@ def parser() -> argparse.ArgumentParser:
         help='the health check: true, false, or such as {"errors": "baseline"}',
     )
     rollout.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="1",
+        metavar="1",
+        help="show the plan, and move nothing",
+    )
+    rollout.add_argument(
+        "--started-by",
+        metavar="TEXT",
+        help="who asks for it; the ARN of these credentials, where nothing is said",
+    )
+    rollout.add_argument(
         "--payload",
         metavar="FILE",
         type=Path,
@@ -123,14 +136,19 @@ def main(
     clock: Clock = time,
     out: TextIO | None = None,
 ) -> int:
-    typed = _read(arguments)
+    typed = parser().parse_args(arguments)
     unseen = Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN
     out = out or sys.stdout
     watch = None
     try:
-        clients = connect()
+        given = _given(typed)
+        clients = _connected(connect)
         if typed.verb == "rollout":
-            state, eyes = _rollout(typed, clients, clock.time())
+            rollout = request.check(request.payload(vars(typed), given), clients.region)
+            eyes = Eyes(clients, *rollout.target, typed.stack)
+            if rollout.dry_run:
+                return _plan(rollout, ask(clients, eyes, rollout), typed.plain, out)
+            state = start(clients, eyes, rollout, clock.time())
         else:
             state, eyes = _watch(typed, clients, clock.time())
         watch = Watch(state)
@@ -142,7 +160,7 @@ def main(
         return _stopped(watch, "", Status.STOPPED_WATCHING, out)
     except DeployError as error:
         return say(f"{type(error).__name__}: {error}", Status.REFUSED)
-    except NotSent as error:
+    except (NotSent, Refused) as error:
         return say(str(error), Status.REFUSED)
     except CannotSee as error:
         return say(str(error), Status.NOT_SEEN)
@@ -152,17 +170,34 @@ def main(
         return _stopped(watch, why(error), Status.BROKEN_OFF)
 
 
-def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What was typed. Ends the process, as argparse does, where something is missing."""
-    reader = parser()
-    typed = reader.parse_args(arguments)
-    needed = ["function", "alias"]
+def _given(typed: argparse.Namespace) -> Any:
+    """What the payload's file holds, where there is one. Raises `Refused`, which names all that is
+    missing, and `InvalidRollout`."""
+    given: Any = {}
     if typed.verb == "rollout":
-        needed = [] if typed.payload else ["function", "alias", "version"]
-    for name in needed:
-        if not getattr(typed, name):
-            reader.error(f"which {name}? Give --{name}, or to make {name.upper()}=…")
-    return typed
+        if typed.payload:
+            given = request.contents(_text(typed.payload))
+        absent = request.missing(vars(typed), given)
+    else:
+        absent = [name for name in ("function", "alias") if not getattr(typed, name)]
+    if absent:
+        raise Refused(request.which(typed.verb, absent))
+    return given
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidRollout(f"The payload cannot be read: {error}.") from error
+
+
+def _connected(connect: Connect) -> Any:
+    """AWS's clients. Raises `Refused` where an address in the environment is none."""
+    told = remedies.no_address(os.environ)
+    if told:
+        raise Refused(told)
+    return connect()
 
 
 def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | None = None) -> Status:
@@ -173,21 +208,26 @@ def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | Non
     return say(words.stopped(state, because), status, to)
 
 
-def _show(out: TextIO, plain: bool) -> Screen | Plain:
+def _terminal(out: TextIO, plain: bool) -> Terminal | None:
+    """None where lines are to be printed."""
     console = Terminal(file=out, highlight=False)
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        return Plain(out)
-    return Screen(console)
+        return None
+    return console
 
 
-def _rollout(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
-    try:
-        file = typed.payload and typed.payload.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidRollout(f"The payload cannot be read: {error}.") from error
-    rollout = request.check(request.payload(vars(typed), file), clients.region)
-    eyes = Eyes(clients, *rollout.target, typed.stack)
-    return start(clients, eyes, rollout, now), eyes
+def _show(out: TextIO, plain: bool) -> Screen | Plain:
+    console = _terminal(out, plain)
+    return Screen(console) if console else Plain(out)
+
+
+def _plan(rollout: Rollout, answer: Mapping[str, Any], plain: bool, out: TextIO) -> Status:
+    """Show what a dry run has answered."""
+    nothing = planned.not_planned(rollout, answer)
+    if nothing:
+        return say(nothing, Status.DEPLOYED, out)
+    table.show(planned.read(rollout, answer), _terminal(out, plain), out)
+    return Status.DEPLOYED
 
 
 def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from deployer import aws
 from deployer.decisions.checks.check import Versions
@@ -16,7 +15,7 @@ from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
 from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
-from lambda_rollout.remedies import CannotSee
+from lambda_rollout.remedies import CannotSee, NotSent
 from lambda_rollout.state import State
 
 #: The stack's outputs that name log groups.
@@ -38,6 +37,11 @@ _MOST_PAGES = 50
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
 _CONFIG = Config(connect_timeout=5, read_timeout=15, retries=_RETRIES)
 _ONCE = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 1})
+#: A dry run waits for a version that is not active yet, as long as an invocation may last.
+_PATIENT = Config(
+    connect_timeout=5, read_timeout=905, retries={"total_max_attempts": 2}, tcp_keepalive=True
+)
+_QUICK = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1})
 
 
 class Clients:
@@ -50,6 +54,8 @@ class Clients:
         self.logs = make("logs", config=_CONFIG)
         self.cloudformation = make("cloudformation", config=_CONFIG)
         self.once = make("lambda", config=_ONCE)  # an Invoke that is sent twice starts two rollouts
+        self.patient = make("lambda", config=_PATIENT)  # for what may be sent twice
+        self.sts = make("sts", config=_QUICK)
         self.region = str(self.lambda_.meta.region_name)
 
 
@@ -71,6 +77,15 @@ class Eyes:
         """Raises the API's own error."""
         answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
         return Snapshot(answer)
+
+    def must_find_stack(self) -> None:
+        """Raises `NotSent` where it is not there; whatever else fails is told by the looks."""
+        try:
+            self._log_groups()
+        except aws.CallFailed as error:
+            if remedies.absent_stack(error):
+                told = remedies.no_stack(self._stack, self._clients.region)
+                raise NotSent(told) from error
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
@@ -182,6 +197,6 @@ class Eyes:
         if aws.denied(error):
             action = "logs:FilterLogEvents" if self._groups else "cloudformation:DescribeStacks"
             return f"access to it is denied: allow {action}."
-        if isinstance(error, ClientError) and aws.code(error) == "ValidationError":
+        if remedies.absent_stack(error):
             return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
         return f"it could not be read: AWS says {aws.words(error)}"

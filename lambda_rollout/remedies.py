@@ -1,5 +1,7 @@
 """PURE. What AWS refused, in one sentence with a remedy. Nobody shall read a traceback at 3 a.m."""
 
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from botocore import exceptions
@@ -35,6 +37,17 @@ _UNKNOWN = {
 _UNSET = {"NoRegionError", "ProfileNotFound"}
 
 
+#: Where the addresses come from of what is asked here, other than AWS's own.
+_ADDRESSES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_CLOUDWATCH",
+    "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+    "AWS_ENDPOINT_URL_CLOUDFORMATION",
+    "AWS_ENDPOINT_URL_STS",
+)
+
+
 class CannotSee(Exception):
     """When AWS could not be asked, and asking again is in vain; the message is for people."""
 
@@ -44,6 +57,10 @@ class NotSent(CannotSee):
 
     def __str__(self) -> str:
         return f"{super().__str__()} Nothing was sent."
+
+
+class Refused(CannotSee):
+    """When nothing can be begun as it was asked for."""
 
 
 class Doing(NamedTuple):
@@ -63,6 +80,34 @@ def reading_alias(function: str, alias: str, region: str) -> Doing:
 def invoking(region: str) -> Doing:
     absent = f"SimpleDeployFunction is not installed in {region} of this account: run ./install.sh, or set the Region."
     return Doing("lambda:InvokeFunction", "SimpleDeployFunction", absent)
+
+
+def no_address(variables: Mapping[str, str]) -> str:
+    """What is wrong with the first address that is none; empty where all of them are."""
+    if variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return ""
+    for name in _ADDRESSES:
+        address = variables.get(name, "")
+        if not address or re.fullmatch(r"(?i)https?://[^\s/]\S*", address):
+            continue
+        such_as = "http://127.0.0.1:5000"
+        if re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", address):
+            such_as = f"http://{address}"
+        rule = "it must begin with http:// or https://, and name a host"
+        return f"{name} is '{address}', which is no address: {rule}: export {name}={such_as}."
+    return ""
+
+
+def no_stack(stack: str, region: str) -> str:
+    rest = "name it with --stack (make: STACK=), or set the Region"
+    return (
+        f"There is no stack '{stack}' in {region}: install the deployer with ./install.sh, {rest}."
+    )
+
+
+def absent_stack(error: Exception) -> bool:
+    """Whether DescribeStacks has said that there is no such stack."""
+    return isinstance(error, exceptions.ClientError) and aws.code(error) == "ValidationError"
 
 
 def hopeless(error: Exception) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.decisions.errors import InvalidRollout
-from deployer.decisions.payload import read
+from deployer.decisions.payload import read, shown
 from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.target import KEYS as TARGET_KEYS
 from deployer.decisions.target import Target
+from deployer.decisions.weights import BY_STEPS, FIXED
 
-#: By option: the payload's key. Those in _TEXTS are taken as they are, the others as JSON.
+#: By option: the payload's key. Those in _TEXTS are taken as they are, those in _WRITTEN are JSON.
 OPTIONS = {
     "function": "function-name",
     "alias": "alias-name",
@@ -21,21 +22,70 @@ OPTIONS = {
     "type": "type",
     "weights": "weights",
     "health": "health-check",
+    "dry_run": "dry-run",
+    "started_by": "started-by",
 }
-_TEXTS = ("function", "alias", "version", "type")
+_TEXTS = ("function", "alias", "version", "type", "started_by")
+
+#: How each is written to make, and as an option.
+_WRITTEN = {
+    "steps": "STEPS=10, or --steps 10",
+    "interval": "INTERVAL=60, or --interval 60",
+    "weights": "WEIGHTS=0.05,0.25,1, or --weights 0.05,0.25,1",
+    "health": """HEALTH='{"errors": "any"}', or --health '{"errors": "any"}'""",
+    "dry_run": "DRY_RUN=1, or --dry-run",
+}
+
+#: What a dry run is switched on and off with.
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+#: An example of each option that may be missing.
+_EXAMPLES = {
+    "function": "checkout",
+    "alias": "live",
+    "version": "8",
+    "steps": "10",
+    "interval": "60",
+}
 
 
-def payload(typed: Mapping[str, str | None], file: str | None = None) -> Any:
-    """The payload from the options and from a file's text, where there is one; the options come
-    first.
-
-    Raises `InvalidRollout` where the file holds no JSON.
-    """
+def contents(file: str) -> Any:
+    """What a payload's file holds. Raises `InvalidRollout` where that is no JSON."""
     try:
-        given = {} if file is None else json.loads(file)
+        return json.loads(file)
     except (ValueError, RecursionError) as error:
         told = f"The payload is not JSON ({error}): copy one of events/ and change it."
         raise InvalidRollout(told) from error
+
+
+def missing(typed: Mapping[str, str | None], given: Any) -> list[str]:
+    """The options without which there is no rollout, and which neither they nor the file give."""
+    if not isinstance(given, Mapping):
+        return []
+    kind = typed.get("type") or given.get("type", "linear")
+    weights = typed.get("weights") or "weights" in given
+    needed = ["function", "alias", "version"]
+    if not weights and kind in list(BY_STEPS):
+        needed.append("steps")
+    # A CodeDeploy name brings its own interval.
+    if weights or kind in [*BY_STEPS, *FIXED]:
+        needed.append("interval")
+    return [name for name in needed if not typed.get(name) and OPTIONS[name] not in given]
+
+
+def which(verb: str, absent: list[str]) -> str:
+    """All that is missing, in one sentence that can be copied."""
+    names = f"{', '.join(absent[:-1])} and {absent[-1]}".removeprefix(" and ")
+    to_make = " ".join(f"{name.upper()}={_EXAMPLES[name]}" for name in absent)
+    options = " ".join(f"--{name} {_EXAMPLES[name]}" for name in absent)
+    return f"Which {names}? Say it, such as: make {verb} {to_make}, or the options {options}."
+
+
+def payload(typed: Mapping[str, str | None], given: Any) -> Any:
+    """The payload from the options and from what a file holds; the options come first.
+
+    Raises `InvalidRollout` for an option that is not JSON.
+    """
     if not isinstance(given, Mapping):
         return given  # `check` says what is wrong with it
     options = {}
@@ -70,13 +120,19 @@ def here(event: Any, region: str) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    """JSON where it is JSON; otherwise the text itself, which the check refuses with the key and
-    the remedy."""
+    """What the payload has of it. Raises `InvalidRollout`, with the key and the remedy, for what is
+    not JSON."""
     if name in _TEXTS:
         return text
+    if name == "dry_run" and text.lower() in _FLAGS:
+        return _FLAGS[text.lower()]
+    written = text
     if name == "weights" and not text.lstrip().startswith("["):
-        text = f"[{text}]"
+        written = f"[{text}]"
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        return json.loads(written)
+    except (ValueError, RecursionError) as error:
+        rule = KEYS[OPTIONS[name]][0]
+        no_json = ", which is not JSON" if name == "health" else ""
+        told = f"'{OPTIONS[name]}' must be {rule}, but it is {shown(text)}{no_json}"
+        raise InvalidRollout(f"{told}: write it as in {_WRITTEN[name]}.") from error

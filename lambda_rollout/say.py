@@ -3,6 +3,7 @@
 Imports next to nothing: it must be there before the rest of the command is loaded.
 """
 
+import os
 import sys
 import traceback
 from contextlib import suppress
@@ -19,6 +20,17 @@ def say(what: str, status: Status, to: TextIO | None = None) -> Status:
     with suppress(OSError):
         print(what, file=to or sys.stderr, flush=True)
     return status
+
+
+def let_go(stream: TextIO | None) -> None:
+    """Leave nothing in its buffer that cannot be written: Python would try again, and end with
+    120."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def why(error: Exception) -> str:

@@ -1,9 +1,11 @@
-"""Starts a rollout: the one Invoke, which is all that is ever written to AWS here. What cannot go
-well is not sent."""
+"""Starts a rollout, or asks for its plan: the one Invoke, which is all that is ever written to AWS
+here. What cannot go well is not sent."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 from deployer import aws
@@ -12,12 +14,16 @@ from deployer.decisions.ownership import abandoned
 from deployer.decisions.rollout import Rollout
 from lambda_rollout import remedies
 from lambda_rollout.eyes import Eyes
-from lambda_rollout.remedies import CannotSee, NotSent
+from lambda_rollout.remedies import CannotSee, NotSent, Refused
 from lambda_rollout.state import LONGEST_START, Plan, State
 from lambda_rollout.suspension import is_suspended
 
 #: How far back rollouts are looked for that are not the one to be started, in seconds.
 _BEFORE = 600.0
+#: For how long it is asked who starts it, in seconds; then it is left out.
+_WHO_SECONDS = 2.0
+#: The most letters of `started-by`.
+_WHO_LETTERS = 128
 
 
 def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
@@ -31,18 +37,62 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     taken = found.routing or is_suspended(found)
     if taken and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
+    eyes.must_find_stack()
     before = {found.stamp.rollout_id} if found.stamp else set()
     with suppress(*aws.CallFailed):  # whether the log can be read is told later
         before |= {line.rollout for line in eyes.lines(now - _BEFORE)}
-    request = _invoke(clients, rollout)
+    event = {**rollout.event}
+    caller = "" if rollout.started_by else _caller(clients)
+    if caller:
+        event["started-by"] = caller
+    request = _invoke(clients, event)
     settle = rollout.health_check.settle
     plan = Plan(rollout.new_version, rollout.interval, settle, request, frozenset(before))
     return State(function, alias, since=now, give_up=now + LONGEST_START, plan=plan)
 
 
-def _invoke(clients: Any, rollout: Rollout) -> str:
+def ask(clients: Any, eyes: Eyes, rollout: Rollout) -> Mapping[str, Any]:
+    """What a dry run answers. Raises `DeployError` or `Refused` where the rollout would be refused,
+    `NotSent`, or `CannotSee`."""
+    eyes.must_find_stack()
+    try:
+        answer = clients.patient.invoke(
+            FunctionName="SimpleDeployFunction",
+            InvocationType="RequestResponse",
+            Payload=json.dumps(dict(rollout.event)).encode(),
+        )
+        told = json.loads(answer["Payload"].read())
+    except aws.CallFailed as error:
+        why = remedies.sentence(error, remedies.invoking(clients.region))
+        if aws.refused(error) or remedies.hopeless(error):
+            raise NotSent(why) from error
+        raise CannotSee(f"{why} No plan came; nothing was moved.") from error
+    if "FunctionError" not in answer:
+        return dict(told)
+    message = str(told.get("errorMessage", ""))
+    kind = errors.named(str(told.get("errorType", "")))
+    if kind:
+        raise kind(message)
+    raise Refused(f"SimpleDeployFunction has failed, and made no plan: {message}")
+
+
+def _caller(clients: Any) -> str:
+    """Whose credentials these are, as an ARN; empty where that is not known in time."""
+    found: list[str] = []
+
+    def ask_sts() -> None:
+        with suppress(Exception):  # to know it is no reason to keep a rollout from beginning
+            found.append(str(clients.sts.get_caller_identity()["Arn"]))
+
+    asking = Thread(target=ask_sts, daemon=True)  # looking up a name has no time-out of its own
+    asking.start()
+    asking.join(_WHO_SECONDS)
+    return found[0][:_WHO_LETTERS] if found else ""
+
+
+def _invoke(clients: Any, event: Mapping[str, Any]) -> str:
     """The invocation's id, which stands in every line that it logs."""
-    payload = json.dumps(dict(rollout.event)).encode()
+    payload = json.dumps(event).encode()
     try:
         answer = clients.once.invoke(
             FunctionName="SimpleDeployFunction", InvocationType="Event", Payload=payload

@@ -31,6 +31,7 @@ destinations.py   what becomes of failed asynchronous invocations
 metrics.py        CloudWatch: what functions did, published late, and GetMetricData
 pollers.py        SQS: event source mappings are polled, failures go back to their queue
 events.py         EventBridge: rules, patterns, schedules
+transformers.py   PURE: what a target gets instead of the event
 scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
 codedeploy.py     CodeDeploy: asks a deployment's hook, then moves the alias
 delivery.py       carries a message to a queue or topic, if its policy allows it

@@ -15,9 +15,8 @@ from typing import Any
 
 from moto.events.exceptions import InvalidEventPatternException
 from moto.events.models import EventPatternParser, EventsBackend, Rule, events_backends
-from moto.events.utils import EventTemplateParser
 
-from local import delivery
+from local import delivery, transformers
 from local.patches import replace_value, replaces
 from local.sandbox import ACCOUNT, REGION
 
@@ -144,10 +143,15 @@ def fire_named(name: str) -> None:
 
 def _deliver(rule: Any, event: dict[str, Any]) -> None:
     for target in rule.targets:
-        delivery.send(target["Arn"], _input(target, event), SERVICE, rule.arn)
+        try:
+            text = _input(rule, target, event)
+        except transformers.Invalid as error:
+            delivery.complain(f"{rule.arn} sent nothing to {target['Arn']}: {error}")
+        else:
+            delivery.send(target["Arn"], text, SERVICE, rule.arn)
 
 
-def _input(target: dict[str, Any], event: dict[str, Any]) -> str:
+def _input(rule: Any, target: dict[str, Any], event: dict[str, Any]) -> str:
     """What the target gets: the event, in AWS's order, unless the target says otherwise."""
     if "Input" in target:
         return str(target["Input"])
@@ -155,10 +159,7 @@ def _input(target: dict[str, Any], event: dict[str, Any]) -> str:
     transformer = target.get("InputTransformer")
     if not transformer:
         return json.dumps(whole)
-    known = {**whole, "ingestion-time": whole["time"]}
-    paths = transformer.get("InputPathsMap", {})
-    made = EventTemplateParser.parse(transformer["InputTemplate"], paths, known)
-    return made if isinstance(made, str) else json.dumps(made)
+    return transformers.transformed(transformer, whole, rule.arn, rule.name)
 
 
 def _stamp(time: Any) -> str:

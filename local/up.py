@@ -1,11 +1,12 @@
 """`make local`: AWS on this machine, with the deployer, a function to deploy and users, until
 Ctrl-C."""
 
+import shlex
 import signal
-import sys
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
+from local.farewell import with_a_sentence
 from local.sandbox import REGION, emulator
 
 #: About what AWS takes to publish a minute.
@@ -15,10 +16,19 @@ LOG_DELAY = 5.0
 RATE = 5.0
 
 _COMMANDS = """
-It is up. In another terminal, in this folder:
+It is up. In another terminal:
 
+  cd {folder}
   export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region}
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local PATH={bin}:$PATH
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local PATH={bin}:"$PATH"
+
+A rollout, as it is planned, and then followed to its end; and one that anybody has started:
+
+  make rollout FUNCTION={function} ALIAS={alias} VERSION={healthy} STEPS=4 INTERVAL=30 DRY_RUN=1
+  make rollout FUNCTION={function} ALIAS={alias} VERSION={healthy} STEPS=4 INTERVAL=30
+  make watch FUNCTION={function} ALIAS={alias} WAIT=60
+
+The same with the AWS CLI:
 
   aws lambda get-alias --function-name {function} --name {alias}
   aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event \\
@@ -36,13 +46,10 @@ Ctrl-C ends it.
 """
 
 
-def main() -> None:
+def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    try:
-        emulator()
-    except RuntimeError as error:
-        sys.exit(str(error))
+    emulator()
     print("Starting AWS on this machine and installing the deployer into it …", flush=True)
     with running(DELAY, log_delay=LOG_DELAY) as cloud:
         cloud.install()
@@ -53,6 +60,7 @@ def main() -> None:
                 signal.pause()
             except KeyboardInterrupt:
                 print("Ending …")
+    return 0
 
 
 def _told(cloud: Cloud) -> str:
@@ -60,7 +68,8 @@ def _told(cloud: Cloud) -> str:
     return _COMMANDS.format(
         endpoint=cloud.endpoint,
         region=REGION,
-        bin=ROOT / ".venv" / "bin",
+        folder=shlex.quote(str(ROOT)),
+        bin=shlex.quote(str(ROOT / ".venv" / "bin")),
         function=FUNCTION,
         alias=ALIAS,
         group=cloud.output("LogGroupName"),
@@ -75,4 +84,4 @@ def _told(cloud: Cloud) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with_a_sentence(main)

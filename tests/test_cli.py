@@ -22,7 +22,7 @@ from lambda_rollout import command as cli_command
 from lambda_rollout import endings, lines, request, screen, words
 from lambda_rollout.endings import MEANINGS, STATUSES, Status
 from lambda_rollout.state import Plan, State
-from tests.watched import ID, START, Aws, Clock, refusal
+from tests.watched import CALLER, ID, START, Aws, Clock, refusal
 
 HOUSE = Path(lambda_rollout.__file__).parent
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HOUSE.glob("*.py"))}
@@ -35,7 +35,7 @@ def test_a_rollout_is_started_once_and_followed_to_its_good_end(aws: Aws) -> Non
     ran = Ran(ROLLOUT, good(aws))
     assert ran.status == Status.DEPLOYED
     target = {"function-name": "checkout", "alias-name": "live", "new-version": "8"}
-    assert aws.invoked == [{**target, "steps": 2, "interval": 30}]
+    assert aws.invoked == [{**target, "steps": 2, "interval": 30, "started-by": CALLER}]
     told = [line.split("  ", 1) for line in ran.out.splitlines()]
     assert [text for _, text in told] == [
         "Accepted; waiting for the first shift …",
@@ -133,21 +133,6 @@ def test_a_typo_is_refused_before_anything_is_sent(aws: Aws, typo: str) -> None:
     assert TYPOS[typo] in ran.err and ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("command", "missing"), [("watch --alias live", "function"), (ROLLOUT[:41], "version")]
-)
-def test_what_is_missing_is_named_for_make_too(
-    aws: Aws, command: str, missing: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli_command.main(command.split(), lambda: aws, aws.clock)
-    assert ended.value.code == Status.REFUSED
-    assert (
-        f"which {missing}? Give --{missing}, or to make {missing.upper()}=…"
-        in capsys.readouterr().err
-    )
-
-
 def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Path) -> None:
     typed = {
         "weights": "0.1, 1",
@@ -162,7 +147,7 @@ def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Pa
         "interval": 1.5,
         "new-version": "8",
     }
-    assert request.payload(typed) == event
+    assert request.payload(typed, {}) == event
     file = tmp_path / "payload.json"
     given = {
         "function-name": "checkout",
@@ -174,7 +159,7 @@ def test_options_become_the_payload_and_change_the_file_s(aws: Aws, tmp_path: Pa
     file.write_text(json.dumps(given))
     good(aws)
     assert Ran("rollout --version 8 --payload", aws, also=[str(file)]).status == Status.DEPLOYED
-    assert aws.invoked == [{**given, "new-version": "8"}]
+    assert aws.invoked == [{**given, "new-version": "8", "started-by": CALLER}]
     for content, told in (("{", "not JSON"), ("[]", "The payload must be a JSON object")):
         file.write_text(content)
         ran = Ran("rollout --payload", aws, also=[str(file)])
@@ -305,8 +290,14 @@ NO_LOG = {
 }
 
 
-@pytest.mark.parametrize("case", NO_LOG)
-@pytest.mark.parametrize("command", [ROLLOUT, f"{WATCH} --wait 10"])
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [
+        *((f"{WATCH} --wait 10", case) for case in NO_LOG),
+        # Where there is no stack, no rollout is started.
+        *((ROLLOUT, case) for case in NO_LOG if case != "no stack"),
+    ],
+)
 def test_without_the_log_the_end_is_seen_and_its_reason_unknown(
     aws: Aws, case: str, command: str
 ) -> None:
@@ -620,6 +611,7 @@ def test_nothing_but_the_invoke_is_ever_written_to_aws() -> None:
         ("eyes", "get_alias"),
         ("eyes", "filter_log_events"),
         ("eyes", "describe_stacks"),
+        ("start", "get_caller_identity"),
         ("start", "invoke"),
     }
 

@@ -1,8 +1,11 @@
-"""The dashboard and the saved queries ask for what the deployer really tells."""
+"""The dashboard and the saved queries ask for what the deployer really tells, and the picture in the
+docs shows the dashboard of today."""
 
 import contextlib
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,11 @@ from samtranslator.yaml_helper import yaml_parse
 from deployer.decisions.errors import DeployError
 from deployer.tell import NO_ENDINGS, SOURCE
 from local.cloud import ROOT
+from tests.beginnings import EVENT
+from tools import dashboard
 from world.world import World
 
+BODY = dashboard.body()
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
 LAMBDA = ("AWS/Lambda", frozenset({"FunctionName", "Resource", "ExecutedVersion"}))
 
@@ -41,6 +47,82 @@ def test_the_numbers_are_those_of_the_rollouts(capsys: pytest.CaptureFixture[str
     ]
     (seconds,) = [line["TimeToRollback"][0] for line in lines if "TimeToRollback" in line]
     assert 110 <= seconds <= 130
+
+
+def test_the_choice_is_among_the_functions_and_aliases_that_have_rollouts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [line for line in emitted(capsys) if "Weight" in line]
+    for variable in BODY["variables"]:
+        asked = SEARCH.fullmatch(variable["search"])
+        assert asked and asked["name"] == "Weight"
+        assert all(set(asked["dimensions"].split(",")) <= line.keys() for line in lines)
+        assert variable["populateFrom"] in asked["dimensions"].split(",")
+    offered = {
+        variable["pattern"]: {line[variable["populateFrom"]] for line in lines}
+        for variable in BODY["variables"]
+    }
+    assert offered == {"FUNCTION_NAME": {"checkout"}, "ALIAS_NAME": {"live"}}
+
+
+def test_what_is_chosen_is_what_every_widget_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    patterns = {variable["pattern"] for variable in BODY["variables"]}
+    for widget in BODY["widgets"]:
+        assert patterns <= set(re.findall("|".join(patterns), json.dumps(widget))), widget
+    chosen = dashboard.chosen(BODY, dashboard.CHOSEN)["widgets"]
+    assert not re.search("|".join(patterns), json.dumps(chosen))
+    told = {**emitted(capsys)[0], "FunctionName": "checkout", "Resource": "checkout:live"}
+    for _, _, _, where in asked_of(chosen):
+        narrowed = dict(re.findall(r'(\w+)="([^"]*)"', where))
+        assert len(narrowed) == 2
+        assert {key: told[key] for key in narrowed} == narrowed
+
+
+def test_the_log_widget_shows_how_a_rollout_ended_and_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (widget,) = [widget for widget in BODY["widgets"] if widget["type"] == "log"]
+    *sources, query = widget["properties"]["query"].split(" | ")
+    groups = RESOURCES["EndingsQuery"]["Properties"]["LogGroupNames"]
+    assert sources == [f"SOURCE '{group['Ref']}'" for group in groups]
+    with caplog.at_level("INFO"), contextlib.suppress(DeployError):
+        World(errors={"8": 1.0}).invoke({**EVENT, "started-by": "release pipeline 7"})
+    (ended,) = [record for record in caplog.records if record.message == "HealthCheckFailed"]
+    fields = query.splitlines()[0].removeprefix("fields @timestamp, ").replace("`", "").split(", ")
+    assert fields == ["message", "new-version", "reason", "where", "started-by"]
+    # Each line has who it is about by the logger itself.
+    assert set(fields) <= vars(ended).keys()
+    assert set(re.findall(r'"([A-Z_]+)"', query)) - dashboard.CHOSEN.keys() == {*NO_ENDINGS} - {
+        "ROLLED_BACK"
+    }
+
+
+def test_a_name_with_a_hyphen_stands_in_backticks() -> None:
+    """CloudWatch takes it for a subtraction otherwise."""
+    (widget,) = [widget for widget in BODY["widgets"] if widget["type"] == "log"]
+    bare = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "", widget["properties"]["query"])
+    assert "-" not in bare
+
+
+def test_the_picture_shows_the_dashboard_of_today(tmp_path: Path) -> None:
+    drawn = dashboard.PICTURE.read_text()
+    assert drawn == dashboard.draw(BODY), "run 'python -m tools.dashboard'"
+    titles = [widget["properties"].get("title", "") for widget in BODY["widgets"]]
+    assert all(
+        title.replace("FUNCTION_NAME:ALIAS_NAME", "checkout:live") in drawn for title in titles
+    )
+    stale = tmp_path / "dashboard.svg"
+    stale.write_text(drawn.replace("Errors", "Mistakes"))
+    with pytest.raises(SystemExit, match=r"run 'python -m tools\.dashboard'"):
+        dashboard.main(["--check"], stale)
+    dashboard.main([], stale)
+    dashboard.main(["--check"], stale)
+
+
+def test_a_widget_that_cannot_be_drawn_is_refused() -> None:
+    odd = {**BODY["widgets"][0], "type": "explorer"}
+    with pytest.raises(ValueError, match="does not know how to draw"):
+        dashboard.draw({**BODY, "widgets": [odd]})
 
 
 def test_the_saved_queries_name_fields_and_messages_that_the_log_has(
@@ -105,21 +187,25 @@ def metrics(lines: list[dict[str, Any]]) -> set[tuple[str, str, frozenset[str]]]
     }
 
 
+SEARCH = re.compile(
+    r"""\{"?(?P<namespace>[^,"]+)"?,(?P<dimensions>[^}]+)\} MetricName="(?P<name>\w+)"(?P<where>[^']*)"""
+)
+
+
 def widgets() -> list[dict[str, Any]]:
-    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    found: list[dict[str, Any]] = json.loads(re.sub(r"\$\{[^}]*\}", "x", body))["widgets"]
+    found: list[dict[str, Any]] = BODY["widgets"]
     return found
 
 
+def asked_of(widgets: list[dict[str, Any]]) -> Iterator[tuple[str, str, frozenset[str], str]]:
+    """Namespace, name and dimensions of what is searched for, and what of it."""
+    for widget in widgets:
+        for metric in widget["properties"].get("metrics", []):
+            found = SEARCH.search(metric[0]["expression"])
+            assert found
+            dimensions = frozenset(found["dimensions"].split(","))
+            yield found["namespace"], found["name"], dimensions, found["where"]
+
+
 def searched() -> set[tuple[str, str, frozenset[str]]]:
-    asked = [
-        metric[0]["expression"]
-        for widget in widgets()
-        for metric in widget["properties"]["metrics"]
-    ]
-    found = [
-        re.match(r"SEARCH\('\{([^}]*)\} MetricName=\"(\w+)\"'", expression) for expression in asked
-    ]
-    return {
-        (m[1].split(",")[0].strip('"'), m[2], frozenset(m[1].split(",")[1:])) for m in found if m
-    }
+    return {asked[:3] for asked in asked_of(widgets())}

@@ -71,7 +71,7 @@ def test_the_demo_ends_on_the_healthy_version_and_rolls_the_failing_one_back(
 def test_the_commands_of_the_readme_do_what_it_says(
     cloud: Cloud, users: Users, tmp_path: Path
 ) -> None:
-    asynchronous, synchronous, _ = _readme_invocations(tmp_path)
+    asynchronous, back, synchronous, _ = _readme_invocations(tmp_path)
     _put_back(cloud)
     done = cloud.run(synchronous)
     assert done.returncode == 0, done.stderr
@@ -90,7 +90,7 @@ def test_the_commands_of_the_readme_do_what_it_says(
         alias["Description"],
     )
 
-    command = _readme_command("filter-log-events")  # a line can be read only after a while
+    (command,) = _readme_commands("filter-log-events")  # a line can be read only after a while
     _until(lambda: cloud.run(command).stdout, lambda told: '"message":"SHIFTED"' in told)
 
     # A second one is refused and told how far the first is; then an operator takes the alias back.
@@ -98,9 +98,20 @@ def test_the_commands_of_the_readme_do_what_it_says(
     error = json.loads((tmp_path / "out.json").read_text())
     assert error["errorType"] == "AliasBusy"
     assert "weight 0.1, step 1 of 10" in error["errorMessage"]
-    assert cloud.run(_readme_command("update-alias")).returncode == 0
+    stop, promote = _readme_commands("update-alias")
+    assert cloud.run(stop).returncode == 0
     last = _until(lambda: cloud.deployer_log()[-1], lambda line: line["message"] == "AliasChanged")
     assert "left to them" in last["reason"]
+    _stands_on(cloud, ALIAS, ORIGINAL)
+
+    # Another one is promoted, and what has succeeded is taken back.
+    assert cloud.run(asynchronous).returncode == 0
+    _until(lambda: _alias(cloud), lambda alias: "RoutingConfig" in alias)
+    assert cloud.run(promote).returncode == 0
+    _until(lambda: cloud.deployer_log()[-1], lambda line: line["message"] == "SUCCEEDED")
+    _stands_on(cloud, ALIAS, HEALTHY)
+    done = cloud.run(back)
+    assert done.returncode == 0 and '"status": "SUCCEEDED"' in done.stdout, done.stderr
     _stands_on(cloud, ALIAS, ORIGINAL)
 
 
@@ -155,7 +166,7 @@ def test_the_sample_s_own_example_is_handed_over(
     """10 × 120 s, as published and as in the README; that it completes is told in virtual time
     (test_hand_over)."""
     _put_back(cloud)
-    done = cloud.run(_readme_invocations(tmp_path)[2])
+    done = cloud.run(_readme_invocations(tmp_path)[3])
     assert done.returncode == 0, done.stderr
     rollout = json.loads((tmp_path / "out.json").read_text())["rollout"]
     assert rollout["status"] == "HANDED_OVER"
@@ -293,7 +304,8 @@ def _ended(cloud: Cloud, arn: str) -> dict[str, Any]:
 
 def _taken_back(cloud: Cloud, execution: str) -> None:
     """An operator takes the alias back; the execution ends within a look."""
-    assert cloud.run(_readme_command("update-alias")).returncode == 0
+    stop, _ = _readme_commands("update-alias")
+    assert cloud.run(stop).returncode == 0
     ended = _ended(cloud, execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "AliasChanged")
     _stands_on(cloud, ALIAS, ORIGINAL)
@@ -304,18 +316,17 @@ def _readme_blocks() -> list[str]:
     return [block for block in blocks if "aws " in block]
 
 
-def _readme_command(word: str) -> str:
-    (block,) = [block for block in _readme_blocks() if word in block]
-    return block
+def _readme_commands(word: str) -> list[str]:
+    return [block for block in _readme_blocks() if word in block]
 
 
 def _readme_invocations(tmp_path: Path) -> list[str]:
-    blocks = [block for block in _readme_blocks() if "lambda invoke" in block]
-    assert len(blocks) == 3, (
-        "the asynchronous form first, then the synchronous one, then the one that is handed over"
+    blocks = _readme_commands("lambda invoke")
+    assert len(blocks) == 4, (
+        "the asynchronous form first, then the way back, the synchronous one, and the one that is handed over"
     )
     assert "--invocation-type Event" in blocks[0]
-    assert "--cli-read-timeout 0" in blocks[1] and "AWS_MAX_ATTEMPTS=1" in blocks[1]
+    assert "--cli-read-timeout 0" in blocks[2] and "AWS_MAX_ATTEMPTS=1" in blocks[2]
     return [block.replace("out.json", str(tmp_path / "out.json")) for block in blocks]
 
 

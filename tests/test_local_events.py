@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import policies
+from local import policies, transformers
 from local.events import Schedules, seconds
 from tests.parts import Parts, until
 
@@ -163,6 +163,73 @@ def test_what_a_policy_allows(statement: dict[str, Any], allowed: bool) -> None:
     known = policies.of_service("arn:aws:events:us-east-1:1:rule/mine-1", "1")
     request = policies.Request("events.amazonaws.com", "sqs:SendMessage", queue, known)
     assert (policies.says({"Statement": [usual | statement]}, request) == "Allow") is allowed
+
+
+EVENT = {
+    "id": "1",
+    "time": "2026-01-05T12:00:00Z",
+    "source": "test.rollouts",
+    "detail": {**DETAIL, "count": 2, "quoted": 'he said "no"'},
+}
+
+
+@pytest.mark.parametrize(
+    ("paths", "template", "made"),
+    [
+        ({"s": "$.detail.status"}, '"It <s>."', '"It FAILED."'),
+        ({"s": "$.detail.status"}, '"It <s>."\n"Twice: <s>"\n', '"It FAILED."\n"Twice: FAILED"'),
+        ({"s": "$.detail.absent"}, '"It <s>."', '"It ."'),
+        ({}, '"It <s>."', '"It <s>."'),
+        ({"s": "$.detail.target.name"}, '{"name": <s>}', '{"name": "checkout"}'),
+        ({"s": "$.detail.target"}, '{"of": <s>}', '{"of": {"name": "checkout", "alias": "live"}}'),
+        ({"s": "$.detail.weights[1]"}, '{"a": <s>, "b": "<s>"}', '{"a": 1, "b": "1"}'),
+        ({"s": "$.detail.status"}, '{\n"a":\n"x <s>"\n}', '{\n"a":\n"x FAILED"\n}'),
+        ({}, '"<aws.events.rule-name>"', '"mine"'),
+        ({}, '"at <aws.events.event.ingestion-time>"', '"at 2026-01-05T12:00:00Z"'),
+    ],
+)
+def test_a_target_s_input_is_made_of_the_event(
+    paths: dict[str, str], template: str, made: str
+) -> None:
+    transformer = {"InputPathsMap": paths, "InputTemplate": template}
+    assert transformers.transformed(transformer, EVENT, "arn:mine", "mine") == made
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("$.detail.quoted", '"<s>"'),  # nothing is escaped
+        ("$.detail.quoted", '{"a": "<s>"}'),
+        ("$.detail.absent", '{"a": <s>}'),
+        ("$.detail.status", "It <s>."),
+        ("$.detail.status", '"One line"\nand <s>'),
+        ("$.detail['status']", '"<s>"'),
+    ],
+)
+def test_what_does_not_come_out_valid_is_not_sent(path: str, template: str) -> None:
+    transformer = {"InputPathsMap": {"s": path}, "InputTemplate": template}
+    with pytest.raises(transformers.Invalid):
+        transformers.transformed(transformer, EVENT, "arn:mine", "mine")
+
+
+def test_a_rule_sends_what_its_transformer_makes_and_what_is_not_valid_to_nobody(
+    parts: Parts,
+) -> None:
+    events = parts.client("events")
+    events.put_rule(Name="told", EventPattern=json.dumps({"source": ["test.told"]}))
+    queue = parts.client("sqs").get_queue_attributes(
+        QueueUrl=parts.url("heard"), AttributeNames=["QueueArn"]
+    )["Attributes"]["QueueArn"]
+    made = {"InputPathsMap": {"s": "$.detail.status"}, "InputTemplate": '"It <s>."'}
+    lost = {**made, "InputTemplate": "It <s>."}
+    targets = [
+        {"Id": "lost", "Arn": queue, "InputTransformer": lost},
+        {"Id": "made", "Arn": queue, "InputTransformer": made},
+    ]
+    events.put_targets(Rule="told", Targets=targets)
+    _put(parts, DETAIL, Source="test.told")
+    assert parts.heard("heard") == "It FAILED."
+    assert parts.empty("heard")
 
 
 class TestExecutions:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,33 @@ def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) 
         "APPROVED",
         "ALREADY_DEPLOYED",
     }
+
+
+def test_whoever_is_told_of_endings_is_told_of_alarms_and_only_where_it_is_asked_for(
+    resources: dict[str, Any],
+) -> None:
+    told = {
+        "ByEmail": {"Ref": "EndingsTopic"},
+        "ByTopic": {"Ref": "NotifyTopicArn"},
+        "ByChat": {"Ref": "NotifyChatTopicArn"},
+    }
+    targets = [each["Fn::If"] for each in _properties(resources, "EndingsRule")["Targets"]]
+    assert {condition: target["Arn"] for condition, target, _ in targets} == told
+    assert all("InputTransformer" in target for _, target, _ in targets)
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    assert template["Conditions"]["Notified"] == {
+        "Fn::Or": [{"Condition": condition} for condition in told]
+    }
+    for name in ("WatchdogAlarm", "WatchdogFailsAlarm"):
+        actions = [each["Fn::If"] for each in _properties(resources, name)["AlarmActions"]]
+        assert {condition: arn for condition, arn, _ in actions} == told
+
+
+def test_an_alarm_says_what_is_wrong_and_then_what_to_do_now(resources: dict[str, Any]) -> None:
+    for name in ("WatchdogAlarm", "WatchdogFailsAlarm"):
+        told = _properties(resources, name)["AlarmDescription"]["Fn::Sub"]
+        assert told.startswith("An alias may still be split: ")
+        assert re.search(r" What to do now: .* aws \w+ ", told)
 
 
 def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:

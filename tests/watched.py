@@ -1,6 +1,7 @@
 """An AWS for the tests of `cli`: what a watcher reads, changed by a script in virtual time. Takes
 one write: Invoke."""
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 UNTIL = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
 ID = "0123456789ab"
 WORDS = "Checkout service"
+CALLER = "arn:aws:sts::123456789012:assumed-role/Deployers/ada"
 GROUPS = {
     "LogGroupName": "simple",
     "WorkflowLogGroupName": "workflow",
@@ -55,7 +57,8 @@ class Clock:
 
 
 class Aws:
-    """`faults` are raised by the operation's name; what was sent is in `invoked`."""
+    """`faults` are raised by the operation's name; what was sent is in `invoked`, and for a plan in
+    `planned`, which is answered with `answer`."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -74,6 +77,11 @@ class Aws:
         )
         self.lambda_ = SimpleNamespace(get_alias=self.get_alias)
         self.once = SimpleNamespace(invoke=self.invoke)
+        self.patient = SimpleNamespace(invoke=self.plan)
+        self.sts = SimpleNamespace(get_caller_identity=self.get_caller_identity)
+        self.caller = CALLER
+        self.answer: Any = {}
+        self.planned: list[Any] = []
         self.logs = SimpleNamespace(filter_log_events=self.filter_log_events, exceptions=absent)
         self.cloudformation = SimpleNamespace(describe_stacks=self.describe_stacks)
         self.cloudwatch = SimpleNamespace(get_metric_data=self.get_metric_data)
@@ -152,6 +160,24 @@ class Aws:
         )
         self.invoked.append(json.loads(request["Payload"]))
         return {"StatusCode": 202, "ResponseMetadata": {"RequestId": "request-1"}}
+
+    def plan(self, **request: Any) -> Any:
+        self._fail("plan")
+        assert (request["FunctionName"], request["InvocationType"]) == (
+            "SimpleDeployFunction",
+            "RequestResponse",
+        )
+        self.planned.append(json.loads(request["Payload"]))
+        failed = {"FunctionError": "Unhandled"} if "errorType" in self.answer else {}
+        return {
+            "StatusCode": 200,
+            "Payload": io.BytesIO(json.dumps(self.answer).encode()),
+            **failed,
+        }
+
+    def get_caller_identity(self) -> Any:
+        self._fail("get_caller_identity")
+        return {"Account": "123456789012", "Arn": self.caller}
 
     def filter_log_events(self, **request: Any) -> Any:
         """Two lines a page."""

@@ -10,4 +10,5 @@ the judgement   health      the checks' verdict together
                 failures    failed calls in a log; suspicion: they may suspend, never convict
 the alias       ownership   whose it is, as a table; stamp: what a rollout leaves on it
 the end         ending      how it can end, in words; errors: the tree of what goes wrong
+                sentences   the same for whoever gets a mail: what to do now, too
 """

@@ -17,11 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-
 from deployer.tell import NO_ENDINGS
+from lambda_rollout.screen import Terminal
 from local.cloud import ALIAS, BUCKET, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
+from local.farewell import with_a_sentence
 from local.sandbox import emulator
 
 #: CloudWatch publishes a minute this many seconds after its end; on AWS it is about a minute.
@@ -37,16 +37,21 @@ SOON = 30.0
 #: Lines of the log that end nothing.
 AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
 
-console = Console(highlight=False, soft_wrap=True)
+#: What the demo ends with.
+NEXT = """
+What next:
+
+  make local     keeps this AWS up, to type your own rollouts against: make rollout, make watch
+  make install   installs the deployer into the AWS account of your credentials
+  README.md      tells how it is used; docs/cli.md how from a terminal, docs/recipes.md what for
+"""
+
+console = Terminal(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        emulator()
-    except RuntimeError as error:
-        console.print(str(error))
-        return 1
+    emulator()
     acts = [good_version, bad_version]
     if sys.argv[1:] == ["workflow"]:
         acts = [good_execution, bad_execution]
@@ -62,6 +67,7 @@ def main() -> int:
         console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end; {logs}.")
         with Users(cloud, RATE) as users:
             as_they_should = all(act(cloud, users, Path(scratch, "out.json")) for act in acts)
+    console.print(NEXT)
     return 0 if as_they_should else 1
 
 
@@ -223,4 +229,4 @@ def verdict(as_it_should: bool, what: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with_a_sentence(main)
