@@ -3,20 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local rollout watch record test faults journeys bench lint tools install lock clean
+.PHONY: help demo workflow local rollout watch record screens test faults journeys bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(TOOLS) ## watch a rollout succeed and a bad one roll back, on this machine alone
-	@$(BIN)/python -m local.demo
+	@$(BIN)/python -m local demo
 
 workflow: $(TOOLS) ## the same demo through the state machine
-	@$(BIN)/python -m local.demo workflow
+	@$(BIN)/python -m local workflow
 
 local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
-	@$(BIN)/python -m local.up
+	@$(BIN)/python -m local local
 
 # make hands on what stands on its command line in the environment, whatever quotes it holds.
 # A misspelt variable would be passed over without a word.
@@ -37,6 +37,9 @@ watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it:
 
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
 	@$(BIN)/python -m tools.record
+
+screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
+	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
 # They mostly wait, for the local AWS and for leases to run out: so they run beside the others.
 DYING := tests/test_dead_deployers.py

@@ -30,7 +30,7 @@ LAST_ANSWER = timedelta(seconds=3300)
 
 #: Seconds until it looks again; and at first, when it will have started the execution.
 AGAIN = 15
-AT_FIRST = 60
+AT_FIRST = 30
 
 #: Within so many seconds the hooks of a stack start: they share Lambda's 15 requests a second.
 SPREAD = 20.0

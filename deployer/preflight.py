@@ -67,6 +67,8 @@ def begin(
     try:
         rollout = Rollout.from_event(payload, means.here)
         who |= rollout.target._asdict()
+        if rollout.started_by:
+            who["started-by"] = rollout.started_by
         run = _opened(rollout, means, rollout_id, most_looks(len(rollout.weights)))
         ended = before_first_shift(run)
     except DeployError as error:

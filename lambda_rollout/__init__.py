@@ -9,6 +9,8 @@ ended.
                                     lines     what the deployer's log says
                                     state     what is known of a rollout, from stamp, log and metrics
                                     suspension  when it is suspended, and why
+                                    pulse     whether its deployer can still be heard
+                                    reach     whether AWS answers, and how old what is shown is
                                     words     the same in words
                                     planned   a dry run's plan in words
                                     remedies  what AWS refused, in one sentence with a remedy

@@ -1,15 +1,11 @@
 """`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
 sentence.
 
-It never ends as Python does by itself, with 1: that means that the rollout was rolled back.
+It never ends as Python does by itself, with 1: that means that the rollout was rolled back. Whatever is
+imported is imported within `run`: it takes a moment, in which Ctrl-C may come.
 """
 
-import io
-import signal
 import sys
-
-from lambda_rollout.endings import Status
-from lambda_rollout.say import GOES_ON, let_go, say, why
 
 
 def run() -> int:
@@ -17,15 +13,15 @@ def run() -> int:
     try:
         return _typed()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed once more, it would break the word
-        return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
+        return _last_word(None)
     except Exception as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
+        return _last_word(error)
 
 
 def _typed() -> int:
-    from lambda_rollout.command import main  # takes a moment, in which Ctrl-C may come
+    import io
+
+    from lambda_rollout.command import main
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A letter that the output lacks is no reason to end.
@@ -36,9 +32,30 @@ def _typed() -> int:
         return int(ended.code or 0)
 
 
+def _last_word(error: Exception | None) -> int:
+    """Why it ends before its time; without an error it was Ctrl-C."""
+    _hear_no_more()
+    from lambda_rollout.endings import Status
+    from lambda_rollout.say import GOES_ON, say, why
+
+    if error is None:
+        return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
+    return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
+
+
+def _hear_no_more() -> None:
+    """Ctrl-C has nothing left to stop, and would break the last word."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 if __name__ == "__main__":
+    sys.unraisablehook = lambda _: None  # Python would print a traceback, and go on
     status = run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
+    _hear_no_more()
+    from lambda_rollout.say import let_go
+
     let_go(sys.__stdout__)
     let_go(sys.__stderr__)
     sys.exit(status)

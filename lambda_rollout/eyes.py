@@ -15,6 +15,7 @@ from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
 from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
+from lambda_rollout.reach import ALIAS, LOG, METRICS
 from lambda_rollout.remedies import CannotSee, NotSent
 from lambda_rollout.state import State
 
@@ -30,12 +31,10 @@ LOG_BACK = 6 * 3600.0
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
-#: For how long AWS may give no answer before the watch ends.
-PATIENCE = 300.0
-
 _MOST_PAGES = 50
-_RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
-_CONFIG = Config(connect_timeout=5, read_timeout=15, retries=_RETRIES)
+#: A look comes again soon: better to say that AWS does not answer than to wait for it.
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 2}
+_CONFIG = Config(connect_timeout=3, read_timeout=10, retries=_RETRIES)
 _ONCE = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 1})
 #: A dry run waits for a version that is not active yet, as long as an invocation may last.
 _PATIENT = Config(
@@ -71,7 +70,7 @@ class Eyes:
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
         self._counted = 0.0
-        self._answered = 0.0
+        self._began = 0.0  # when AWS was first asked
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
@@ -90,10 +89,13 @@ class Eyes:
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
         before = known
+        self._began = self._began or now
         known = self._see(known, now)
         if known.rollout or known.plan:
             known = self._hear(known, now)
         known = state.conclude(known, now)
+        if known.end:  # what is shown shall be where the alias has ended
+            known = self._see_end(known, now)
         # The table shall not lag behind the words.
         news = known.end or known.verdict != before.verdict
         if known.new and (news or now - self._counted >= METRICS_EVERY):
@@ -137,12 +139,19 @@ class Eyes:
             doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
             # Not to know whether a rollout runs is not to know that none does.
             unknown = not known.where and not known.plan and now >= known.give_up
-            if unknown or remedies.hopeless(error) or now - (self._answered or now) > PATIENCE:
+            answered = known.reach.answers.get(ALIAS, self._began)
+            if unknown or remedies.hopeless(error) or now - answered > state.UNREACHABLE:
                 raise CannotSee(remedies.sentence(error, doing)) from error
-            self._answered = self._answered or now
-            return known
-        self._answered = now
+            return _missed(known, ALIAS, error, now)
+        known = replace(known, reach=known.reach.answered(ALIAS, now))
         return state.see(known, found, now)
+
+    def _see_end(self, known: State, now: float) -> State:
+        """The alias was read before the log, and may have been moved between."""
+        try:
+            return state.see(known, self.alias(), now)
+        except aws.CallFailed:  # then the ending's own word counts
+            return replace(known, version=None)
 
     def _hear(self, known: State, now: float) -> State:
         if known.plan:
@@ -157,9 +166,10 @@ class Eyes:
         except aws.CallFailed as error:
             if remedies.hopeless(error):
                 return replace(known, deaf=self._deaf(error))
-            return known  # what is throttled is not said: the next look makes up for it
+            return _missed(known, LOG, error, now)
         self._heard_until = now
-        heard = state.hear(replace(known, deaf=""), told)
+        known = replace(known, deaf="", reach=known.reach.answered(LOG, now))
+        heard = state.hear(known, told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
             self._heard.clear()
             self._heard_until = 0.0
@@ -178,8 +188,11 @@ class Eyes:
         except NotSeen as unseen:
             return replace(known, blind=str(unseen))
         except aws.CallFailed as error:
+            if not remedies.hopeless(error):
+                return _missed(known, METRICS, error, now)
             allow = "allow cloudwatch:GetMetricData. " if aws.denied(error) else ""
             return replace(known, blind=f"{allow}AWS says {aws.words(error)}")
+        known = replace(known, reach=known.reach.answered(METRICS, now))
         return state.count(known, look)
 
     def _log_groups(self) -> list[str]:
@@ -200,3 +213,10 @@ class Eyes:
         if remedies.absent_stack(error):
             return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
         return f"it could not be read: AWS says {aws.words(error)}"
+
+
+def _missed(known: State, what: str, error: Exception, now: float) -> State:
+    """AWS gave no answer this time, and may give one next time."""
+    why = aws.words(error).rstrip(".")
+    throttled = "Throttl" in why or "TooManyRequests" in why
+    return replace(known, reach=known.reach.missed(what, why, now, throttled))

@@ -45,7 +45,9 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     phase = words.phase(state, now)
     told_before = before is not None and phase == words.phase(before, then)
     if phase and not phase.startswith("step") and not told_before:
-        yield ". ".join(filter(None, (phase, words.awaited(state, now))))
+        yield _phase(phase, state, now)
+    if before and (again := words.heard_again(before, then, state)):
+        yield again
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         since = words.clock(state.since // 60 * 60)
         original, new = state.counts
@@ -55,13 +57,35 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     shown = words.verdict(old)
     if seen and (shown is None or seen[1:] != shown[1:]):
         yield f"look {seen[1]}  {seen[2]}".rstrip()
-    for line in words.silence(state):
-        if line not in words.silence(old):
+    for line in words.untold(state):
+        if line not in words.untold(old):
             yield line
+    yield from _reached(old, then, state, now)
     if state.end:
-        yield words.told(state.end)
+        yield words.told(state)
         for warning in state.end.warnings:
             yield f"warning: {warning}"
+
+
+def _phase(phase: str, state: State, now: float) -> str:
+    """With what belongs to it, in one line."""
+    silence = words.silence(state, now)
+    if silence:
+        return " ".join([f"{phase}.", *silence, words.take_back(state), words.stop(state)])
+    told = ", ".join(filter(None, (phase, words.left(state, now))))
+    return ". ".join(filter(None, (told, words.awaited(state, now))))
+
+
+def _reached(old: State, then: float, state: State, now: float) -> Iterator[str]:
+    """What AWS does not answer, once; and that it answers again."""
+    before = words.unreachable(old, then)
+    told = words.unreachable(state, now)
+    for what, line in told.items():
+        if what not in before:
+            yield line
+    for what in before:
+        if what not in state.reach.outages:
+            yield words.reached_again(old, what, now)
 
 
 def _placed(state: State) -> tuple[int, float, bool]:

@@ -19,6 +19,8 @@ from lambda_rollout.endings import Status
 from lambda_rollout.state import State
 
 _WIDTH = 100
+#: Columns that stay free beside it.
+_BESIDE = 4
 _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}
 _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
 
@@ -27,6 +29,7 @@ _VERDICT_COLOURS = {
     "suspected": "yellow",
     "not decided yet": "yellow",
     "could not be made": "yellow",
+    words.NOT_JUDGED: "yellow",
 }
 
 
@@ -41,6 +44,7 @@ class Screen:
     """A context: the cursor comes back when it ends."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=False)
 
     def __enter__(self) -> "Screen":
@@ -57,66 +61,101 @@ class Screen:
             self._live.stop()
 
     def show(self, state: State, now: float) -> None:
-        self._live.update(panel(state, now), refresh=True)
+        self._live.update(self._fitting(state, now), refresh=True)
+
+    def _fitting(self, state: State, now: float) -> Panel:
+        """Without its blank lines, where the terminal is too low for them."""
+        # The terminal writes ^C behind the last line: it must have room there.
+        width = min(_WIDTH, self._console.width - _BESIDE)
+        whole = panel(state, now, width)
+        if len(self._console.render_lines(whole)) < self._console.height:
+            return whole
+        return panel(state, now, width, close=True)
 
 
-def panel(state: State, now: float) -> Panel:
+def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) -> Panel:
+    """`close` leaves the blank lines out."""
     title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
-    suspended = words.suspended(state, now)
-    colour = _colour(state, bool(suspended))
-    parts: list[RenderableType] = []
+    colour = _colour(state, now)
+    parts: list[list[RenderableType]] = []
     if state.rollout or state.plan:
-        parts = [_progress(state, now, colour), *_suspension(state, suspended), Text()]
-        parts += [_calls(state), Text(), _look(state)]
+        parts.append([_progress(state, now, colour), *_suspension(state, now)])
+        parts.append(_silence(state, now))
+        parts.append([_calls(state)])
+        parts.append(_look(state, now))
     elif not state.end:
-        parts = [Text(words.phase(state, now))]
-    parts += [Text(line, style="yellow") for line in words.silence(state)]
-    if parts:
-        parts.append(Text())
-    parts += _ending(state, colour)
+        parts.append([Text(words.phase(state, now))])
+    untold = [*words.unreachable(state, now).values(), *words.untold(state)]
+    parts.append([Text(line, style="yellow") for line in untold])
+    parts.append(_ending(state, colour))
+    lines: list[RenderableType] = []
+    for part in filter(None, parts):
+        if lines and not close:
+            lines.append(Text())
+        lines += part
     rollout = f" rollout {state.rollout} " if state.rollout else None
     return Panel(
-        Group(*parts),
+        Group(*lines),
         title=Text(title, style="bold"),
         title_align="left",
         subtitle=rollout,
         subtitle_align="right",
         border_style=colour,
-        width=_WIDTH,
-        padding=(1, 2),
+        width=width,
+        padding=(0 if close else 1, 2),
     )
 
 
-def _colour(state: State, suspended: bool) -> str:
+def _colour(state: State, now: float) -> str:
     if state.end:
-        return _COLOURS.get(state.end.status, "red")
-    return "yellow" if suspended else "cyan"
+        known = _COLOURS.get(state.end.status, "red")
+        return "yellow" if state.stopped_by_hand else known
+    if state.silent(now) or state.orphaned(now):
+        return "red"
+    if words.suspended(state, now) or words.unreachable(state, now):
+        return "yellow"
+    return "cyan"
 
 
-def _suspension(state: State, suspended: list[str]) -> list[RenderableType]:
+def _suspension(state: State, now: float) -> list[RenderableType]:
     """The one that lasts, or why the last one ended."""
+    suspended = words.suspended(state, now)
     if suspended:
         return [Text(line, style="yellow") for line in suspended]
     resumed = words.resumed(state)
     return [Text(resumed)] if resumed else []
 
 
+def _silence(state: State, now: float) -> list[RenderableType]:
+    """What is known where the deployer is not heard, and what can be done."""
+    silence = words.silence(state, now)
+    if not silence:
+        return []
+    return [*(Text(line, style="red") for line in silence), *_command(state)]
+
+
+def _command(state: State) -> list[RenderableType]:
+    """In two lines, as a shell takes them: it is longer than the screen is wide."""
+    command = words.stop(state).replace(" --routing", " \\\n    --routing")
+    return [Text(words.take_back(state)), Text(command, style="bold")]
+
+
 def _progress(state: State, now: float, colour: str) -> RenderableType:
     line = Table.grid(padding=(0, 2), expand=True)
     line.add_column(ratio=1)
     line.add_column(justify="right", min_width=5)
-    weight = state.weight
-    if state.suspensions.lasting:
-        weight = 0.0
-    if state.end and state.end.status is Status.DEPLOYED:
-        weight = 1.0
-    if state.end and state.end.status is Status.ROLLED_BACK:
-        weight = 0.0
-    bar = ProgressBar(1.0, weight, complete_style=colour, finished_style=colour)
-    line.add_row(bar, Text(words.share(weight), style="bold"))
-    told = f"{words.phase(state, now)}   {words.left(state, now)}".strip()
-    style = "bold black on yellow" if told.startswith("SUSPENDED") else ""
-    return Group(line, Text(told, style=style)) if told else line
+    bar = ProgressBar(1.0, state.share, complete_style=colour, finished_style=colour)
+    line.add_row(bar, Text(words.share(state.share), style="bold"))
+    told = ", ".join(filter(None, (words.phase(state, now), words.left(state, now))))
+    return Group(line, Text(told, style=_style(told, state, now))) if told else line
+
+
+def _style(told: str, state: State, now: float) -> str:
+    if told.startswith("SUSPENDED"):
+        return "bold black on yellow"
+    if state.silent(now):
+        return "bold white on red"
+    return "bold red" if state.orphaned(now) else ""
 
 
 def _calls(state: State) -> RenderableType:
@@ -144,24 +183,28 @@ def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
     ]
 
 
-def _look(state: State) -> RenderableType:
+def _look(state: State, now: float) -> list[RenderableType]:
     told = words.verdict(state)
     if told is None:
-        return Text("no look yet", style="dim")
+        return [] if state.end else [Text("no look yet", style="dim")]
     when, what, why = told
     colour = _VERDICT_COLOURS.get(what, "green")
-    return Text.assemble((f"look {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")
+    if words.NOTHING_KNOWN in what:
+        colour = "yellow"
+    last = "last look" if state.end or state.silent(now) else "look"
+    return [Text.assemble((f"{last} {words.clock(when)}  ", "dim"), (what, colour), f"  {why}")]
 
 
 def _ending(state: State, colour: str) -> list[RenderableType]:
     if not state.end:
         return [Text("Ctrl-C stops watching, not the rollout.", style="dim")]
     end = state.end
-    sign = _SIGNS.get(end.status, "✘")
+    sign = "■" if state.stopped_by_hand else _SIGNS.get(end.status, "✘")
     lines: list[RenderableType] = [Text(f"{sign} {words.ending(state)}", style=f"bold {colour}")]
-    because = words.because(state)
-    if because:
-        lines.append(Text(because))
-    lines += [Text(line) for line in (end.where, words.suspended_before(state)) if line]
+    lines += [Text(line) for line in (words.because(state), words.where(state)) if line]
+    if words.to_do(state):
+        lines += _command(state)
+    if words.suspended_before(state):
+        lines.append(Text(words.suspended_before(state)))
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in end.warnings]
     return lines

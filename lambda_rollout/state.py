@@ -7,25 +7,41 @@ and that it did; without the log an alias that is no longer split tells no more 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
 from deployer.decisions.stamp import Stamp
 from lambda_rollout.endings import End, Status, status_of
 from lambda_rollout.lines import Line, about
+from lambda_rollout.pulse import RESCUED, SETTLING, SUSPENDED, Pulse, Told
+from lambda_rollout.reach import LOG, Reach
 from lambda_rollout.suspension import Suspensions, Turn, is_suspended
 
 #: Seconds that the log is waited for, after the alias has shown an end: CloudWatch publishes lines
 #: late.
 PATIENCE = 60.0
+#: For how many seconds AWS may give no answer before it is no longer waited for.
+UNREACHABLE = 300.0
 #: Seconds after which an accepted rollout has surely begun, or never will: the event's longest age,
 #: and Lambda's longest call (a version may be Pending for long).
 LONGEST_START = 300.0 + 900.0
 #: The same where the log cannot be read: so long, and no longer, it is waited for.
 LONGEST_START_UNHEARD = 60.0
-#: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left.
+#: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left,
+#: where no lease is known.
 WATCHDOG = 1800.0
 _RESCUED = GRACE.total_seconds() + WATCHDOG
+
+
+class Looked(NamedTuple):
+    """What came out of the deployer's last look: when, its verdict and why, and the calls that it
+    saw of the original and the new version; None where it does not look at calls."""
+
+    at: float
+    verdict: str
+    reason: str
+    calls: tuple[Counts, Counts] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,28 +76,87 @@ class State:
     until: float = 0.0
     suspensions: Suspensions = field(default_factory=Suspensions)
     where: str = ""  # the alias now, in words
-    split: bool = False
+    #: The version that it stands on; empty where the alias is deleted, None where that is unknown.
+    version: str | None = None
+    routing: Mapping[str, float] = field(default_factory=dict)
     gone: float | None = None  # since when the alias does not show this rollout any more
     execution: str = ""  # that it was handed over to
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
-    verdict: tuple[float, str, str] | None = None  # of the last look: when, what, why
+    verdict: Looked | None = None
     #: The last look that could not be made, where it came after that.
     unseen: tuple[float, str] | None = None
     deaf: str = ""  # why the log cannot be read
     blind: str = ""  # why the metrics cannot be read
+    pulse: Pulse = field(default_factory=Pulse)
+    reach: Reach = field(default_factory=Reach)
     end: End | None = None
 
     @property
     def name(self) -> str:
         return f"Alias '{self.alias}' of '{self.function}'"
 
+    @property
+    def split(self) -> bool:
+        return bool(self.routing)
+
+    @property
+    def share(self) -> float:
+        """The part of users' calls that the new version gets now."""
+        if self.version is None:
+            return self._share_by_the_log
+        new = self.new or (self.plan.version if self.plan else "")
+        if self.version == new:
+            return 1 - sum(self.routing.values())
+        return self.routing.get(new, 0.0)
+
+    @property
+    def _share_by_the_log(self) -> float:
+        if self.suspensions.lasting:
+            return 0.0
+        by_end = {Status.DEPLOYED: 1.0, Status.ROLLED_BACK: 0.0}
+        return by_end.get(self.end.status, self.weight) if self.end else self.weight
+
+    @property
+    def stopped_by_hand(self) -> bool:
+        """Whether it has ended because somebody has taken the alias back."""
+        if self.end is None or self.end.name != "AliasChanged" or self.split:
+            return False
+        return bool(self.version) and self.version == self.original
+
+    def silent(self, now: float) -> bool:
+        """Whether the deployer should have been heard, and was not. Who cannot hear accuses
+        nobody."""
+        if self.end or self.gone is not None or self.deaf or not self.reach.can_hear:
+            return False
+        return bool(self.step) and self.pulse.silent(now)
+
     def orphaned(self, now: float) -> bool:
         """Whether its deployer has surely ended, and the watchdog has not come yet."""
+        if self._hears_of_lease and self.pulse.lease_over(now):
+            return True
         return bool(self.until) and now > self.until + GRACE.total_seconds()
+
+    def past_rescue(self, now: float) -> bool:
+        """Whether the watchdog should have come, and did not."""
+        if self._hears_of_lease:
+            return self.pulse.lease_over(now) and now > self.pulse.lease + RESCUED
+        return bool(self.until) and now > self.until + _RESCUED
+
+    @property
+    def _hears_of_lease(self) -> bool:
+        return bool(self.pulse.lease) and not self.deaf and self.reach.can_hear
+
+    @property
+    def told(self) -> Told | None:
+        """What the log says of the time of the step that the alias shows."""
+        told = self.pulse.told
+        return told if told and told.step == self.step else None
 
     @property
     def interval(self) -> float | None:
-        """Seconds that a step lasts: as planned, or else as seen between two shifts."""
+        """Seconds that a step lasts: as told or planned, or else as seen between two shifts."""
+        if self.pulse.lengths:
+            return self.pulse.lengths.interval
         if self.plan:
             return self.plan.interval
         gaps = []
@@ -95,29 +170,40 @@ class State:
         return min(gaps, default=None)
 
     def left(self, now: float) -> float | None:
-        """Seconds until the last step is over, were it not suspended any more; settling comes after
-        that. None where it cannot be told."""
+        """Seconds of steps until the last one is over, were it not suspended any more; settling
+        comes after that. None where it cannot be told."""
         interval = self.interval
         if interval is None or not self.steps:
             return None
-        of_step = interval
-        if self.step in self.shifts:
-            rest = self.suspensions.rest(self.shifts[self.step], now)
-            if rest is None:
-                return None
+        of_step = self._left_of_step(interval, now)
+        return None if of_step is None else of_step + interval * (self.steps - self.step)
+
+    def _left_of_step(self, interval: float, now: float) -> float | None:
+        lasting = self.suspensions.lasting
+        if self.told:
+            if self.told.phase == SUSPENDED and not lasting:
+                return None  # it goes on, and the log has not told how long
             # A step's clock stands still while it is suspended.
-            of_step = max(0.0, self.shifts[self.step] + interval + rest - now)
-        return of_step + interval * (self.steps - self.step)
+            return max(0.0, self.told.ends - (lasting.at if lasting else now))
+        if self.step not in self.shifts:
+            return interval
+        rest = self.suspensions.rest(self.shifts[self.step], now)
+        if rest is None:
+            return None
+        return max(0.0, self.shifts[self.step] + interval + rest - now)
 
     def settling(self, now: float) -> bool:
+        if self.told:
+            return self.told.phase == SETTLING
         return 0 < self.step == self.steps and self.step in self.shifts and self.left(now) == 0
 
 
 def see(state: State, found: Snapshot | None, now: float) -> State:
     """Take in the alias as it is now; None for an alias that is no more."""
     if found is None:
-        return replace(state, where="is deleted", split=False, gone=_first(state.gone, now))
-    state = replace(state, where=found.state, split=bool(found.routing))
+        gone = _first(state.gone, now)
+        return replace(state, where="is deleted", version="", routing={}, gone=gone)
+    state = replace(state, where=found.state, version=found.version, routing=found.routing)
     mark = _standing(state, found, now)
     if mark and not state.rollout and _may_be_ours(state, mark.rollout_id, mark.new_version):
         state = replace(state, rollout=mark.rollout_id)
@@ -169,7 +255,7 @@ def hear(state: State, lines: Iterable[Line]) -> State:
             if line.rollout != state.rollout:
                 state = _taken_for(state, line.rollout)
         elif state.plan and not state.rollout and about(line, state.function, state.alias):
-            version = line.said.get("new-version", state.plan.version)
+            version = line.said.get("new-version", "")  # a lease's line does not say which
             if _may_be_ours(state, line.rollout, version):
                 state = replace(state, rollout=line.rollout)
         if line.rollout == state.rollout:
@@ -189,12 +275,15 @@ def conclude(state: State, now: float) -> State:
         return state
     if not state.rollout:
         return _conclude_unseen(state, now)
-    # Where the log is deaf, there is nothing to wait for.
-    patience = 0.0 if state.deaf and not state.split else PATIENCE
+    patience = PATIENCE
+    if LOG in state.reach.outages:
+        patience = UNREACHABLE
+    if state.deaf and not state.split:  # there is nothing to wait for
+        patience = 0.0
     if state.gone is not None and now - state.gone >= patience:
         reason = f"Ended; reason unknown: {_silence(state)}."
         return _ended(state, "ENDED", Status.UNKNOWN, now, reason)
-    if state.until and now > state.until + _RESCUED:
+    if state.past_rescue(now):
         return _abandoned(state, now)
     return state
 
@@ -229,6 +318,9 @@ def _silence(state: State) -> str:
     """Why the reason is unknown."""
     if state.deaf:
         return f"it stands in the deployer's log, but {state.deaf.rstrip('.')}"
+    outage = state.reach.outages.get(LOG)
+    if outage:
+        return f"it stands in the deployer's log, which could not be read: {outage.why}"
     return "the deployer's log does not say"
 
 
@@ -241,7 +333,8 @@ def _is_of_our_invocation(state: State, line: Line) -> bool:
 def _taken_for(state: State, rollout: str) -> State:
     """What was taken for ours was somebody else's: it begins anew, as that rollout."""
     anew = State(state.function, state.alias, state.since, state.give_up, state.plan)
-    return replace(anew, rollout=rollout, where=state.where, deaf=state.deaf)
+    anew = replace(anew, rollout=rollout, deaf=state.deaf, reach=state.reach)
+    return replace(anew, where=state.where, version=state.version, routing=state.routing)
 
 
 def _may_be_ours(state: State, rollout: str, version: str) -> bool:
@@ -256,6 +349,7 @@ def _heard(state: State, line: Line) -> State:
     said = line.said
     original = said.get("original-version", state.original)
     state = replace(state, original=original, new=said.get("new-version", state.new))
+    state = replace(state, pulse=state.pulse.hear(line))
     status = status_of(line.message)
     if status is not None:
         end = End(
@@ -267,7 +361,7 @@ def _heard(state: State, line: Line) -> State:
             warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
         )
         return replace(state, end=end)
-    newest = state.verdict is None or line.time >= state.verdict[0]
+    newest = state.verdict is None or line.time >= state.verdict.at
     match line.message:
         case "STARTED":
             return replace(state, since=line.time, began=True, steps=said["steps"])
@@ -280,12 +374,20 @@ def _heard(state: State, line: Line) -> State:
             turn = Turn(line.time, line.message, str(said.get("reason") or ""))
             return replace(state, suspensions=state.suspensions.tell(turn))
         case "LOOKED" if newest:
-            return replace(state, verdict=(line.time, said["verdict"], said["reason"]), unseen=None)
+            looked = Looked(line.time, said["verdict"], said["reason"], _calls(said))
+            return replace(state, verdict=looked, unseen=None)
         case "NOT_SEEN" if newest:
             return replace(state, unseen=(line.time, said["reason"]))
         case "HANDED_OVER":
             return replace(state, execution=said.get("execution", ""))
     return state
+
+
+def _calls(said: Mapping[str, Any]) -> tuple[Counts, Counts] | None:
+    """What a look saw of both versions; nothing where the health check is switched off."""
+    if "original" not in said or "new" not in said:
+        return None
+    return Counts(**said["original"]), Counts(**said["new"])
 
 
 def _sum(minutes: Iterable[Counts]) -> Counts:

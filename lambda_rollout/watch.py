@@ -6,8 +6,10 @@ from typing import Protocol
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.state import State
 
-#: Seconds between two looks.
-EVERY = 2.0
+#: Seconds between two looks: an account has 15 requests a second for all who read or move aliases.
+EVERY = 5.0
+#: Seconds after which the same is shown anew: the times in it go on.
+SHOWN_EVERY = 1.0
 
 
 class Clock(Protocol):
@@ -37,4 +39,7 @@ class Watch:
             show.show(self.state, now)
             if self.state.end:
                 return self.state
-            clock.sleep(EVERY)
+            due = clock.time() + EVERY
+            while clock.time() < due:
+                clock.sleep(SHOWN_EVERY)
+                show.show(self.state, clock.time())

@@ -4,18 +4,38 @@ same."""
 from datetime import UTC, datetime
 
 from deployer.decisions.evidence import Counts
-from lambda_rollout.endings import End, Status
+from deployer.decisions.suspicion import LONGEST
+from lambda_rollout.endings import Status
+from lambda_rollout.pulse import HELD, OVER
+from lambda_rollout.reach import ALIAS, LOG, METRICS
 from lambda_rollout.say import GOES_ON
 from lambda_rollout.state import State
 from lambda_rollout.suspension import SUSPENDED, Suspensions, Turn
 
+NOTHING_KNOWN = "nothing is known"
+NOT_JUDGED = "not judged"
+
 #: What a look's verdict means; the deployer's own names stand in its log.
+_SO_FAR = "nothing wrong so far"
 _VERDICTS = {
-    "PENDING": "nothing wrong so far",
-    "SUCCEEDED": "nothing wrong so far",
+    "PENDING": _SO_FAR,
+    "SUCCEEDED": _SO_FAR,
     "SUSPECTED": "suspected",
     "CLEARED": "cleared",
     "FAILED": "failed",
+}
+
+#: By what is asked of AWS: what is said where there is no answer.
+_UNANSWERED = {
+    ALIAS: ("AWS cannot be reached", "what is shown is"),
+    LOG: ("The deployer's log cannot be read", "what is shown of it is"),
+    METRICS: ("CloudWatch's metrics cannot be read", "the calls shown are"),
+}
+
+_ANSWERED = {
+    ALIAS: "AWS answers",
+    LOG: "The deployer's log can be read",
+    METRICS: "CloudWatch's metrics can be read",
 }
 
 _ORDINALS = {2: "second", 3: "third"}
@@ -60,7 +80,7 @@ def versions(state: State) -> str:
 
 
 def phase(state: State, now: float) -> str:
-    """Where it stands, in one line."""
+    """Where it stands, in one line that stays the same while nothing happens."""
     if state.end:
         return ""
     if not state.rollout and not state.plan:
@@ -75,25 +95,139 @@ def phase(state: State, now: float) -> str:
         return f"{died}: all users are on version {state.original}. Waiting for the watchdog …"
     if state.orphaned(now):
         return "Its deployer seems to have died: waiting for the watchdog to roll it back …"
+    if state.silent(now):
+        return f"NO WORD from the deployer since {clock(state.pulse.word)} UTC"
+    place = f"step {state.step} of {state.steps}"
     if suspension(state, now):
-        place = f"at {share(state.weight)}, step {state.step} of {state.steps}"
-        return f"SUSPENDED {place}: all users are on version {state.original}"
+        at = f"at {share(state.weight)}, {place}"
+        return f"SUSPENDED {at}: all users are on version {state.original}"
     if state.settling(now):
+        if state.told:
+            return "settling: until calls at full weight are published"
         most = f", at most {for_long(state.plan.settle)}" if state.plan else ""
         return f"settling: until calls at full weight are published{most}"
-    return f"step {state.step} of {state.steps}"
+    if state.told and state.told.phase == HELD:
+        return f"held for calls in {place}"
+    return place
 
 
 def left(state: State, now: float) -> str:
     """The time left; empty where there is nothing to tell."""
-    if state.end or not state.step or state.gone is not None or state.settling(now):
+    if state.end or not state.step or state.gone is not None or not state.reach.can_hear:
         return ""
-    if suspension(state, now):
+    if state.orphaned(now) or suspension(state, now):
         return ""
+    if state.silent(now):
+        return f"for {for_long(now - state.pulse.word)}"
+    told = state.told
+    lengths = state.pulse.lengths
+    if state.settling(now):
+        if not told or not lengths:
+            return ""
+        return f"at most {for_long(max(0.0, told.ends + lengths.settle - now))} more"
+    if told and lengths and told.phase == HELD:
+        more = f"at most {for_long(max(0.0, told.ends + lengths.hold - now))} more"
+        return ", then ".join([more, *_to_come(state, now)])
+    return ", then ".join(_to_come(state, now))
+
+
+def _to_come(state: State, now: float) -> list[str]:
+    """The steps that are left, and settling."""
     seconds = state.left(now)
     if seconds is None:
-        return "time left: known after the next shift"
-    return f"about {for_long(seconds)} left"
+        return ["time left: known after the next shift"]
+    lengths = state.pulse.lengths
+    if lengths is None:
+        return [f"about {for_long(seconds)} left"]
+    steps = f"{for_long(seconds)} of steps"
+    if lengths.hold:
+        steps += f" (each up to {for_long(lengths.hold)} longer where calls are few)"
+    held_last = state.told and state.told.phase == HELD and state.step == state.steps
+    come = [] if held_last else [steps]
+    if lengths.settle:
+        come.append(f"up to {for_long(lengths.settle)} settling")
+    return come
+
+
+def silence(state: State, now: float) -> list[str]:
+    """Of a deployer that should have been heard, and was not: what users get now, and when that
+    ends by itself; else nothing."""
+    told = state.pulse.told
+    if not told or not state.silent(now):
+        return []
+    what = "What follows its last look" if told.phase == OVER else "Its look"
+    missed = f"{what} was due at {clock(told.due)} UTC and has not come: it may have died."
+    return [missed, users(state), rescue(state, now)]
+
+
+def users(state: State) -> str:
+    """What users get now."""
+    if state.suspensions.lasting:
+        return f"All users are on version {state.original}; version {state.new} gets no calls."
+    new = share(state.share)
+    original = share(1 - state.share)
+    return f"Now version {state.new} gets {new} of the calls, version {state.original} {original}."
+
+
+def rescue(state: State, now: float) -> str:
+    """When the watchdog comes to what a dead deployer has left."""
+    lease = state.pulse.lease
+    if not lease:
+        return (
+            "No lease of it is known: the watchdog rolls an execution back three minutes "
+            "after its end, and within 20 minutes at the latest."
+        )
+    if now < lease:
+        return (
+            f"Its lease runs out at {clock(lease)} UTC: "
+            "if it is dead, the watchdog rolls back within two minutes of that."
+        )
+    return (
+        f"Its lease ran out at {clock(lease)} UTC: "
+        "the watchdog rolls back within two minutes of that."
+    )
+
+
+def take_back(state: State) -> str:
+    """What the command is for."""
+    if state.suspensions.lasting:
+        return "To keep all users there, whoever comes back:"
+    return "To take the alias back yourself:"
+
+
+def stop(state: State) -> str:
+    """The command that takes the alias back."""
+    return STOP.format(state.function, state.alias)
+
+
+def heard_again(before: State, then: float, state: State) -> str:
+    """Of a deployer that was silent, and speaks again; else nothing."""
+    if not before.silent(then) or state.end or state.pulse.word <= before.pulse.word:
+        return ""
+    lasted = for_long(state.pulse.word - before.pulse.word)
+    return f"The deployer is heard again: at {clock(state.pulse.word)} UTC, after {lasted}"
+
+
+def unreachable(state: State, now: float) -> dict[str, str]:
+    """By what is asked of AWS: that there is no answer, since when and why, and how old what is
+    shown has become."""
+    told = {}
+    alias = state.reach.lasting(ALIAS, now)
+    for what, (cannot, shown) in _UNANSWERED.items():
+        outage = state.reach.lasting(what, now)
+        if outage is None or (alias and what != ALIAS):
+            continue
+        told[what] = f"{cannot} since {clock(outage.since)} UTC ({outage.why})"
+        answered = state.reach.answers.get(what)
+        if answered is not None:
+            told[what] += f"; {shown} {for_long(now - answered)} old"
+    return told
+
+
+def reached_again(before: State, what: str, now: float) -> str:
+    """Of what AWS did not answer before, and answers now."""
+    lasted = for_long(now - before.reach.outages[what].since)
+    return f"{_ANSWERED[what]} again, after {lasted}"
 
 
 def verdict(state: State) -> tuple[float, str, str] | None:
@@ -103,13 +237,27 @@ def verdict(state: State) -> tuple[float, str, str] | None:
         return state.unseen[0], "could not be made", state.unseen[1]
     if state.verdict is None:
         return None
-    when, status, reason = state.verdict
+    when, status, reason, calls = state.verdict
     told = _VERDICTS.get(status, status)
+    if told == _SO_FAR:
+        told = _so_far(state, calls)
     if status == "PENDING" and state.suspensions.during(when):
         told = "not decided yet"
     if any(reason == each.reason for each in state.suspensions.turns):
         reason = ""
     return when, told, reason
+
+
+def _so_far(state: State, calls: tuple[Counts, Counts] | None) -> str:
+    """No data is not health."""
+    if calls is None:
+        return NOT_JUDGED
+    original, new = calls
+    if new != Counts():
+        return _SO_FAR
+    if original != Counts():
+        return f"no calls of version {state.new} published yet: {NOTHING_KNOWN} of it"
+    return f"no calls published yet: {NOTHING_KNOWN}"
 
 
 def suspended(state: State, now: float) -> list[str]:
@@ -124,7 +272,7 @@ def suspended(state: State, now: float) -> list[str]:
 
 def suspension(state: State, now: float) -> Turn | None:
     """The one that lasts, as long as there is a deployer that ends it."""
-    if state.end or state.gone is not None or state.orphaned(now):
+    if state.end or state.gone is not None or state.orphaned(now) or state.silent(now):
         return None
     return state.suspensions.lasting
 
@@ -136,7 +284,12 @@ def awaited(state: State, now: float) -> str:
         return ""
     minutes = f"the minutes up to {clock(lasting.at)[:5]} UTC, which come one to three minutes late"
     goes_on = f"It goes on at {share(state.weight)}, or is rolled back, as these say"
-    return f"Waiting for CloudWatch's metrics of {minutes}. {goes_on}."
+    told = f"Waiting for CloudWatch's metrics of {minutes}. {goes_on}."
+    if not state.told or not state.pulse.lengths:
+        return told
+    latest = clock(lasting.at + LONGEST)
+    come = ", then ".join(_to_come(state, now))
+    return f"{told} It is judged by {latest} UTC at the latest; then come {come}."
 
 
 def turn(suspensions: Suspensions, number: int) -> str:
@@ -177,8 +330,17 @@ def ending(state: State) -> str:
     if state.end is None:
         return ""
     if not state.began:
-        return state.end.name
-    return f"{state.end.name} after {for_long(state.end.at - state.since)}"
+        return named(state)
+    return f"{named(state)} after {for_long(state.end.at - state.since)}"
+
+
+def named(state: State) -> str:
+    """The ending's name."""
+    if state.end is None:
+        return ""
+    if state.stopped_by_hand:
+        return f"Stopped by hand ({state.end.name})"
+    return state.end.name
 
 
 def because(state: State) -> str:
@@ -189,19 +351,42 @@ def because(state: State) -> str:
     return state.end.reason.removeprefix(said).strip()
 
 
-def silence(state: State) -> list[str]:
+def untold(state: State) -> list[str]:
     """What cannot be told, and why."""
     told = []
     if state.blind:
         told.append(f"No metrics: {state.blind}")
-    if state.deaf:
+    said_as_reason = state.end is not None and state.deaf.rstrip(".") in state.end.reason
+    if state.deaf and not said_as_reason:
         told.append(f"No log: {state.deaf}")
+    if state.deaf and state.until and not state.end and state.gone is None:
+        until = f"{datetime.fromtimestamp(state.until, UTC):%Y-%m-%d %H:%M:%S}"
+        told.append(f"The alias's stamp says that it ends by {until} UTC at the latest.")
     return told
 
 
-def told(end: End) -> str:
+def where(state: State) -> str:
+    """Where the alias is: as the ending says, and as it is seen, where that differs."""
+    if state.end is None:
+        return ""
+    if not state.where or state.version is None or state.where in state.end.where:
+        return state.end.where
+    return f"{state.end.where} Now it {state.where}."
+
+
+def to_do(state: State) -> str:
+    """The command that is left to do, where nobody else will."""
+    if state.end is None or state.end.name != "ABANDONED":
+        return ""
+    return f"{take_back(state)} {stop(state)}"
+
+
+def told(state: State) -> str:
     """The whole ending in a line."""
-    return " ".join(filter(None, (f"{end.name}:", end.reason, end.where)))
+    if state.end is None:
+        return ""
+    parts = (f"{named(state)}:", state.end.reason, where(state), to_do(state))
+    return " ".join(filter(None, parts))
 
 
 def stopped(state: State | None, why: str = "") -> str:
@@ -210,12 +395,12 @@ def stopped(state: State | None, why: str = "") -> str:
     if state is None or not (state.plan or state.where):  # nothing was seen yet
         return f"Stopped{because}; {GOES_ON}"
     if state.end:
-        return f"Not all could be shown{because}. {told(state.end)}"
+        return f"Not all could be shown{because}. {told(state)}"
     if not state.rollout and not state.plan:
         return f"Stopped watching{because}; no rollout had begun."
     names = state.function, state.alias
     return (
         f"Stopped watching{because}; the rollout goes on.\n"
         f"Watch it again:  {WATCH.format(*names)}\n"
-        f"Stop it:         {STOP.format(*names)}"
+        f"Stop it:         {stop(state)}"
     )

@@ -4,8 +4,10 @@ runtime.
 Started and ended by
 server.py         starts it all on a free port
 cloud.py          starts and ends a server; installs the deployer, and a function to deploy
-up.py             `make local`
-demo/             users' traffic, and `make demo`, `make workflow` with it
+__main__.py       `make local`, `make demo`, `make workflow`
+up.py             the first of them
+demo/             users' traffic, and the others with it
+farewell.py       what ends them before their time, in a sentence
 target/           the function to deploy: healthy, failing, slow
 
 moto, changed

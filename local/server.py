@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from lambda_rollout.say import let_go
 from local.sandbox import ACCOUNT, REGION, emulator
 
 # moto reads them when it is imported.
@@ -49,7 +50,8 @@ def main() -> None:
     server._server.app = Gate(server._server.app, service)
     for keep in (Pollers(service).keep, Schedules().keep, Timers(arguments.latest).keep):
         threading.Thread(target=keep, args=(service.stopped,), daemon=True).start()
-    print(endpoint, flush=True)
+    print(endpoint)
+    let_go(sys.stdout)  # who has started it may have gone
     ended.wait()
     service.close()
     server.stop()

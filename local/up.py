@@ -6,7 +6,6 @@ import signal
 
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
-from local.farewell import with_a_sentence
 from local.sandbox import REGION, emulator
 
 #: About what AWS takes to publish a minute.
@@ -55,7 +54,7 @@ def main() -> int:
         cloud.install()
         cloud.publish_checkout()
         with Users(cloud, RATE):
-            print(_told(cloud), flush=True)
+            print(told(cloud), flush=True)
             try:
                 signal.pause()
             except KeyboardInterrupt:
@@ -63,7 +62,7 @@ def main() -> int:
     return 0
 
 
-def _told(cloud: Cloud) -> str:
+def told(cloud: Cloud) -> str:
     """What to type."""
     return _COMMANDS.format(
         endpoint=cloud.endpoint,
@@ -81,7 +80,3 @@ def _told(cloud: Cloud) -> str:
         delay=DELAY,
         log_delay=LOG_DELAY,
     )
-
-
-if __name__ == "__main__":
-    with_a_sentence(main)

@@ -241,6 +241,10 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
             "1999-01-05T12:00:00Z",
         ],
     ),
+    "started-by": (
+        "text of 1 to 128 characters",
+        ["", "x" * 129, "x" * 5000, 7, 0.5, True, [], ["ada"], {}, {"name": "ada"}, math.nan],
+    ),
 }
 
 

@@ -21,7 +21,7 @@ from deployer.decisions.evidence import Counts
 from lambda_rollout import command as cli_command
 from lambda_rollout import endings, lines, request, screen, words
 from lambda_rollout.endings import MEANINGS, STATUSES, Status
-from lambda_rollout.state import Plan, State
+from lambda_rollout.state import Looked, Plan, State
 from tests.watched import CALLER, ID, START, Aws, Clock, refusal
 
 HOUSE = Path(lambda_rollout.__file__).parent
@@ -40,10 +40,10 @@ def test_a_rollout_is_started_once_and_followed_to_its_good_end(aws: Aws) -> Non
     assert [text for _, text in told] == [
         "Accepted; waiting for the first shift …",
         f"rollout {ID} on checkout:live  version 7 → 8",
-        "weight 50 %  step 1 of 2  about 59 s left",
+        "weight 50 %  step 1 of 2  about 56 s left",
         "calls since 12:00:00  version 7: 0 errors in 100 invocations; version 8: 0 errors in 50 invocations",
         f"look nothing wrong so far  {WHY}",
-        "weight 100 %  step 2 of 2  about 29 s left",
+        "weight 100 %  step 2 of 2  about 26 s left",
         "settling: until calls at full weight are published, at most 2 min",
         f"SUCCEEDED: {WHY} Alias 'live' of 'checkout' is on version 8.",
         "warning: Does anything call this alias?",
@@ -68,7 +68,7 @@ def test_watch_follows_what_somebody_else_has_started(aws: Aws) -> None:
     assert (ran.status, aws.invoked) == (Status.DEPLOYED, [])
     assert "weight 50 %  step 1 of 2  time left: known after the next shift" in ran.out
     assert f"look nothing wrong so far  {WHY}" in ran.out
-    assert "weight 100 %  step 2 of 2  about 29 s left" in ran.out
+    assert "weight 100 %  step 2 of 2  about 26 s left" in ran.out
 
 
 def test_every_error_of_the_deployer_has_a_status_and_nothing_else_has() -> None:
@@ -383,7 +383,7 @@ def test_a_rollout_that_is_handed_over_is_followed_on(aws: Aws, request_id: str)
     }
     aws.story(
         (2, lambda: aws.tell("HANDED_OVER", id="e" * 12, **handed)),
-        (5, lambda: aws.shift(0.5, 1, id="e" * 12, quiet=True)),
+        (8, lambda: aws.shift(0.5, 1, id="e" * 12, quiet=True)),
         (40, lambda: aws.end("HealthCheckFailed", "7", "workflow", id="e" * 12, reason=WHY)),
     )
     ran = Ran(ROLLOUT, aws)
@@ -557,10 +557,12 @@ def test_the_time_left_is_that_of_the_plan_or_of_the_shifts_seen() -> None:
 
 def test_the_screen_shows_the_bar_the_calls_and_the_end() -> None:
     seen = (Counts(1024, 0), Counts(210, 3))
-    state = _state(counts=seen, verdict=(START, "FAILED", WHY), shifts={1: START - 60, 2: START})
+    state = _state(
+        counts=seen, verdict=Looked(START, "FAILED", WHY), shifts={1: START - 60, 2: START}
+    )
     shown = _drawn(state)
     assert "checkout:live  version 7 → 8" in shown and f"rollout {ID}" in shown
-    assert "50 %" in shown and "step 2 of 4   about 3 min left" in shown and "━" in shown
+    assert "50 %" in shown and "step 2 of 4, about 3 min left" in shown and "━" in shown
     assert re.search(r"version 7, original +1,024 +0 +0\.00 %", shown)
     assert re.search(r"version 8, new +210 +3 +1\.43 %", shown)
     assert "Ctrl-C stops watching, not the rollout." in shown
@@ -670,7 +672,11 @@ def runs(aws: Aws, *acts: tuple[float, Callable[[], Any]]) -> Aws:
 
 
 def looked(aws: Aws, verdict: str = "PENDING", reason: str = WHY) -> Callable[[], None]:
-    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5)
+    calls: dict[str, Any] = {
+        "original": {"invocations": 100, "errors": 0},
+        "new": {"invocations": 50, "errors": 5},
+    }
+    return lambda: aws.tell("LOOKED", verdict=verdict, reason=reason, weight=0.5, **calls)
 
 
 def good(aws: Aws) -> Aws:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lambda_rollout.endings import Status
+from local import processes
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, WORDS, Cloud
 from local.demo.users import Users
 from tools.terminal import Frame, recorded
@@ -22,6 +23,7 @@ from tools.terminal import Frame, recorded
 BAD = "typed-bad"
 INVOKED = "invoked"
 EXECUTED = "executed"
+KILLED = "killed"
 
 Typed = subprocess.CompletedProcess[str]
 Screens = tuple[list[Frame], int]
@@ -103,6 +105,25 @@ def test_an_execution_is_followed_in_a_terminal(
     assert _alias(cloud, EXECUTED) == (ORIGINAL, False)
 
 
+def test_a_deployer_that_is_killed_is_told_and_the_command_takes_the_alias_back(
+    cloud: Cloud, typed: dict[str, "Future[str]"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The watch is told to end once it has said so; the lease's watchdog comes minutes later."""
+    line = typed["killed"].result()
+    assert "Now version 2 gets 20 % of the calls, version 1 80 %." in line
+    assert re.search(r"Its lease runs out at \d\d:\d\d:\d\d UTC", line)
+    assert _alias(cloud, KILLED) == (ORIGINAL, True)
+    _, _, command = line.partition("To take the alias back yourself: ")
+    done = cloud.run(command)
+    assert done.returncode == 0, done.stderr
+    assert _alias(cloud, KILLED) == (ORIGINAL, False)
+    with capsys.disabled():
+        at, due = (_seconds(clock) for clock in re.findall(r"\d\d:\d\d:\d\d", line)[0:3:2])
+        print(
+            f"\n  the silence was told {(at - due) % 86400} s after the look that was due", end=""
+        )
+
+
 # -- what the stories need ------------------------------------------------------------------------
 
 
@@ -127,6 +148,40 @@ def _watch(alias: str) -> str:
     )
 
 
+def _seconds(clock: str) -> int:
+    hours, minutes, seconds = map(int, clock.split(":"))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _killed(cloud: Cloud) -> str:
+    """`kill -9` to a deployer after its first look; what a watch then says of its silence."""
+    payload: dict[str, Any] = {"function-name": FUNCTION, "alias-name": KILLED}
+    payload["new-version"] = HEALTHY
+    payload |= {"weights": [0.2, 1], "interval": 120, "health-check": {"every": 2}}
+    command = [*shlex.split(_watch(KILLED)), "--plain"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=cloud.environment, stdout=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout
+        started = cloud.client("lambda").invoke(
+            FunctionName="SimpleDeployFunction",
+            InvocationType="Event",
+            Payload=json.dumps(payload),
+        )
+        request = started["ResponseMetadata"]["RequestId"]
+        try:
+            for line in watch.stdout:
+                if "  look " in line:
+                    for sandbox in cloud.sandboxes("SimpleDeployFunction"):
+                        if sandbox["request-id"] == request:
+                            processes.kill(sandbox["pids"])
+                if "NO WORD" in line:
+                    return line.strip()
+        finally:
+            watch.terminate()
+    raise AssertionError("The watch has ended, and told no silence.")
+
+
 def _put_back(cloud: Cloud) -> None:
     nothing: Any = {"AdditionalVersionWeights": {}}
     cloud.client("lambda").update_alias(
@@ -139,7 +194,7 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
     """All that is typed, under way at once."""
     run = cloud.run
     _put_back(cloud)
-    for alias in (BAD, INVOKED, EXECUTED):
+    for alias in (BAD, INVOKED, EXECUTED, KILLED):
         cloud.client("lambda").create_alias(
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
@@ -154,8 +209,8 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
         "aws lambda invoke --function-name SimpleDeployFunction --invocation-type Event --payload"
     )
 
-    def show(command: str, *keys: str) -> tuple[list[Frame], int]:
-        return recorded(command, cloud.environment, *keys)
+    def show(command: str, ctrl_c: str = "never") -> tuple[list[Frame], int]:
+        return recorded(command, cloud.environment, ctrl_c)
 
     with ExitStack() as stack:
         for alias in (ALIAS, BAD, INVOKED, EXECUTED):
@@ -168,6 +223,7 @@ def typed(cloud: Cloud) -> Iterator[dict[str, "Future[Any]"]]:
             "invoked": pool.submit(run, _watch(INVOKED)),
             "stopped": pool.submit(show, _watch(INVOKED), f"version {HEALTHY}, new"),
             "executed": pool.submit(show, _watch(EXECUTED)),
+            "killed": pool.submit(_killed, cloud),
         }
         time.sleep(3)  # they wait for a rollout
         assert run(f"{invoke} {_payload(INVOKED, HEALTHY)} /dev/null").returncode == 0

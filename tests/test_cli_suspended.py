@@ -9,7 +9,7 @@ from rich.console import Console
 from deployer.decisions.evidence import Counts
 from lambda_rollout import screen
 from lambda_rollout.endings import End, Status
-from lambda_rollout.state import Plan, State
+from lambda_rollout.state import Looked, Plan, State
 from lambda_rollout.suspension import RESUMED, SUSPENDED, Suspensions, Turn
 from tests.test_cli import ROLLOUT, WATCH, WHY, Ran, looked, runs
 from tests.watched import ID, START, UNTIL, Aws, Clock, refusal
@@ -31,17 +31,17 @@ def test_a_rollout_is_suspended_and_goes_on_to_its_good_end(aws: Aws) -> None:
     assert ran.status == Status.DEPLOYED
     told = [line.split("  ", 1)[1] for line in ran.out.splitlines()]
     assert told[2:] == [
-        "weight 50 %  step 1 of 2  about 59 s left",
+        "weight 50 %  step 1 of 2  about 56 s left",
         "calls since 12:00:00  version 7: 0 errors in 100 invocations; version 8: 0 errors in 50 invocations",
         f"SUSPENDED since 12:00:19 UTC: {ACCUSED}",
         f"SUSPENDED at 50 %, step 1 of 2: all users are on version 7. {waited_for('12:00')}",
         "look suspected",
         f"look not decided yet  {WHY}",
         f"RESUMED at 12:02:09 UTC, after 1 min 50 s: {CLEARED}",
-        "weight 50 %  step 1 of 2  about 49 s left",
+        "weight 50 %  step 1 of 2  about 46 s left",
         "look cleared",
         f"look nothing wrong so far  {WHY}",
-        "weight 100 %  step 2 of 2  about 29 s left",
+        "weight 100 %  step 2 of 2  about 26 s left",
         "settling: until calls at full weight are published, at most 2 min",
         f"SUCCEEDED: {WHY} Alias 'live' of 'checkout' is on version 8.",
     ]
@@ -246,7 +246,7 @@ def test_the_screen_says_that_it_goes_on_and_at_the_end_that_it_was_suspended() 
     assert f"RESUMED at 11:59:52 UTC, after 1 min: {CLEARED}" in shown
     assert "SUSPENDED" not in shown and " 50 % " in shown
     end = End("HealthCheckFailed", Status.ROLLED_BACK, START, CONVICTED, "It is on version 7.")
-    shown = drawn(state(suspensions=known, end=end, verdict=(START, "FAILED", WHY)))
+    shown = drawn(state(suspensions=known, end=end, verdict=Looked(START, "FAILED", WHY)))
     assert "It was suspended once." in shown and "RESUMED" not in shown
     assert "It was suspended 2 times." in drawn(state(suspensions=Suspensions(seen=2), end=end))
     assert "suspended" not in drawn(state(end=end))
@@ -255,7 +255,7 @@ def test_the_screen_says_that_it_goes_on_and_at_the_end_that_it_was_suspended() 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_why_a_version_failed_is_read_whole_on_any_screen(width: int) -> None:
     end = End("HealthCheckFailed", Status.ROLLED_BACK, START, CONVICTED, "It is on version 7.")
-    shown = drawn(state(end=end, verdict=(START, "FAILED", WHY)), width)
+    shown = drawn(state(end=end, verdict=Looked(START, "FAILED", WHY)), width)
     because = CONVICTED.removeprefix(WHY).strip()
     # A word that is longer than a line goes on in the next one.
     assert because.replace(" ", "") in shown.replace(" ", "")
@@ -266,7 +266,7 @@ def test_why_a_version_failed_is_read_whole_where_the_window_has_few_lines() -> 
     out = io.StringIO()
     terminal = Console(file=out, width=100, height=10, force_terminal=True)
     with screen.Screen(terminal) as shown:
-        shown.show(state(end=end, verdict=(START, "FAILED", WHY)), START)
+        shown.show(state(end=end, verdict=Looked(START, "FAILED", WHY)), START)
     last = out.getvalue()
     assert "[8]0123456789abcdef0123456789abcdef." in last and "It is on version 7." in last
 

@@ -84,7 +84,7 @@ def test_the_log_widget_shows_how_a_rollout_ended_and_why(
     (widget,) = [widget for widget in BODY["widgets"] if widget["type"] == "log"]
     *sources, query = widget["properties"]["query"].split(" | ")
     groups = RESOURCES["EndingsQuery"]["Properties"]["LogGroupNames"]
-    assert sources == [f"SOURCE '{group['Ref']}'" for group in groups]
+    assert sources == [f"SOURCE '{group['Ref']}'" for group in groups if "Ref" in group]
     with caplog.at_level("INFO"), contextlib.suppress(DeployError):
         World(errors={"8": 1.0}).invoke({**EVENT, "started-by": "release pipeline 7"})
     (ended,) = [record for record in caplog.records if record.message == "HealthCheckFailed"]
@@ -111,12 +111,21 @@ def test_the_picture_shows_the_dashboard_of_today(tmp_path: Path) -> None:
     assert all(
         title.replace("FUNCTION_NAME:ALIAS_NAME", "checkout:live") in drawn for title in titles
     )
+    assert dashboard.NOTE in drawn, "it says that it is none of CloudWatch's own"
     stale = tmp_path / "dashboard.svg"
     stale.write_text(drawn.replace("Errors", "Mistakes"))
     with pytest.raises(SystemExit, match=r"run 'python -m tools\.dashboard'"):
         dashboard.main(["--check"], stale)
     dashboard.main([], stale)
     dashboard.main(["--check"], stale)
+
+
+def test_the_picture_has_the_figures_of_two_rollouts() -> None:
+    drawn = dashboard.PICTURE.read_text()
+    assert "SUCCEEDED · 9 · Version 9 had 0 errors in " in drawn
+    assert "HealthCheckFailed · 8 · Version 8 had " in drawn
+    for figures in ("SUCCEEDED: 1", "HealthCheckFailed: 1", "version 7", "version 8", "version 9"):
+        assert f">{figures}</text>" in drawn, figures
 
 
 def test_a_widget_that_cannot_be_drawn_is_refused() -> None:

@@ -18,14 +18,14 @@ import pytest
 from deployer.aws import id_of
 from deployer.tell import NO_ENDINGS
 from local.cloud import ALIAS, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, SLOW, WORDS, Cloud
-from local.demo import __main__ as demo
+from local.demo import acts as demo
 from local.demo.users import Users
 
 ARTIFACT = ROOT / ".aws-sam" / "build" / "SimpleDeployFunction"
 
 
 #: Lines of the log that end nothing.
-AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD", "LEASED")
 
 
 #: Imports all of the artifact's own modules from it, and nothing of it from anywhere else.

@@ -169,12 +169,12 @@ def test_what_may_not_be_asked_fails_it_at_once(call: str, remedy: str) -> None:
     assert told["status"] == "InvalidRollout" and remedy in told["reason"]
 
 
-def test_a_deployment_that_may_not_be_read_is_failed_after_a_minute() -> None:
+def test_a_deployment_that_may_not_be_read_is_failed_when_it_is_looked_at_again() -> None:
     """Not at once: permissions of a new stack may take a while, and it may be a rollback."""
     world = DeployingWorld(tag=TAG)
     world.faults["GetDeployment"] = "denied"
     deployment = played(world)
-    assert deployment.answers == ["Failed"] and 60 <= deployment.ended < 65
+    assert deployment.answers == ["Failed"] and 30 <= deployment.ended < 35
     (told,) = world.told
     assert "with the action codedeploy:GetDeployment" in told["reason"]
     world = DeployingWorld()
@@ -361,8 +361,8 @@ def _cases() -> Iterator[tuple[str, str, int | None, float, float]]:
     for story in WORLDS:
         world, _ = _struck(story)
         world.play()
-        own = [number for number, (who, _) in enumerate(world.callers) if who == "hook"]
-        times = [time for _, time in world.callers]
+        own = [number for number, (_, who, _) in enumerate(world.callers) if who == "hook"]
+        times = [time for _, _, time in world.callers]
         for number in own:
             for fault in FAULTS:
                 yield story, fault, number, 0.0, 0.0

@@ -128,6 +128,12 @@ def test_the_headline_is_understood_alone(status: str, more: dict[str, Any], hea
     assert sentences(status, {**DETAIL, **more})["headline"] == headline
 
 
+def test_a_split_that_is_another_one_s_is_not_to_be_given_back() -> None:
+    """It may be the state machine's, which goes on with the rollout."""
+    now = sentences("RolloutInterrupted", {**DETAIL, **BEFORE, "where": SPLIT})["now"]
+    assert now == "Start the rollout again; where the reason names a command, run that one first."
+
+
 def test_a_payload_that_could_not_be_read_is_told_all_the_same() -> None:
     world, _ = play("the loop", STORIES["no object"])
     told = world.told[-1]["sentences"]

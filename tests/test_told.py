@@ -367,9 +367,16 @@ class Told(list[dict[str, Any]]):
             "could not be read|neither read|^$", detail["where"]
         )
         wrong = [error.message for error in VALIDATOR.iter_errors(detail)] + (
-            [] if true else [f"Now {now}"]
+            [] if true and self._headline_is_true(detail) else [f"Now {now}"]
         )
         self.wrong += [f"{detail}: {each}" for each in wrong]
+
+    def _headline_is_true(self, detail: dict[str, Any]) -> bool:
+        """What an ending's headline says of the alias's version, if it does."""
+        headline = detail.get("sentences", {}).get("headline", "")
+        said = re.search(r":live (?:is on|is back on|stayed on) version (\d+)", headline)
+        alias = self._world.alias
+        return not said or (alias.version, alias.routing) == (said[1], {})
 
 
 class ToldWorld(World):

@@ -39,9 +39,12 @@ class Frame(NamedTuple):
 
 
 class Screen:
-    """Lines that are written, erased whole and written anew, which is all that rich does."""
+    """Lines that are written, erased whole and written anew, which is all that rich does; what is
+    longer than a line goes on in the next one, and nothing is reached that has left the screen."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = COLUMNS, rows: int = ROWS) -> None:
+        self._columns = columns
+        self._rows = rows
         self._lines = [""]
         self._row = 0
         self._rest = ""
@@ -54,16 +57,29 @@ class Screen:
             written = written[: cut.start()]
         for code, letter, _, newline, text in _TOKENS.findall(written):
             if newline:
-                self._row += 1
-                self._lines += [""] * (self._row + 1 - len(self._lines))
+                self._next_row()
             elif letter == "A":
-                self._row = max(0, self._row - int(code or 1))
+                highest = max(0, len(self._lines) - self._rows)
+                self._row = max(highest, self._row - int(code or 1))
             elif letter == "K":
                 self._lines[self._row] = ""
             elif letter == "m":
                 self._lines[self._row] += f"\x1b[{code}m"
             elif text:
-                self._lines[self._row] += text
+                self._write(text)
+
+    def _write(self, text: str) -> None:
+        while text:
+            room = self._columns - len(_COLOURS.sub("", self._lines[self._row]))
+            if not room:
+                self._next_row()
+                continue
+            self._lines[self._row] += text[:room]
+            text = text[room:]
+
+    def _next_row(self) -> None:
+        self._row += 1
+        self._lines += [""] * (self._row + 1 - len(self._lines))
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -80,17 +96,21 @@ os.execvp("bash", ["bash", "-c", sys.argv[1]])
 
 
 def recorded(
-    command: str, environment: Mapping[str, str], ctrl_c: str = "never"
+    command: str,
+    environment: Mapping[str, str],
+    ctrl_c: str = "never",
+    columns: int = COLUMNS,
+    rows: int = ROWS,
 ) -> tuple[list[Frame], int]:
     """Run it; its screens and its exit status. Ctrl-C is pressed when the screen shows those
     words."""
     start = time.monotonic()
-    screen = Screen()
+    screen = Screen(columns, rows)
     screen.feed(f"$ {command}\r\n")
     frames: list[Frame] = []
     written = b""
     pressed = False
-    process, master = _started(command, environment)
+    process, master = _started(command, environment, columns, rows)
     while True:
         if not select.select([master], [], [], QUIET)[0]:
             frames.append(Frame(time.monotonic() - start, screen.lines))
@@ -108,10 +128,12 @@ def recorded(
     return [*frames, Frame(time.monotonic() - start, screen.lines)], process.wait()
 
 
-def _started(command: str, environment: Mapping[str, str]) -> "tuple[subprocess.Popen[bytes], int]":
+def _started(
+    command: str, environment: Mapping[str, str], columns: int, rows: int
+) -> "tuple[subprocess.Popen[bytes], int]":
     """The process, and our side of its terminal."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
         # Opened by the session's leader it is its controlling terminal: Ctrl-C arrives.
         [sys.executable, "-c", _HEEDING, f"exec <{os.ttyname(slave)}; exec {command}"],

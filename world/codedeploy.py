@@ -87,8 +87,8 @@ class DeployingWorld(SharedWorld):
         self.deployments: dict[str, Deployment] = {}
         self.machines: dict[str, Machine] = {}
         self.dead_letters: list[str] = []
-        #: Who made each call, "hook", "execution" or "watchdog", and when; without the lease's.
-        self.callers: list[tuple[str, float]] = []
+        #: Each call, who made it, "hook", "execution" or "watchdog", and when; without the lease's.
+        self.callers: list[tuple[str, str, float]] = []
         #: How often the hook is invoked by CodeDeploy; when, in seconds after the start.
         self.invoked_at: tuple[float, ...] = (0.0,)
         self._entered = 0
@@ -188,7 +188,8 @@ class DeployingWorld(SharedWorld):
 
     def call(self, name: str, apply: Callable[[], Any]) -> Any:
         if name not in OF_THE_LEASE:
-            self.callers.append((threading.current_thread().name.split()[0], self.time))
+            who, *_ = threading.current_thread().name.split()
+            self.callers.append((name, who, self.time))
         return super().call(name, apply)
 
     def run(self, machine: Machine) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 from local.rules import Refused
 from world.aws import FUNCTION, Aws
 
+#: What boto3 adds to every answer.
+_METADATA = {"ResponseMetadata": {"HTTPStatusCode": 200, "RetryAttempts": 0}}
+
 
 class FakeLambda:
     """The operations that a deployer uses."""
@@ -18,7 +21,7 @@ class FakeLambda:
             self._check_names(request["FunctionName"], request["Name"], "Cannot find alias arn")
             return self._world.alias.answer()
 
-        return dict(self._world.call("GetAlias", apply))
+        return {**self._world.call("GetAlias", apply), **_METADATA}
 
     def update_alias(self, **request: Any) -> dict[str, Any]:
         assert request.get("RevisionId"), "every write carries the revision"
@@ -31,7 +34,7 @@ class FakeLambda:
             world.moved()
             return world.alias.answer()
 
-        return dict(world.call("UpdateAlias", apply))
+        return {**world.call("UpdateAlias", apply), **_METADATA}
 
     def get_function_configuration(self, **request: Any) -> dict[str, Any]:
         def apply() -> dict[str, Any]:

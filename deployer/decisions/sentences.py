@@ -168,6 +168,8 @@ def _now(status: str, detail: Detail, words: Mapping[str, str]) -> str:
         pass
     elif "could not be read" in detail["where"]:
         form = "See where it is: {look}"
+    elif not on and not _shifted(detail):
+        pass  # the split is another one's
     elif not on:
         form = "Give it back to {original}: {go_back}"
     elif on == detail["original-version"]:

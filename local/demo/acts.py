@@ -8,6 +8,7 @@ invoke`. The exit status is 0 only if the first ends on the new version, and the
 soon after its first failed call and then rolled back.
 """
 
+import json
 import signal
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from deployer.tell import NO_ENDINGS
 from lambda_rollout.screen import Terminal
 from local.cloud import ALIAS, BUCKET, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
-from local.farewell import with_a_sentence
 from local.sandbox import emulator
 
 #: CloudWatch publishes a minute this many seconds after its end; on AWS it is about a minute.
@@ -34,8 +34,9 @@ RATE = 10.0
 LONGEST = 300.0
 #: A failing version is suspended so many seconds after its first failed call, or it is too late.
 SOON = 30.0
-#: Lines of the log that end nothing.
-AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD")
+#: Lines of the log that end nothing; this one is not shown, for it comes every 30 s.
+LEASED = "LEASED"
+AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD", LEASED)
 
 #: What the demo ends with.
 NEXT = """
@@ -67,8 +68,10 @@ def main() -> int:
         console.print(f"CloudWatch publishes each minute {DELAY:g} s after its end; {logs}.")
         with Users(cloud, RATE) as users:
             as_they_should = all(act(cloud, users, Path(scratch, "out.json")) for act in acts)
+    if not as_they_should:
+        return 1
     console.print(NEXT)
-    return 0 if as_they_should else 1
+    return 0
 
 
 def good_version(cloud: Cloud, users: Users, out: Path) -> bool:
@@ -84,13 +87,20 @@ def bad_version(cloud: Cloud, users: Users, out: Path) -> bool:
     invoke = "AWS_MAX_ATTEMPTS=1 aws lambda invoke --function-name SimpleDeployFunction"
     wait = f"{invoke} --cli-read-timeout 0 --payload fileb://events/failing.json {out}"
     lines = follow(cloud, users, wait)
-    answer = "nothing"
-    if out.exists():
-        answer = out.read_text()[:600]
-    console.print(f"[dim]$[/] cat out.json\n{answer} …")
+    console.print("[dim]$[/] cat out.json")
+    console.print(answer(out), markup=False)
     ended_well = ended_as("HealthCheckFailed", lines) and on_version(cloud, HEALTHY)
     back = verdict(ended_well, f"the alias was rolled back to version {HEALTHY}")
     return suspended_soon(users, lines) and back
+
+
+def answer(out: Path) -> str:
+    """What the function has answered, without the stack trace that Lambda adds to every error."""
+    if not out.exists():
+        return "nothing"
+    told = json.loads(out.read_text())
+    told.pop("stackTrace", None)
+    return f"{json.dumps(told, ensure_ascii=False)[:600].rstrip('}')} …"
 
 
 def good_execution(cloud: Cloud, users: Users, out: Path) -> bool:
@@ -150,7 +160,8 @@ def follow(
         lines = cloud.deployer_log(group=group)[before + len(told) :]
         told += lines
         for line in lines:
-            console.print(f"{elapsed:5.0f} s  {shown(line)}")
+            if line["message"] != LEASED:
+                console.print(f"{elapsed:5.0f} s  {shown(line)}")
         if elapsed - last_count >= 5:
             last_count = elapsed
             console.print(f"{elapsed:5.0f} s  [dim]users {traffic(users)}[/]")
@@ -226,7 +237,3 @@ def verdict(as_it_should: bool, what: str) -> bool:
     else:
         console.print(f"[bold red]NOT as it should: {what}?[/]")
     return as_it_should
-
-
-if __name__ == "__main__":
-    with_a_sentence(main)
