@@ -266,6 +266,7 @@ def test_the_hook_is_there_only_where_it_is_asked_for_and_called_as_sam_s_role_w
     assert others == hooked
     function = _properties(resources, "CodeDeployHookFunction")
     assert function["FunctionName"] == "CodeDeployHook_Rollout"
+    assert function["RecursiveLoop"] == "Allow", "Lambda stops loops of more than 16 turns"
     template = yaml_parse((ROOT / "template.yaml").read_text())
     assert template["Parameters"]["CodeDeployHook"]["Default"] == "false"
 
