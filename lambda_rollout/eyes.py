@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from deployer import aws
 from deployer.decisions.checks.check import Versions
@@ -71,6 +72,7 @@ class Eyes:
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
         self._counted = 0.0
         self._began = 0.0  # when AWS was first asked
+        self._cut_off = False  # whether AWS gave no answer at all: then nothing more is asked for
 
     def alias(self) -> Snapshot:
         """Raises the API's own error."""
@@ -91,14 +93,14 @@ class Eyes:
         before = known
         self._began = self._began or now
         known = self._see(known, now)
-        if known.rollout or known.plan:
+        if (known.rollout or known.plan) and not self._cut_off:
             known = self._hear(known, now)
         known = state.conclude(known, now)
         if known.end:  # what is shown shall be where the alias has ended
             known = self._see_end(known, now)
         # The table shall not lag behind the words.
         news = known.end or known.verdict != before.verdict
-        if known.new and (news or now - self._counted >= METRICS_EVERY):
+        if known.new and not self._cut_off and (news or now - self._counted >= METRICS_EVERY):
             known = self._count(known, now)
         return known
 
@@ -142,7 +144,9 @@ class Eyes:
             answered = known.reach.answers.get(ALIAS, self._began)
             if unknown or remedies.hopeless(error) or now - answered > state.UNREACHABLE:
                 raise CannotSee(remedies.sentence(error, doing)) from error
+            self._cut_off = not isinstance(error, ClientError)
             return _missed(known, ALIAS, error, now)
+        self._cut_off = False
         known = replace(known, reach=known.reach.answered(ALIAS, now))
         return state.see(known, found, now)
 
@@ -218,5 +222,5 @@ class Eyes:
 def _missed(known: State, what: str, error: Exception, now: float) -> State:
     """AWS gave no answer this time, and may give one next time."""
     why = aws.words(error).rstrip(".")
-    throttled = "Throttl" in why or "TooManyRequests" in why
+    throttled = any(code in why for code in ("Throttl", "TooManyRequests", "RequestLimit"))
     return replace(known, reach=known.reach.missed(what, why, now, throttled))

@@ -15,6 +15,7 @@ class Plain:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._before: tuple[State | None, float] = (None, 0.0)
+        self._unheard = 0.0  # since when the deployer is silent, once that was told
 
     def __enter__(self) -> "Plain":
         return self
@@ -23,9 +24,19 @@ class Plain:
         return None
 
     def show(self, state: State, now: float) -> None:
-        for line in changes(*self._before, state, now):
+        for line in (*changes(*self._before, state, now), *self._silence(state, now)):
             print(f"{words.clock(now)}  {line}", file=self._out, flush=True)
         self._before = (state, now)
+
+    def _silence(self, state: State, now: float) -> Iterator[str]:
+        """That the deployer is silent, in one line, once; and that it is heard again."""
+        if state.silent(now) and not self._unheard:
+            self._unheard = state.pulse.word
+            told = [f"{words.no_word(state)}.", *words.silence(state, now)]
+            yield " ".join([*told, words.take_back(state), words.stop(state)])
+        elif 0 < self._unheard < state.pulse.word and not state.end:
+            yield words.heard_again(state, self._unheard)
+            self._unheard = 0.0
 
 
 def changes(before: State | None, then: float, state: State, now: float) -> Iterator[str]:
@@ -44,10 +55,10 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield f"weight {words.share(state.weight)}  {step}  {left}".rstrip()
     phase = words.phase(state, now)
     told_before = before is not None and phase == words.phase(before, then)
-    if phase and not phase.startswith("step") and not told_before:
-        yield _phase(phase, state, now)
-    if before and (again := words.heard_again(before, then, state)):
-        yield again
+    told_elsewhere = phase.startswith("step") or phase == words.no_word(state)
+    if phase and not told_elsewhere and not told_before:
+        left = ", ".join(filter(None, (phase, words.left(state, now))))
+        yield ". ".join(filter(None, (left, words.awaited(state, now))))
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         since = words.clock(state.since // 60 * 60)
         original, new = state.counts
@@ -65,15 +76,6 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
         yield words.told(state)
         for warning in state.end.warnings:
             yield f"warning: {warning}"
-
-
-def _phase(phase: str, state: State, now: float) -> str:
-    """With what belongs to it, in one line."""
-    silence = words.silence(state, now)
-    if silence:
-        return " ".join([f"{phase}.", *silence, words.take_back(state), words.stop(state)])
-    told = ", ".join(filter(None, (phase, words.left(state, now))))
-    return ". ".join(filter(None, (told, words.awaited(state, now))))
 
 
 def _reached(old: State, then: float, state: State, now: float) -> Iterator[str]:

@@ -276,7 +276,7 @@ def conclude(state: State, now: float) -> State:
     if not state.rollout:
         return _conclude_unseen(state, now)
     patience = PATIENCE
-    if LOG in state.reach.outages:
+    if not state.reach.can_hear:
         patience = UNREACHABLE
     if state.deaf and not state.split:  # there is nothing to wait for
         patience = 0.0

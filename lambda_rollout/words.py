@@ -96,7 +96,7 @@ def phase(state: State, now: float) -> str:
     if state.orphaned(now):
         return "Its deployer seems to have died: waiting for the watchdog to roll it back …"
     if state.silent(now):
-        return f"NO WORD from the deployer since {clock(state.pulse.word)} UTC"
+        return no_word(state)
     place = f"step {state.step} of {state.steps}"
     if suspension(state, now):
         at = f"at {share(state.weight)}, {place}"
@@ -200,11 +200,14 @@ def stop(state: State) -> str:
     return STOP.format(state.function, state.alias)
 
 
-def heard_again(before: State, then: float, state: State) -> str:
-    """Of a deployer that was silent, and speaks again; else nothing."""
-    if not before.silent(then) or state.end or state.pulse.word <= before.pulse.word:
-        return ""
-    lasted = for_long(state.pulse.word - before.pulse.word)
+def no_word(state: State) -> str:
+    """Of a deployer that is silent."""
+    return f"NO WORD from the deployer since {clock(state.pulse.word)} UTC"
+
+
+def heard_again(state: State, since: float) -> str:
+    """Of a deployer that was silent since then, and speaks."""
+    lasted = for_long(state.pulse.word - since)
     return f"The deployer is heard again: at {clock(state.pulse.word)} UTC, after {lasted}"
 
 

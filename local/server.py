@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 from lambda_rollout.say import let_go
 from local.sandbox import ACCOUNT, REGION, emulator
@@ -50,8 +51,9 @@ def main() -> None:
     server._server.app = Gate(server._server.app, service)
     for keep in (Pollers(service).keep, Schedules().keep, Timers(arguments.latest).keep):
         threading.Thread(target=keep, args=(service.stopped,), daemon=True).start()
-    print(endpoint)
-    let_go(sys.stdout)  # who has started it may have gone
+    with suppress(OSError):  # who has started it may have gone
+        print(endpoint, flush=True)
+    let_go(sys.stdout)
     ended.wait()
     service.close()
     server.stop()

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from lambda_rollout.endings import Status
 from local.cloud import ROOT
 from tests.test_cli import ROLLOUT, WATCH, good
 from tests.watched import ID, Aws, Clock, refusal
+from tools.terminal import recorded
 
 GONE = BrokenPipeError(errno.EPIPE, "Broken pipe")
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -233,6 +235,18 @@ def test_ctrl_c_without_a_reader_is_still_ctrl_c(environment: dict[str, str]) ->
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
     assert (process.returncode, told) == (Status.STOPPED_WATCHING, b"")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_ctrl_c_leaves_one_panel_though_the_terminal_writes_it_on_the_screen(
+    environment: dict[str, str], columns: int
+) -> None:
+    line = f"{shlex.quote(sys.executable)} -m lambda_rollout {WATCH}"
+    frames, status = recorded(line, environment, "Ctrl-C stops", columns, rows=24)
+    told = frames[-1].text
+    assert status == Status.STOPPED_WATCHING
+    assert "Stopped watching; the rollout goes on." in told
+    assert told.count("╭") == told.count("╰") == 1, told
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 
 from lambda_rollout import screen, words
@@ -105,11 +107,45 @@ def test_a_lease_that_is_moved_on_is_a_word_too(aws: Aws) -> None:
     assert told(Ran(ROLLOUT, aws), "NO WORD") == []
 
 
+def test_silence_is_told_once_though_the_log_cannot_be_read_meanwhile(aws: Aws) -> None:
+    def throttle() -> None:
+        aws.faults["filter_log_events"] = refusal("ThrottlingException", "Rate exceeded")
+
+    begun(aws)
+    aws.story((70, throttle), (78, aws.faults.clear), (100, looked(aws)))
+    ran = Ran(ROLLOUT, aws.story((110, lambda: aws.end("SUCCEEDED", "8"))))
+    assert len(told(ran, "NO WORD")) == len(told(ran, "The deployer is heard again")) == 1
+
+
+def test_a_watch_asks_for_the_alias_every_five_seconds_and_no_more(aws: Aws) -> None:
+    asked = []
+    get_alias = aws.get_alias
+
+    def counted(**request: Any) -> Any:
+        asked.append(aws.clock.now)
+        return get_alias(**request)
+
+    aws.lambda_.get_alias = counted
+    begun(aws)
+    Ran(WATCH + " --wait 10", aws.story((100, lambda: aws.end("SUCCEEDED", "8"))))
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert set(gaps[:-1]) == {EVERY} and gaps[-1] == 0, "and once more where it has ended"
+
+
 # AWS gives no answer.
+OUT = {
+    "ServiceException: Out of order": refusal("ServiceException", "Out of order", 503),
+    'EndpointConnectionError: Could not connect to the endpoint URL: "http://x"': (
+        EndpointConnectionError(endpoint_url="http://x")
+    ),
+}
+
+
+@pytest.mark.parametrize("why", OUT)
 def test_aws_that_cannot_be_reached_is_said_with_the_age_and_nobody_is_accused(
-    aws: Aws,
+    aws: Aws, why: str
 ) -> None:
-    error = refusal("ServiceException", "Out of order", 503)
+    error = OUT[why]
 
     def gone() -> None:
         aws.faults |= dict.fromkeys(("get_alias", "filter_log_events", "get_metric_data"), error)
@@ -120,8 +156,7 @@ def test_aws_that_cannot_be_reached_is_said_with_the_age_and_nobody_is_accused(
     assert ran.status == Status.DEPLOYED
     assert told(ran, "NO WORD") == []
     assert told(ran, "AWS") == [
-        "AWS cannot be reached since 12:00:27 UTC (ServiceException: Out of order); "
-        "what is shown is 5 s old",
+        f"AWS cannot be reached since 12:00:27 UTC ({why}); what is shown is 5 s old",
         "AWS answers again, after 1 min 50 s",
     ]
     assert told(ran, "The deployer's log") == told(ran, "CloudWatch's") == []
