@@ -97,36 +97,43 @@ class Turn:
 
     def take(self) -> None:
         """See how far it is, and do what is next."""
-        status = self._status()
         try:
             info = self._info()
+            if info["status"] in _ENDED:
+                self._end(info["status"])
+                return
+            deployment = Deployment.read(info, self._means.here)
         except InvalidRollout as error:
-            if status or (self.first and not self.alone):
-                raise  # permissions of a new stack may take a while
+            # Permissions of a new stack may take a while; what runs is looked at again.
+            if (self.first and not self.alone) or self._status():
+                raise
             self._refuse(error, {"where": ending.UNTOUCHED})
             return
-        if info["status"] in _ENDED:
-            logger.info("OVER", extra={"status": info["status"]})
-            if status == "RUNNING":
-                cause = f"The deployment {self._deployment} has ended in CodeDeploy."
-                self._means.stepfunctions.stop_execution(executionArn=self._rollout, cause=cause)
-        elif status == "RUNNING":
+        if deployment.goes_back(deployment.current):
+            self._put(SUCCEEDED)
+            return
+        called: datetime = info.get("startTime") or info["createTime"]
+        status = self._status()
+        if status == "RUNNING":
             self.come_again()
         elif status:
-            self._conclude(info, status)
+            self._conclude(deployment, called + LAST_ANSWER, status)
         else:
-            self._begin(info)
+            self._begin(deployment, called + DEADLINE)
 
-    def _begin(self, info: Any) -> None:
+    def _end(self, status: str) -> None:
+        """CodeDeploy does not wait any more."""
+        logger.info("OVER", extra={"status": status})
+        if self._status() == "RUNNING":
+            cause = f"The deployment {self._deployment} has ended in CodeDeploy."
+            self._means.stepfunctions.stop_execution(executionArn=self._rollout, cause=cause)
+
+    def _begin(self, deployment: Deployment, deadline: datetime) -> None:
         """Approve at once, or start the rehearsal; what is refused is told."""
         means = self._means
-        told = {"where": ending.UNTOUCHED}
+        told = {**deployment.target._asdict(), "new-version": deployment.new}
+        told["where"] = ending.UNTOUCHED
         try:
-            deployment = Deployment.read(info, means.here)
-            told |= {**deployment.target._asdict(), "new-version": deployment.new}
-            if deployment.goes_back(deployment.current):
-                self._put(SUCCEEDED)
-                return
             if self.first:
                 means.clock.spread(SPREAD)
             alias = self._alias(deployment)
@@ -135,7 +142,6 @@ class Turn:
             if deployment.goes_back(alias.version):
                 self._put(SUCCEEDED)
                 return
-            deadline = self._called(info) + DEADLINE
             default = means.settings.hook_rollout
             payload = deployment.payload(self._tag(deployment), default, deadline)
             rollout = Rollout.from_event(payload, means.here)
@@ -180,19 +186,18 @@ class Turn:
         tell(self._means, type(error).__name__, reason=error.reason, **who, **told)
         self._put(FAILED)
 
-    def _conclude(self, info: Any, status: str) -> None:
+    def _conclude(self, deployment: Deployment, latest: datetime, status: str) -> None:
         """The execution has ended: answer as soon as the alias is unsplit, without our stamp. Where
         it is not, the watchdog is on its way."""
         try:
-            alias = self._alias(Deployment.read(info, self._means.here))
+            alias = self._alias(deployment)
         except InvalidRollout as error:  # it is gone, or not ours to read any more
             logger.error("NOT_READ", extra={"reason": error.reason})
             self._put(FAILED)
             return
         mark = alias.stamp
         ours = mark is not None and mark.rollout_id == aws.id_of(self._rollout)
-        in_time = self._means.clock.now() < self._called(info) + LAST_ANSWER
-        if (alias.routing or ours) and in_time:
+        if (alias.routing or ours) and self._means.clock.now() < latest:
             self.come_again()
             return
         # As the rollout has told: APPROVED, or that there was nothing to do.
@@ -225,11 +230,6 @@ class Turn:
         self._sent = True
 
     # What it asks.
-
-    def _called(self, info: Any) -> datetime:
-        """When CodeDeploy began to wait: its first hook is asked when a deployment starts."""
-        called: datetime = info.get("startTime") or info["createTime"]
-        return called
 
     def _status(self) -> str:
         """Of its execution; empty where none was started."""

@@ -100,7 +100,8 @@ def test_so_is_one_that_the_alias_is_ahead_of_whatever_the_appspec_says() -> Non
 
 def test_a_rollback_needs_neither_lambda_nor_the_queue_nor_the_state_machine() -> None:
     world = DeployingWorld()
-    for name in ("GetAlias", "ListTags", "SendHookMessage", "StartExecution"):
+    denied = ("GetAlias", "ListTags", "SendHookMessage", "StartExecution", "DescribeExecution")
+    for name in denied:
         world.faults[name] = "denied"
     assert played(world, target="6").answers == ["Succeeded"]
 
@@ -146,6 +147,7 @@ def test_an_appspec_that_cannot_be_read_fails_it_at_once(content: str) -> None:
     world = DeployingWorld(tag=TAG)
     deployment = played(world, content=content)
     assert deployment.answers == ["Failed"] and world.history == []
+    assert deployment.ended < 35
     (told,) = world.told
     assert "The AppSpec of d-ABCDEF123 could not be read" in told["reason"]
     assert told["where"] == "The alias was neither read nor changed."
@@ -276,6 +278,7 @@ def test_a_stop_in_codedeploy_stops_the_rehearsal_and_the_watchdog_rolls_it_back
     assert world.history[-1] == "7" and last <= stopped + 200
     assert (world.alias.routing, world.alias.description) == ({}, WORDS)
     assert endings(world) == ["RolloutInterrupted"]
+    assert world.told[-1]["started-by"] == "CodeDeploy d-ABCDEF123", "also by the watchdog"
 
 
 @pytest.mark.parametrize("second", [70.0, 100.0, 130.0])
@@ -401,8 +404,10 @@ def test_whatever_goes_wrong_at_whichever_call_of_the_hook(
         if not endless:
             answered = deployment.status == "Stopped" or len(deployment.answers) == 1
             assert answered, (where, deployment)
-        assert not world.alias.routing, where
+        assert not world.alias.routing and not deployment.split, where
         assert world.alias.description == WORDS, where
+        if deployment.answers == ["Failed"]:
+            assert endings(world), (where, "nobody is told why")
         moved = deployment.status == "Succeeded"
         assert world.alias.version == (deployment.target if moved else "7"), where
         if story == "bad":
@@ -460,6 +465,7 @@ def test_thirty_hooks_at_once_under_15_requests_a_second_are_all_answered_and_no
     world.play()
     assert {each.status for each in world.deployments.values()} == {"Succeeded"}
     assert {len(each.answers) for each in world.deployments.values()} == {1}
+    assert not any(each.split for each in world.deployments.values())
     for name, alias in world.aliases.items():
         told = (alias.version, alias.routing, alias.description)
         assert told == ("8", {}, f"{WORDS}, {name}")

@@ -51,6 +51,7 @@ class Deployment:
     why: str = ""
     ended: float = 0.0
     answers: list[str] = field(default_factory=list)
+    split: bool = False  # when it was answered
     content: str | None = None  # its AppSpec; None: as CloudFormation writes it
 
     @property
@@ -122,6 +123,7 @@ class DeployingWorld(SharedWorld):
     def take(self, deployment: Deployment, status: str) -> None:
         """The hook's answer."""
         deployment.answers.append(status)
+        deployment.split = bool(self.aliases[deployment.alias].routing)
         if status == "Failed":
             self._end(deployment, "Failed", "HOOK_EXECUTION_FAILURE")
             return
