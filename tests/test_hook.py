@@ -470,6 +470,8 @@ def test_thirty_hooks_at_once_under_15_requests_a_second_are_all_answered_and_no
         told = (alias.version, alias.routing, alias.description)
         assert told == ("8", {}, f"{WORDS}, {name}")
     assert Counter(endings(world)) == {"APPROVED": 30}
+    starts = [time for name, _, time in world.callers if name == "StartExecution"]
+    assert 10 < max(starts) - min(starts) < 25, "they do not start together"
     last = max(each.ended for each in world.deployments.values())
     with capsys.disabled():
         print(

@@ -143,6 +143,24 @@ def test_a_deadline_that_has_passed_ends_it_though_all_is_well(driver: str) -> N
     assert (world.alias.version, world.alias.routing, world.alias.description) == ("7", {}, WORDS)
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_has_begun_late_settles_for_a_shorter_time_and_is_not_rolled_back(driver: str) -> None:
+    world = World(rate=0)
+    world.faults |= {f"UpdateAlias {number}": "throttled" for number in range(8)}
+    event = {**EVENT, "interval": 60, "steps": 1, "deadline": _after(world, 196)}
+    assert _played(driver, world, event)["rollout"]["status"] == "SUCCEEDED"
+    *_, (ended, _, _) = world.moves
+    assert 180 <= ended < 196
+
+
+def test_one_that_passes_in_the_last_step_ends_it_too() -> None:
+    world = World(latency=12.0)
+    event = {**EVENT, "interval": 60, "steps": 1, "health-check": False}
+    with pytest.raises(RolloutInterrupted, match="The rollout's deadline has passed"):
+        world.invoke({**event, "deadline": _after(world, 101)})
+    assert world.history == [1.0, "7"]
+
+
 def _after(world: World, seconds: float) -> str:
     return (world.starts + timedelta(seconds=seconds)).isoformat()
 

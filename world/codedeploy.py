@@ -107,9 +107,9 @@ class DeployingWorld(SharedWorld):
         begin: dict[str, tuple[float, Callable[[], Any]]] = {}
         for number, deployment in enumerate(self.deployments.values()):
             self.at(deployment.starts + 3600, partial(self._end, deployment, "Failed", "TIMEOUT"))
-            for later in self.invoked_at:
+            for time, later in enumerate(self.invoked_at):
                 act = partial(self._invoke, deployment.event)
-                begin[f"hook {number} {later}"] = (deployment.starts + later, act)
+                begin[f"hook {number:02} {time}"] = (deployment.starts + later, act)
         self.at_once(begin)
         if any(each.status not in ENDED for each in self.deployments.values()):
             self.advance(max(0.0, 3700 - self.time))  # CodeDeploy gives up
