@@ -98,7 +98,7 @@ class Dead:
             "told": self.told,
             "unstamped": self.unstamped,
         }
-        keys = (*lease.TARGET, "hold", "started-by")
+        keys = (*lease.TARGET, "hold")
         known = {key: self.state[key] for key in keys if key in self.state}
         return json.dumps({**known, **memory})
 
