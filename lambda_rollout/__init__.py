@@ -21,4 +21,5 @@ ended.
                                     say       on standard error, whatever has become of the output
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
                                     table     a dry run's plan
+    in a GitHub Action              github    the Action's inputs, summary, outputs and annotations (action.yml)
 """
