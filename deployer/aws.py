@@ -50,6 +50,7 @@ _CLIENTS = {
     "once": ("lambda", _ONCE),  # one attempt, with the time that a smoke test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
+    "codedeploy": ("codedeploy", _CONFIG),
     "scheduler": ("scheduler", _CONFIG),
     "sqs": ("sqs", _CONFIG),
     "events": ("events", _QUICK),
@@ -68,6 +69,8 @@ class Settings(NamedTuple):
     lease_role: str = ""
     lease_dead_letters: str = ""
     watchdog_queue: str = ""
+    hook_queue: str = ""
+    hook_rollout: str = ""
 
 
 #: Each setting's environment variable.
@@ -78,6 +81,8 @@ VARIABLES = Settings(
     lease_role="LEASE_ROLE_ARN",
     lease_dead_letters="LEASE_DEAD_LETTER_ARN",
     watchdog_queue="WATCHDOG_QUEUE_URL",
+    hook_queue="HOOK_QUEUE_URL",
+    hook_rollout="HOOK_ROLLOUT",
 )
 
 

@@ -98,7 +98,8 @@ class Dead:
             "told": self.told,
             "unstamped": self.unstamped,
         }
-        known = {key: self.state[key] for key in (*lease.TARGET, "hold") if key in self.state}
+        keys = (*lease.TARGET, "hold", "started-by")
+        known = {key: self.state[key] for key in keys if key in self.state}
         return json.dumps({**known, **memory})
 
 
@@ -251,7 +252,12 @@ def _run_of(dead: Dead, means: aws.Means) -> Run | None:
         state = dead.state
         told = state["progress"]
         target = Target(state["function-name"], state["alias-name"])
-        rollout = Rollout(target, state["new-version"], tuple(map(float, state["weights"])))
+        rollout = Rollout(
+            target,
+            state["new-version"],
+            tuple(map(float, state["weights"])),
+            started_by=state.get("started-by", ""),
+        )
         weights = tuple(map(float, dead.weights))
         hold = Hold(
             told["id"],

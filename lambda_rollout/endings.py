@@ -22,7 +22,9 @@ class Status(IntEnum):
 
 
 MEANINGS = {
-    Status.DEPLOYED: "the alias is on the new version; or a dry run has shown its plan",
+    Status.DEPLOYED: (
+        "the alias is on the new version; or a dry run has shown its plan, or a rehearsal has approved it"
+    ),
     Status.ROLLED_BACK: "the rollout failed: it was rolled back, or had moved nothing yet",
     Status.REFUSED: "refused: nothing was moved",
     Status.CHANGED: "somebody else moved the alias, and it was left to them",
@@ -38,6 +40,7 @@ MEANINGS = {
 #: (deployer/decisions/errors.py).
 STATUSES = {
     "SUCCEEDED": Status.DEPLOYED,
+    "APPROVED": Status.DEPLOYED,
     "ALREADY_DEPLOYED": Status.DEPLOYED,
     "InvalidRollout": Status.REFUSED,
     "RolloutTooLong": Status.REFUSED,

@@ -81,7 +81,8 @@ def test_the_readme_s_table_of_keys_is_the_payload_s() -> None:
 #: As the README has them: what is needed first.
 _ORDER = (
     *("function-name", "alias-name", "new-version", "steps", "interval"),
-    *("type", "weights", "health-check", "hand-over", "dry-run", "started-by"),
+    *("type", "weights", "health-check", "hand-over", "dry-run"),
+    *("finalize", "deadline", "started-by"),
 )
 
 

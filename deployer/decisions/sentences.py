@@ -19,6 +19,7 @@ _ALONE = re.compile(r"is on version (\S+)\.$")
 _REFUSALS = ("InvalidRollout", "RolloutTooLong", "AliasBusy")
 
 _ENDED = {
+    "APPROVED": "the rehearsal of {new} went well",
     "InvalidRollout": "the rollout of {new} was refused",
     "RolloutTooLong": "the rollout of {new} would take too long",
     "AliasBusy": "somebody else has it, so the rollout of {new} was refused",
@@ -31,6 +32,10 @@ _ENDED = {
 _SAFE = "Nothing has to be done for users: they are on version {on}. "
 
 _NOW = {
+    "APPROVED": (
+        "To keep {new}, start the rollout without 'finalize': false. "
+        "A deployment of CodeDeploy, whose hook it was, moves the alias itself."
+    ),
     "ALREADY_DEPLOYED": "Nothing has to be done.",
     "InvalidRollout": "Mend what the reason names, and start the rollout again.",
     "RolloutTooLong": "Make the rollout shorter, as the reason says, and start it again.",

@@ -144,7 +144,10 @@ class Timeline:
         if most_looks:
             self._settling_gap = max(self._settling_gap, self._check.settle / MOST_SETTLING)
             self._suspended_gap = max(self._suspended_gap, LONGEST / MOST_SUSPENDED)
-        self.deadline = math.inf  # when a rollback must begin at the latest
+        #: When a rollback must begin at the latest.
+        self.deadline = math.inf
+        if rollout.deadline:
+            self.deadline = rollout.deadline.timestamp()
 
     def fully_weighted(self, step: Step) -> bool:
         return step.number == len(self._rollout.weights)
@@ -236,7 +239,7 @@ class Timeline:
         else:
             step = replace(step, seen=seen)
         latest = step.ends + self._check.settle
-        if step.stood:  # lack of time must not roll back what a suspension has delayed
+        if step.stood or self._rollout.deadline:  # lack of time must not roll it back
             latest = min(latest, self.deadline - MARGIN)
         if now < latest and self._must_settle(step, evidence):
             next_look = min(max(step.next_look + self._settling_gap, now), latest)
