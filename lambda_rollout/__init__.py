@@ -22,3 +22,5 @@ ended.
     shows                           screen    in a terminal, by rich; plain elsewhere, a line a change
                                     table     a dry run's plan
 """
+
+__version__ = "2.0.0"

@@ -1,4 +1,4 @@
-"""`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
+"""`lambda-rollout`, and `python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
 sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back. Whatever is
@@ -6,6 +6,7 @@ imported is imported within `run`: it takes a moment, in which Ctrl-C may come.
 """
 
 import sys
+from typing import NoReturn
 
 
 def run() -> int:
@@ -50,7 +51,8 @@ def _hear_no_more() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The whole process, as `lambda-rollout` too."""
     sys.unraisablehook = lambda _: None  # Python would print a traceback, and go on
     status = run()
     _hear_no_more()
@@ -59,3 +61,7 @@ if __name__ == "__main__":
     let_go(sys.__stdout__)
     let_go(sys.__stderr__)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    command()
