@@ -1,5 +1,5 @@
-"""`lambda-rollout`, and `python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
-sentence.
+"""`lambda-rollout`, and `python -m lambda_rollout`: the process around `command.main`. What happens
+to it is said in a sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back. Whatever is
 imported is imported within `run`: it takes a moment, in which Ctrl-C may come.
@@ -36,12 +36,13 @@ def _typed() -> int:
 def _last_word(error: Exception | None) -> int:
     """Why it ends before its time; without an error it was Ctrl-C."""
     _hear_no_more()
+    from lambda_rollout.called import goes_on
     from lambda_rollout.endings import Status
-    from lambda_rollout.say import GOES_ON, say, why
+    from lambda_rollout.say import say, why
 
     if error is None:
-        return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
-    return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
+        return say(f"Stopped; {goes_on()}", Status.STOPPED_WATCHING)
+    return say(f"Stopped ({why(error)}); {goes_on()}", Status.BROKEN_OFF)
 
 
 def _hear_no_more() -> None:
