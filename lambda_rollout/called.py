@@ -11,7 +11,7 @@ NAME = "lambda-rollout"
 MODULE = "python -m lambda_rollout"
 
 #: What make calls a verb, where it is not the same.
-_TARGETS = {"start": "rollout"}
+TARGETS = {"start": "rollout", "plan": "rollout"}
 
 
 def installed() -> bool:
@@ -30,7 +30,7 @@ def command(verb: str, **options: str) -> str:
         typed = [f"--{name} {shlex.quote(value)}" for name, value in options.items()]
         return " ".join([NAME, verb, *typed])
     typed = [f"{name.upper()}={shlex.quote(value)}" for name, value in options.items()]
-    return " ".join(["make", _TARGETS.get(verb, verb), *typed])
+    return " ".join(["make", TARGETS.get(verb, verb), *typed])
 
 
 def goes_on() -> str:
