@@ -189,12 +189,9 @@ class Session:
                 warnings.append(f"The rollout itself ended as {end.name}: {end.reason}")
             to_do = afterwards.to_do_after(wanted.promotes, state)
             return self._end(state, Status.DEPLOYED, wanted.name, to_do, warnings=warnings)
-        return self._end(
-            state,
-            end.status if end else Status.UNKNOWN,
-            end.name if end else "",
-            afterwards.to_do(state),
-        )
+        status = end.status if end and written else Status.NOTHING_RUNS
+        name = end.name if end else ""
+        return self._end(state, status, name, afterwards.to_do(state))
 
     def _end(self, state: State, status: Status, name: str, to_do: str, **more: Any) -> Status:
         """Say what to do now, and answer."""

@@ -658,7 +658,11 @@ class Ran:
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
             self.status = cli_command.main(
-                [*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out
+                [*command.split(), *more.get("also", ())],
+                lambda: aws,
+                aws.clock,
+                out,
+                more.get("typist"),
             )
         self.out = out.getvalue()
         self.err = err.getvalue()
