@@ -23,3 +23,5 @@ ended.
                                     table     a dry run's plan
     in a GitHub Action              github    the Action's inputs, summary, outputs and annotations (action.yml)
 """
+
+__version__ = "2.0.0"

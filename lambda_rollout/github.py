@@ -39,7 +39,7 @@ _CALLS = re.compile(r"^\S+  calls since \S+  version \d*: (.+); version \d*: (.+
 _PICTURES = {Status.DEPLOYED: "✅", Status.REFUSED: "⛔", Status.CHANGED: "✋"}
 _FAILED = "❌"
 
-#: By exit status: what to do next, and the command for it.
+#: Where the command has not said it, by exit status: what to do next, and the verb for it.
 _NEXT = {
     Status.DEPLOYED: ("Nothing. To go back to the version before:", "undo"),
     Status.ROLLED_BACK: ("Publish a version that is mended, and roll that one out.", ""),
@@ -195,13 +195,21 @@ def summary(inputs: Mapping[str, str], ran: Ran) -> str:
     parts = [f"### {picture} {_cell(target)}: {_cell(ran.name)}", _table(_facts(inputs, ran))]
     if ran.steps:
         parts.append(_table(_progress(ran)))
-    words, verb = _NEXT_BY_NAME.get(ran.name) or _NEXT.get(ran.status, _NEXT[Status.NOT_SEEN])
-    parts.append(f"**Next:** {words}")
+    words, verb = next_of(ran)
+    parts.append(f"**Next:** {_cell(words)}")
     if verb:
         names = (shlex.quote(inputs.get(key, "")) for key in ("function-name", "alias-name"))
         command = "lambda-rollout {} --function {} --alias {}".format(verb, *names)
         parts.append(f"<pre>{html.escape(one_line(command))}</pre>")
     return "\n\n".join(parts) + "\n\n"
+
+
+def next_of(ran: Ran) -> tuple[str, str]:
+    """What to do next, as the command says it; else in words of ours, and the verb for it."""
+    told = ran.text("next")
+    if told:
+        return told, ""
+    return _NEXT_BY_NAME.get(ran.name) or _NEXT.get(ran.status, _NEXT[Status.NOT_SEEN])
 
 
 def target_of(inputs: Mapping[str, str]) -> str:

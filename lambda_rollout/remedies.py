@@ -63,6 +63,10 @@ class Refused(CannotSee):
     """When nothing can be begun as it was asked for."""
 
 
+class NothingRuns(CannotSee):
+    """When there is no rollout to do that with."""
+
+
 class Doing(NamedTuple):
     """What was asked of AWS: the IAM action and its resource, and what it means where AWS does not
     find it."""
@@ -75,6 +79,10 @@ class Doing(NamedTuple):
 def reading_alias(function: str, alias: str, region: str) -> Doing:
     absent = f"There is no alias '{alias}' of a function '{function}' in {region}: check their names and the Region."
     return Doing("lambda:GetAlias", f"the function '{function}'", absent)
+
+
+def updating_alias(function: str, alias: str, region: str) -> Doing:
+    return reading_alias(function, alias, region)._replace(action="lambda:UpdateAlias")
 
 
 def invoking(region: str) -> Doing:

@@ -11,6 +11,7 @@ from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.target import KEYS as TARGET_KEYS
 from deployer.decisions.target import Target
 from deployer.decisions.weights import BY_STEPS, FIXED
+from lambda_rollout import called
 
 #: By option: the payload's key. Those in _TEXTS are taken as they are, those in _WRITTEN are JSON.
 OPTIONS = {
@@ -78,7 +79,10 @@ def which(verb: str, absent: list[str]) -> str:
     names = f"{', '.join(absent[:-1])} and {absent[-1]}".removeprefix(" and ")
     to_make = " ".join(f"{name.upper()}={_EXAMPLES[name]}" for name in absent)
     options = " ".join(f"--{name} {_EXAMPLES[name]}" for name in absent)
-    return f"Which {names}? Say it, such as: make {verb} {to_make}, or the options {options}."
+    if called.installed():
+        return f"Which {names}? Say it, such as: {options}."
+    target = called.TARGETS.get(verb, verb)
+    return f"Which {names}? Say it, such as: make {target} {to_make}, or the options {options}."
 
 
 def payload(typed: Mapping[str, str | None], given: Any) -> Any:
