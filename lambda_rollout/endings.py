@@ -22,7 +22,7 @@ class Status(IntEnum):
 
 
 MEANINGS = {
-    Status.DEPLOYED: "the alias is on the new version; or what was asked for is done, such as a plan shown or a rehearsal approved",
+    Status.DEPLOYED: "the alias is on the new version; or what was asked for is done, such as a plan or a rehearsal",
     Status.ROLLED_BACK: "the rollout failed: it was rolled back, or had moved nothing yet",
     Status.REFUSED: "refused: nothing was moved",
     Status.CHANGED: "somebody else moved the alias, and it was left to them",

@@ -166,7 +166,7 @@ def test_what_is_not_waited_for_is_accepted(job: Job, fake: Fake) -> None:
 
 
 def test_a_dry_run_says_that_nothing_was_moved(job: Job, fake: Fake) -> None:
-    fake.says(json.dumps({**ENDED, "status": "PLANNED"}), 0)
+    fake.says(json.dumps({**ENDED, "status": "PLANNED", "next": ""}), 0)
     ran = Ran(job, **{"dry-run": "true"})
     assert fake.asked[1]["dry-run"] is True
     assert "Nothing was moved: it was a dry run." in ran.summary.text
@@ -206,7 +206,7 @@ def test_a_command_that_is_killed_without_a_word_is_said(job: Job, fake: Fake) -
 
 
 def test_a_job_that_is_cancelled_says_that_the_rollout_goes_on(job: Job, fake: Fake) -> None:
-    stopped = {**ENDED, "status": "STOPPED_WATCHING", "exit-status": 130, "where": ""}
+    stopped = {**FAILED, "status": "STOPPED_WATCHING", "exit-status": 130, "where": ""}
     fake.says(json.dumps(stopped), 130, *PROGRESS[:3], waits=True)
     script = job.folder / "cancelled.sh"
     (step,) = [each for each in ACTION["runs"]["steps"] if each["name"] == "Roll out"]
