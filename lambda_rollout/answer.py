@@ -38,12 +38,17 @@ def of_state(state: State, status: Status, name: str, **more: Any) -> dict[str, 
         "original_version": state.original or (plan.original if plan else ""),
         "new_version": state.new or (plan.version if plan else ""),
         "reason": end.reason if end else "",
-        "where": words.where(state),
+        "where": words.where(state) or _now(state),
         "started_by": state.started_by or (plan.started_by if plan else ""),
         "execution_arn": state.execution,
     }
     warnings = end.warnings if end else ()
     return of(status, name, **{"warnings": warnings, **known, **more})
+
+
+def _now(state: State) -> str:
+    """Where the alias was seen last."""
+    return f"{state.name} {state.where}." if state.where else ""
 
 
 def of_plan(status: Status, answer: Mapping[str, Any], where: str) -> dict[str, Any]:
