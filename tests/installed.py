@@ -7,10 +7,8 @@ appended to its files and said in its log is read as GitHub reads it.
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
-import tomllib
 import venv
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +20,6 @@ from markdown_it import MarkdownIt
 from local.cloud import ROOT
 
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 #: What stands in the job's folder: modules that would break whatever imported them.
 _IN_THE_WAY = ("json.py", "lambda_rollout.py", "pip.py", "venv.py", "signal.py")
@@ -39,12 +36,18 @@ class Command(NamedTuple):
 class Job:
     """A folder with what a runner has, in which steps run."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        temp: Path | None = None,
+    ) -> None:
+        """`temp` is where another job has installed the command already."""
         self.folder = folder
-        self.temp = folder / "a temp"
+        self.temp = temp or folder / "a temp"
         self.workspace = folder / "work"
         for each in (self.temp, self.workspace):
-            each.mkdir(parents=True)
+            each.mkdir(parents=True, exist_ok=True)
         for name in _IN_THE_WAY:
             (self.workspace / name).write_text("raise SystemExit('of the workspace')")
         self.output = folder / "output"
@@ -85,38 +88,19 @@ def filled(text: str, inputs: Mapping[str, str]) -> str:
     return json.dumps({**unset, **inputs}, indent=2)
 
 
-def installed(job: Job, command: str, *folders: str) -> None:
-    """An environment where the Action has its own, with the command, and what these folders hold in
-    the place of packages: nothing is fetched."""
-    home = job.temp / "lambda-rollout"
-    venv.create(home, symlinks=True)
-    (site,) = home.glob("lib/python3*/site-packages")
-    (site / "held.pth").write_text("\n".join(folders))
-    script = home / "bin" / "lambda-rollout"
-    script.write_text(command)
-    script.chmod(0o755)
-
-
-def install(job: Job) -> None:
-    """The real command, with the packages of the tests themselves."""
-    module, function = PROJECT["project"]["scripts"]["lambda-rollout"].split(":")
-    python = job.temp / "lambda-rollout" / "bin" / "python"
-    code = (
-        f'import sys; sys.argv[0] = "lambda-rollout"; from {module} import {function} as run; run()'
-    )
-    packages = [each for each in sys.path if each.endswith("site-packages")]
-    command = f'#!/bin/sh\nexec {shlex.quote(str(python))} -I -c {shlex.quote(code)} "$@"\n'
-    installed(job, command, str(ROOT), *packages)
-
-
 class Fake:
     """A `lambda-rollout` that says what it is told to, where the Action has installed it."""
 
     def __init__(self, job: Job) -> None:
         self._asked = job.folder / "asked.json"
         self._says = job.folder / "says.json"
-        command = _FAKE.format(python=sys.executable, folder=str(job.folder))
-        installed(job, command, str(ROOT))
+        home = job.temp / "lambda-rollout"
+        venv.create(home, symlinks=True)
+        (site,) = home.glob("lib/python3*/site-packages")
+        (site / "lambda_rollout.pth").write_text(f"{ROOT}\n")
+        command = home / "bin" / "lambda-rollout"
+        command.write_text(_FAKE.format(python=sys.executable, folder=str(job.folder)))
+        command.chmod(0o755)
 
     def says(self, out: str, status: int, *lines: str, waits: bool = False) -> None:
         """Printed, and progress; where it `waits`, it ends as soon as it is interrupted."""

@@ -1,5 +1,6 @@
-"""The Action around the real command, against the local AWS: good and bad versions, one that is not
-there, one that is not waited for; and the role of docs/pipelines.md, as IAM takes it."""
+"""The Action, installed as GitHub does, around the real command, against the local AWS: good and bad
+versions, one that is not there, one that is not waited for; and the role of docs/pipelines.md, as
+IAM takes it."""
 
 import json
 import re
@@ -16,7 +17,7 @@ import pytest
 from lambda_rollout.endings import Status
 from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud
 from local.demo.users import Users
-from tests.installed import Job, Summary, assigned, commands, install
+from tests.installed import Job, Summary, assigned, commands
 from tests.test_pipelines import block
 
 GOOD = "action-good"
@@ -145,10 +146,13 @@ def used(
         "absent": {"new-version": HEALTHY, **quick},
     }
 
+    first = Job(tmp_path_factory.mktemp("first"))
+    done = first.step("Install lambda-rollout", {})
+    assert done.returncode == 0, done.stdout + done.stderr
+
     def use(name: str) -> Used:
         folder: Path = tmp_path_factory.mktemp(name)
-        job = Job(folder, cloud.environment)
-        install(job)
+        job = Job(folder, cloud.environment, first.temp)
         inputs = {"function-name": FUNCTION, "alias-name": name, **uses[name]}
         return Used(job, job.step("Roll out", inputs))
 
