@@ -15,7 +15,7 @@ from deployer.decisions.rollout import KEYS
 from lambda_rollout import github, plain
 from lambda_rollout.endings import Status
 from lambda_rollout.state import State
-from tests.installed import ACTION, Command, Fake, Job, Summary, assigned, commands
+from tests.runner import ACTION, Command, Fake, Job, Summary, assigned, commands
 
 INPUTS = {
     "function-name": "checkout",
@@ -308,7 +308,8 @@ def test_what_people_write_stays_data_in_shell_log_and_summary(
     job: Job, fake: Fake, key: str, hostile: str
 ) -> None:
     told = dict.fromkeys(("status", "rollout", "reason", "where", "new-version"), hostile)
-    fake.says(json.dumps({**ENDED, **told, "warnings": [hostile]}), 1, *hostile.splitlines())
+    said = json.dumps({**FAILED, **told, "warnings": [hostile]})
+    fake.says(said, Status.NOT_SEEN, *hostile.splitlines())
     ran = Ran(job, **{key: hostile})
     assert not list(job.folder.rglob("pwned"))
     arguments, payload = fake.asked
@@ -321,8 +322,9 @@ def test_what_people_write_stays_data_in_shell_log_and_summary(
     assert ran.summary.facts["why"] == plainly
     assert ran.summary.facts["warning"] == plainly
     assert len(ran.summary.tables) == 1
-    tags = re.findall(r"<[^>]*>", ran.summary.html)
-    assert tags in ([], ["<pre>", "</pre>"])
+    assert re.findall(r"<[^>]*>", ran.summary.html) == ["<pre>", "</pre>"]
+    ends = re.findall(r"^[a-z-]+<<(.+)$", job.output.read_text(), re.MULTILINE)
+    assert len({*ends}) == 3, "nobody can know them before"
 
 
 def test_no_script_of_the_action_holds_an_expression() -> None:

@@ -17,7 +17,7 @@ import pytest
 from lambda_rollout.endings import Status
 from local.cloud import FAILING, FUNCTION, HEALTHY, ORIGINAL, WORDS, Cloud
 from local.demo.users import Users
-from tests.installed import Job, Summary, assigned, commands
+from tests.runner import Job, Summary, assigned, commands
 from tests.test_pipelines import block
 
 GOOD = "action-good"

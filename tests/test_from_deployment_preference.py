@@ -33,10 +33,10 @@ def region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def there() -> dict[str, Any]:
-    """The template with the page's lines in a function's place of the old ones."""
+    """The template with the page's lines in the place of the function's old ones."""
     changed = copy.deepcopy(BEFORE)
     properties = changed["Resources"]["Checkout"]["Properties"]
-    properties.pop("DeploymentPreference")
+    del properties["DeploymentPreference"], properties["AutoPublishAlias"]
     properties.update(THERE)
     del changed["Resources"]["CheckoutErrors"]
     return dict(changed)

@@ -17,7 +17,7 @@ from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import Rollout
 from lambda_rollout import github, request
 from lambda_rollout.options import STACK
-from tests.installed import ACTION
+from tests.runner import ACTION
 from tests.test_docs import BLOCK, BY_NAME
 from world.aws import HERE
 
