@@ -54,6 +54,8 @@ class Logbook:
             return f"access to it is denied: allow {action}."
         if remedies.absent_stack(error):
             return f"there is no stack '{self._stack}' here: name the deployer's with {called.stack()}."
+        if remedies.hopeless(error):
+            return f"it could not be read. {remedies.sentence(error)}"
         return f"it could not be read: AWS says {aws.words(error)}"
 
     def _of_group(self, asked: dict[str, Any], pages: int) -> list[Any]:

@@ -56,6 +56,7 @@ class Session:
         self._out = out
         self._typist = typist
         self._watch: Watch | None = None
+        self.done = ""  # what was written to the alias, in words
         self._clients: Any = None
 
     @property
@@ -110,8 +111,9 @@ class Session:
         try:
             found = archive.last(logbook, now, self.typed.last, since, function, alias)
         except aws.CallFailed as error:
-            why = logbook.why_not(error).rstrip(".")
-            raise CannotSee(f"The deployer's log has all rollouts, but {why}.") from error
+            raise CannotSee(
+                f"Rollouts stand in the deployer's log, but {logbook.why_not(error)}"
+            ) from error
         rollouts = [self._running(each) for each in found.rollouts]
         warnings = [history.CUT_SHORT] if found.cut_short else []
         if not self.typed.json:
@@ -174,7 +176,8 @@ class Session:
         goal = wanted.goal(state)
         where = f"{state.name} is on version {goal}."
         if written:
-            say(wanted.done(state), Status.DEPLOYED, self.progress)
+            self.done = wanted.done(state)
+            say(self.done, Status.DEPLOYED, self.progress)
         if self.typed.no_wait:
             status = Status.DEPLOYED if written else Status.NOTHING_RUNS
             name = wanted.name if written else "NOTHING_RUNS"

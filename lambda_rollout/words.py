@@ -407,3 +407,9 @@ def stopped(state: State | None, why: str = "") -> str:
         f"Watch it again:  {watch}\n"
         f"Stop it:         {stop(state)}"
     )
+
+
+def stopped_waiting(done: str, why: str = "") -> str:
+    """The same, once the alias was moved by hand."""
+    because = f" ({why})" if why else ""
+    return f"Stopped waiting for the deployer{because}. {done}"

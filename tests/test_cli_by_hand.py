@@ -257,6 +257,8 @@ def test_ctrl_c_while_it_waits_leaves_it_written(aws: Aws) -> None:
     ran = Ran(f"{STOP} --json", under_way(aws).story((30, press)))
     assert (ran.status, aws.routing) == (Status.STOPPED_WATCHING, {})
     assert json.loads(ran.out)["status"] == "STOPPED_WATCHING"
+    assert "Stopped waiting for the deployer. Taken back: all users are on version 7." in ran.err
+    assert "the rollout goes on" not in ran.err
 
 
 # -- what the stories need ------------------------------------------------------------------------
