@@ -69,6 +69,6 @@ def _too_few(run: Run, calls: float) -> Iterator[str]:
         a_minute = calls * few[0]
         yield (
             f"{few[0] * 100:g} % of {calls:.3g} calls a minute: {a_minute:.2g} a minute; "
-            f"{FEW} calls, to judge by, need {FEW / a_minute:.0f} minutes, "
+            f"{FEW} calls, to judge by, need {FEW / a_minute:.2g} min, "
             f"and a step lasts {interval:g} s."
         )

@@ -52,6 +52,7 @@ def _stretches(logbook: Logbook, now: float, since: float, wanted: str) -> Itera
     """What is found, further and further back."""
     events: list[Any] = []
     until = now
+    since = min(since, now)  # nothing has happened yet
     for stretch in (*_STRETCHES, now - since):
         begin = max(since, now - stretch)
         # The end of a stretch is left out: the one after it has begun there.

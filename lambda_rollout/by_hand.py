@@ -17,12 +17,16 @@ from lambda_rollout.endings import End
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.remedies import CannotSee, NothingRuns, NotSent
 from lambda_rollout.state import State, see
+from lambda_rollout.watch import Clock
 
 _TRIES = 5
+#: Seconds between two tries.
+_PAUSE = 1.0
 
 _CHANGED = (
     "Somebody else has written the alias meanwhile, so nothing was written. It is read again."
 )
+_UNKNOWN = "Whether the alias was written is not known."
 _UNSTAMPED = "A deployer whose stamp was overwritten writes it again within 30 s. By hand:"
 
 
@@ -59,43 +63,50 @@ def move(
     eyes: Eyes,
     known: State,
     wanted: Move,
-    now: Callable[[], float],
+    clock: Clock,
     tell: Callable[[str], None],
 ) -> tuple[State, bool]:
     """The rollout as it stood before the write, and whether that took effect.
 
     Raises `NothingRuns`, `AliasBusy`, `NotSent`, or `CannotSee` when it may have been written.
     """
-    first = known
+    found = _read(clients, eyes, known, "")
+    state = _running(known, found, clock.time())
     unsure = ""
     for _ in range(_TRIES):
-        found = _read(clients, eyes, known, unsure)
-        state = see(known, found, now())
-        if first.rollout:
-            ended = not state.step or state.rollout != first.rollout
-            if unsure and _holds(first, found, wanted):
-                return first, True
-            if ended:
-                tell(f"The rollout was over before it could be written: {_where(state)}")
-                return first, False
-        else:
-            _must_run(state, found)
-            first = state
         try:
-            clients.once.update_alias(**_request(first, found, wanted))
-            return first, True
+            clients.once.update_alias(**_request(state, found, wanted))
+            return state, True
         except aws.CallFailed as error:
-            if aws.code(error) == "PreconditionFailedException":
-                tell(f"{_CHANGED} AWS says {aws.words(error)}")
-                continue
-            told = remedies.sentence(
-                error, remedies.updating_alias(known.function, known.alias, clients.region)
-            )
-            if (aws.refused(error) or remedies.hopeless(error)) and not unsure:
-                raise NotSent(told) from error
-            unsure = told
-            tell(f"{told} The alias is read again.")
-    return _gave_up(first, wanted, unsure)
+            unsure = _unsure(clients, state, error, unsure, tell)
+        clock.sleep(_PAUSE)
+        found = _read(clients, eyes, known, unsure)
+        if unsure and _holds(state, found, wanted):
+            return state, True
+        seen = see(known, found, clock.time())
+        if seen.rollout != state.rollout or not seen.step:
+            tell(f"The rollout was over before it could be written: {_where(seen)}")
+            return state, False
+    if unsure:
+        raise CannotSee(f"{unsure} {_UNKNOWN}")
+    again = f"It was written by others {_TRIES} times in a row"
+    raise NotSent(f"{again}: run {wanted.verb} again. {_where(seen)}")
+
+
+def _unsure(
+    clients: Any, state: State, error: Exception, before: str, tell: Callable[[str], None]
+) -> str:
+    """Why it is not known whether anything was written; empty where nothing was. Raises `NotSent`
+    where asking again is in vain."""
+    if aws.code(error) == "PreconditionFailedException":
+        tell(f"{_CHANGED} AWS says {aws.words(error)}")
+        return before
+    doing = remedies.updating_alias(state.function, state.alias, clients.region)
+    told = remedies.sentence(error, doing)
+    if (aws.refused(error) or remedies.hopeless(error)) and not before:
+        raise NotSent(told) from error
+    tell(f"{told} The alias is read again.")
+    return told
 
 
 def _read(clients: Any, eyes: Eyes, known: State, unsure: str) -> Snapshot:
@@ -105,23 +116,24 @@ def _read(clients: Any, eyes: Eyes, known: State, unsure: str) -> Snapshot:
         doing = remedies.reading_alias(known.function, known.alias, clients.region)
         told = remedies.sentence(error, doing)
         if unsure:
-            raise CannotSee(f"{told} Whether the alias was written is not known.") from error
+            raise CannotSee(f"{told} {_UNKNOWN}") from error
         raise NotSent(told) from error
 
 
-def _must_run(state: State, found: Snapshot) -> None:
-    """Raises where no rollout shows on the alias."""
+def _running(known: State, found: Snapshot, now: float) -> State:
+    """The rollout that shows on the alias. Raises where none does."""
+    state = see(known, found, now)
     if state.step:
-        return
+        return state
     if found.routing:
         by_hand = f"{_UNSTAMPED} {words.stop(state)}"
         raise AliasBusy(found.busy, f"Nothing was written. {by_hand}")
     raise NothingRuns(f"No rollout runs on this alias. {_where(state)} Nothing was written.")
 
 
-def _holds(first: State, found: Snapshot, wanted: Move) -> bool:
+def _holds(state: State, found: Snapshot, wanted: Move) -> bool:
     """Whether a write whose answer was lost has been done."""
-    alone = found.version == wanted.goal(first) and not found.routing
+    alone = found.version == wanted.goal(state) and not found.routing
     return alone and not found.suspended
 
 
@@ -139,10 +151,3 @@ def _request(state: State, found: Snapshot, wanted: Move) -> dict[str, Any]:
 
 def _where(state: State) -> str:
     return f"{state.name} {state.where}."
-
-
-def _gave_up(state: State, wanted: Move, unsure: str) -> tuple[State, bool]:
-    if unsure:
-        raise CannotSee(f"{unsure} Whether the alias was written is not known.")
-    again = f"It was written by others {_TRIES} times in a row"
-    raise NotSent(f"{again}: run {wanted.verb} again. {_where(state)}")

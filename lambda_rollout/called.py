@@ -33,6 +33,21 @@ def command(verb: str, **options: str) -> str:
     return " ".join(["make", TARGETS.get(verb, verb), *typed])
 
 
+def typed(to_make: str, option: str) -> str:
+    """How one thing is typed: to make or as an option where there is a clone."""
+    return option if installed() else f"{to_make}, or {option}"
+
+
+def stack() -> str:
+    """How the deployer's stack is named."""
+    return "--stack" if installed() else "--stack (make: STACK=)"
+
+
+def install() -> str:
+    """How the deployer is installed."""
+    return "./install.sh in a clone of its repository" if installed() else "./install.sh"
+
+
 def goes_on() -> str:
     """The end of a sentence for who cannot be told more."""
     return f"a rollout that has begun goes on: '{command('watch')}' tells."

@@ -87,5 +87,8 @@ def _stopped(session: Session, because: str, status: Status, to: TextIO | None =
     if state and state.end:
         status = state.end.status
         name = state.end.name
-    say(words.stopped(state, because), status, to)
+    told = words.stopped(state, because)
+    if session.done and not (state and state.end):
+        told = words.stopped_waiting(session.done, because)
+    say(told, status, to)
     return session.refused(status, name, because)

@@ -1,6 +1,7 @@
 """Reads AWS: the alias, the deployer's log, and the metrics. Writes nothing; ends a watch only
 where all is in vain."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,9 @@ LOG_BACK = 6 * 3600.0
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
+
+#: In AWS's words; it was right before.
+_ADDRESS = re.compile(r': "https?://[^"]*"')
 #: A look comes again soon: better to say that AWS does not answer than to wait for it.
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 2}
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries=_RETRIES)
@@ -169,6 +173,6 @@ class Eyes:
 
 def _missed(known: State, what: str, error: Exception, now: float) -> State:
     """AWS gave no answer this time, and may give one next time."""
-    why = aws.words(error).rstrip(".")
+    why = _ADDRESS.sub("", aws.words(error)).rstrip(".")
     throttled = any(code in why for code in ("Throttl", "TooManyRequests", "RequestLimit"))
     return replace(known, reach=known.reach.missed(what, why, now, throttled))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from deployer import aws
-from lambda_rollout import remedies
+from lambda_rollout import called, remedies
 from lambda_rollout.remedies import NotSent
 
 #: The stack's outputs that name log groups.
@@ -53,7 +53,9 @@ class Logbook:
             action = "logs:FilterLogEvents" if self._groups else "cloudformation:DescribeStacks"
             return f"access to it is denied: allow {action}."
         if remedies.absent_stack(error):
-            return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
+            return f"there is no stack '{self._stack}' here: name the deployer's with {called.stack()}."
+        if remedies.hopeless(error):
+            return f"it could not be read. {remedies.sentence(error)}"
         return f"it could not be read: AWS says {aws.words(error)}"
 
     def _of_group(self, asked: dict[str, Any], pages: int) -> list[Any]:

@@ -30,11 +30,11 @@ _TEXTS = ("function", "alias", "version", "type", "started_by")
 
 #: How each is written to make, and as an option.
 _WRITTEN = {
-    "steps": "STEPS=10, or --steps 10",
-    "interval": "INTERVAL=60, or --interval 60",
-    "weights": "WEIGHTS=0.05,0.25,1, or --weights 0.05,0.25,1",
-    "health": """HEALTH='{"errors": "any"}', or --health '{"errors": "any"}'""",
-    "dry_run": "DRY_RUN=1, or --dry-run",
+    "steps": ("STEPS=10", "--steps 10"),
+    "interval": ("INTERVAL=60", "--interval 60"),
+    "weights": ("WEIGHTS=0.05,0.25,1", "--weights 0.05,0.25,1"),
+    "health": ("""HEALTH='{"errors": "any"}'""", """--health '{"errors": "any"}'"""),
+    "dry_run": ("DRY_RUN=1", "--dry-run"),
 }
 
 #: What a dry run is switched on and off with.
@@ -139,4 +139,4 @@ def _value(name: str, text: str) -> Any:
         rule = KEYS[OPTIONS[name]][0]
         no_json = ", which is not JSON" if name == "health" else ""
         told = f"'{OPTIONS[name]}' must be {rule}, but it is {shown(text)}{no_json}"
-        raise InvalidRollout(f"{told}: write it as in {_WRITTEN[name]}.") from error
+        raise InvalidRollout(f"{told}: write it as in {called.typed(*_WRITTEN[name])}.") from error

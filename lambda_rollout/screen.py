@@ -21,6 +21,8 @@ from lambda_rollout.state import State
 _WIDTH = 100
 #: Columns that stay free beside it.
 _BESIDE = 4
+#: Columns of the border that its title cannot have.
+_AROUND = 6
 _COLOURS = {Status.DEPLOYED: "green", Status.NOTHING_RUNS: "yellow", Status.UNKNOWN: "yellow"}
 _SIGNS = {Status.DEPLOYED: "✔", Status.NOTHING_RUNS: "·", Status.UNKNOWN: "?"}
 
@@ -64,20 +66,24 @@ class Screen:
         self._live.update(self._fitting(state, now), refresh=True)
 
     def _fitting(self, state: State, now: float) -> Panel:
-        """Without its blank lines, where the terminal is too low for them."""
+        """Closer, where the terminal is too low for it."""
         # The terminal writes ^C behind the last line: it must have room there.
         width = min(_WIDTH, self._console.width - _BESIDE)
-        whole = panel(state, now, width)
-        if len(self._console.render_lines(whole)) < self._console.height:
-            return whole
-        return panel(state, now, width, close=True)
+        for close in (0, 1, 2):
+            shown = panel(state, now, width, close)
+            if len(self._console.render_lines(shown)) < self._console.height:
+                break
+        return shown
 
 
-def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) -> Panel:
-    """`close` leaves the blank lines out."""
+def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Panel:
+    """`close` leaves the blank lines out: 1 the first and the last one, 2 all."""
     title = f"{state.function}:{state.alias}  {words.versions(state)}".rstrip()
     colour = _colour(state, now)
     parts: list[list[RenderableType]] = []
+    if len(title) > width - _AROUND:  # a border would cut it off
+        parts.append([Text(title, style="bold")])
+        title = ""
     if state.rollout or state.plan:
         parts.append([_progress(state, now, colour), *_suspension(state, now)])
         parts.append(_silence(state, now))
@@ -85,18 +91,19 @@ def panel(state: State, now: float, width: int = _WIDTH, close: bool = False) ->
         parts.append(_look(state, now))
     elif not state.end:
         parts.append([Text(words.phase(state, now))])
-    untold = [*words.unreachable(state, now).values(), *words.untold(state)]
+    unreachable = [f"{line}." for line in words.unreachable(state, now).values()]
+    untold = [*unreachable, *words.untold(state)]
     parts.append([Text(line, style="yellow") for line in untold])
     parts.append(_ending(state, colour))
     lines: list[RenderableType] = []
     for part in filter(None, parts):
-        if lines and not close:
+        if lines and close < 2:
             lines.append(Text())
         lines += part
     rollout = f" rollout {state.rollout} " if state.rollout else None
     return Panel(
         Group(*lines),
-        title=Text(title, style="bold"),
+        title=Text(title, style="bold") if title else None,
         title_align="left",
         subtitle=rollout,
         subtitle_align="right",
@@ -186,7 +193,8 @@ def _row(name: str, counts: Counts | None, judged: bool) -> list[Text]:
 def _look(state: State, now: float) -> list[RenderableType]:
     told = words.verdict(state)
     if told is None:
-        return [] if state.end else [Text("no look yet", style="dim")]
+        unknown = state.end or state.deaf
+        return [] if unknown else [Text("no look yet", style="dim")]
     when, what, why = told
     colour = _VERDICT_COLOURS.get(what, "green")
     if words.NOTHING_KNOWN in what:

@@ -56,6 +56,7 @@ class Session:
         self._out = out
         self._typist = typist
         self._watch: Watch | None = None
+        self.done = ""  # what was written to the alias, in words
         self._clients: Any = None
 
     @property
@@ -110,8 +111,9 @@ class Session:
         try:
             found = archive.last(logbook, now, self.typed.last, since, function, alias)
         except aws.CallFailed as error:
-            why = logbook.why_not(error).rstrip(".")
-            raise CannotSee(f"The deployer's log has all rollouts, but {why}.") from error
+            raise CannotSee(
+                f"Rollouts stand in the deployer's log, but {logbook.why_not(error)}"
+            ) from error
         rollouts = [self._running(each) for each in found.rollouts]
         warnings = [history.CUT_SHORT] if found.cut_short else []
         if not self.typed.json:
@@ -170,28 +172,41 @@ class Session:
         def tell(what: str) -> None:
             say(what, Status.DEPLOYED)
 
-        state, written = by_hand.move(self._clients, eyes, known, wanted, self._clock.time, tell)
-        goal = wanted.goal(state)
-        where = f"{state.name} is on version {goal}."
-        if written:
-            say(wanted.done(state), Status.DEPLOYED, self.progress)
+        state, written = by_hand.move(self._clients, eyes, known, wanted, self._clock, tell)
+        if not written:
+            return self._came_too_late(state, eyes)
+        self.done = wanted.done(state)
+        say(self.done, Status.DEPLOYED, self.progress)
         if self.typed.no_wait:
-            status = Status.DEPLOYED if written else Status.NOTHING_RUNS
-            name = wanted.name if written else "NOTHING_RUNS"
-            more = {"where": where} if written else {}
-            self._answer(answer.of_state(state, status, name, **more))
-            return status
+            where = f"{state.name} is on version {wanted.goal(state)}."
+            self._answer(answer.of_state(state, Status.DEPLOYED, wanted.name, where=where))
+            return Status.DEPLOYED
+        return self._moved(self._to_end(state, eyes), wanted)
+
+    def _came_too_late(self, state: State, eyes: Eyes) -> Status:
+        """The rollout was over before: how it ended is told all the same."""
+        if self.typed.no_wait:
+            return self.refused(Status.NOTHING_RUNS, "NOTHING_RUNS", "It was over before.")
         state = self._to_end(state, eyes)
-        end = state.end
-        if written and end and state.version == goal and not state.routing:
-            warnings = list(end.warnings)
-            if not wanted.confirmed(end):
-                warnings.append(f"The rollout itself ended as {end.name}: {end.reason}")
-            to_do = afterwards.to_do_after(wanted.promotes, state)
-            return self._end(state, Status.DEPLOYED, wanted.name, to_do, warnings=warnings)
-        status = end.status if end and written else Status.NOTHING_RUNS
-        name = end.name if end else ""
-        return self._end(state, status, name, afterwards.to_do(state))
+        name = state.end.name if state.end else "NOTHING_RUNS"
+        return self._end(state, Status.NOTHING_RUNS, name, afterwards.to_do(state))
+
+    def _moved(self, state: State, wanted: Move) -> Status:
+        """What the deployer has made of an alias that was moved by hand."""
+        assert state.end is not None, "it is followed to its end"
+        confirmed = wanted.confirmed(state.end)
+        as_wanted = state.version == wanted.goal(state) and not state.routing
+        unread = state.version is None
+        if not as_wanted and not (unread and confirmed):
+            status = state.end.status
+            if status is Status.DEPLOYED:  # not what was asked for here
+                status = Status.CHANGED
+            return self._end(state, status, state.end.name, afterwards.to_do(state))
+        warnings = list(state.end.warnings)
+        if not confirmed:
+            warnings.append(f"The rollout itself ended as {state.end.name}: {state.end.reason}")
+        to_do = afterwards.to_do_after(wanted.promotes, state)
+        return self._end(state, Status.DEPLOYED, wanted.name, to_do, warnings=warnings)
 
     def _end(self, state: State, status: Status, name: str, to_do: str, **more: Any) -> Status:
         """Say what to do now, and answer."""

@@ -73,8 +73,8 @@ def _last_success(eyes: Eyes, target: Target, now: float) -> Past:
     try:
         found = archive.last_success(eyes.logbook, now, *target)
     except aws.CallFailed as error:
-        why = eyes.logbook.why_not(error).rstrip(".")
-        told = f"Which version was there before stands in the deployer's log, but {why}."
+        why = eyes.logbook.why_not(error)
+        told = f"Which version was there before stands in the deployer's log, but {why}"
         raise Refused(f"{told} {_by_hand(target)}") from error
     undone = past.last_success(found.rollouts)
     if undone is None or not undone.original:

@@ -134,7 +134,8 @@ def _to_come(state: State, now: float) -> list[str]:
     """The steps that are left, and settling."""
     seconds = state.left(now)
     if seconds is None:
-        return ["time left: known after the next shift"]
+        last = state.step == state.steps  # no shift comes any more
+        return [] if last else ["time left: known after the next shift"]
     lengths = state.pulse.lengths
     if lengths is None:
         return [f"about {for_long(seconds)} left"]
@@ -406,3 +407,9 @@ def stopped(state: State | None, why: str = "") -> str:
         f"Watch it again:  {watch}\n"
         f"Stop it:         {stop(state)}"
     )
+
+
+def stopped_waiting(done: str, why: str = "") -> str:
+    """The same, once the alias was moved by hand."""
+    because = f" ({why})" if why else ""
+    return f"Stopped waiting for the deployer{because}. {done}"

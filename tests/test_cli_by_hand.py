@@ -187,6 +187,20 @@ def test_a_rollout_that_ends_in_between_is_told_and_not_written(aws: Aws) -> Non
     assert "Stopped" not in ran.out
 
 
+def test_without_waiting_a_rollout_that_was_over_is_said_to_be(aws: Aws) -> None:
+    under_way(aws).meanwhile.append(lambda: aws.end("SUCCEEDED", "8", reason="All is well."))
+    ran = Ran(f"{PROMOTE} --no-wait --json", aws)
+    assert (ran.status, aws.moved) == (Status.NOTHING_RUNS, [])
+    assert json.loads(ran.out)["reason"] == "It was over before."
+
+
+def test_an_alias_that_cannot_be_read_at_the_end_is_as_the_deployer_says(aws: Aws) -> None:
+    noticed(under_way(aws), "AliasChanged")
+    aws.story((40, lambda: aws.faults.update(get_alias=refusal("ServiceException", status=503))))
+    ran = Ran(f"{STOP} --json", aws)
+    assert (ran.status, json.loads(ran.out)["status"]) == (Status.DEPLOYED, "STOPPED")
+
+
 def test_another_rollout_that_begins_in_between_is_left_alone(aws: Aws) -> None:
     def another() -> None:
         aws.end("HealthCheckFailed", "7", reason="It failed.")
@@ -240,6 +254,11 @@ def test_who_moves_the_alias_after_us_is_told(aws: Aws) -> None:
     assert "is on version 9" in ran.out and "Stopped by hand" not in ran.out
 
 
+def test_a_stop_that_somebody_else_turns_into_a_promotion_is_no_success(aws: Aws) -> None:
+    ran = Ran(STOP, under_way(aws).story((30, lambda: aws.end("SUCCEEDED", "8", reason="Good."))))
+    assert (ran.status, aws.version) == (Status.CHANGED, "8")
+
+
 def test_a_new_version_that_failed_meanwhile_is_promoted_all_the_same_and_that_is_said(
     aws: Aws,
 ) -> None:
@@ -257,6 +276,8 @@ def test_ctrl_c_while_it_waits_leaves_it_written(aws: Aws) -> None:
     ran = Ran(f"{STOP} --json", under_way(aws).story((30, press)))
     assert (ran.status, aws.routing) == (Status.STOPPED_WATCHING, {})
     assert json.loads(ran.out)["status"] == "STOPPED_WATCHING"
+    assert "Stopped waiting for the deployer. Taken back: all users are on version 7." in ran.err
+    assert "the rollout goes on" not in ran.err
 
 
 # -- what the stories need ------------------------------------------------------------------------

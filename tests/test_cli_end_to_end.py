@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -107,22 +107,17 @@ def test_an_execution_is_followed_in_a_terminal(
 
 
 def test_a_deployer_that_is_killed_is_told_and_the_command_takes_the_alias_back(
-    cloud: Cloud, typed: dict[str, "Future[str]"], capsys: pytest.CaptureFixture[str]
+    typed: dict[str, "Future[Silence]"], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The watch is told to end once it has said so; the lease's watchdog comes minutes later."""
-    line = typed["killed"].result()
-    assert "Now version 2 gets 20 % of the calls, version 1 80 %." in line
-    assert re.search(r"Its lease runs out at \d\d:\d\d:\d\d UTC", line)
-    assert _alias(cloud, KILLED) == (ORIGINAL, True)
-    _, _, command = line.partition("To take the alias back yourself: ")
-    done = cloud.run(command)
-    assert done.returncode == 0, done.stderr
-    assert _alias(cloud, KILLED) == (ORIGINAL, False)
+    told = typed["killed"].result()
+    assert "Now version 2 gets 20 % of the calls, version 1 80 %." in told.line
+    assert re.search(r"Its lease runs out at \d\d:\d\d:\d\d UTC", told.line)
+    assert told.followed.returncode == 0, told.followed.stderr
+    assert (told.before, told.after) == ((ORIGINAL, True), (ORIGINAL, False))
     with capsys.disabled():
-        at, due = (_seconds(clock) for clock in re.findall(r"\d\d:\d\d:\d\d", line)[0:3:2])
-        print(
-            f"\n  the silence was told {(at - due) % 86400} s after the look that was due", end=""
-        )
+        clocks = re.findall(r"\d\d:\d\d:\d\d", told.line)
+        late = _seconds(clocks[0]) - _seconds(clocks[2])
+        print(f"\n  the silence was told {late % 86400} s after the look that was due", end="")
 
 
 # -- what the stories need ------------------------------------------------------------------------
@@ -154,8 +149,18 @@ def _seconds(clock: str) -> int:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _killed(cloud: Cloud) -> str:
-    """`kill -9` to a deployer after its first look; what a watch then says of its silence."""
+class Silence(NamedTuple):
+    """What a watch says of it, what came of the command that it names, and where the alias was
+    before that and after it."""
+
+    line: str
+    followed: Typed
+    before: tuple[str, bool]
+    after: tuple[str, bool]
+
+
+def _killed(cloud: Cloud) -> Silence:
+    """`kill -9` to a deployer after its first look; its watchdog comes minutes later."""
     payload: dict[str, Any] = {"function-name": FUNCTION, "alias-name": KILLED}
     payload["new-version"] = HEALTHY
     payload |= {"weights": [0.2, 1], "interval": 120, "health-check": {"every": 2}}
@@ -177,7 +182,9 @@ def _killed(cloud: Cloud) -> str:
                         if sandbox["request-id"] == request:
                             processes.kill(sandbox["pids"])
                 if "NO WORD" in line:
-                    return line.strip()
+                    before = _alias(cloud, KILLED)
+                    followed = cloud.run(line.partition("To take the alias back yourself: ")[2])
+                    return Silence(line, followed, before, _alias(cloud, KILLED))
         finally:
             watch.terminate()
     raise AssertionError("The watch has ended, and told no silence.")

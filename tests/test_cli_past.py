@@ -278,6 +278,17 @@ def test_history_without_the_log_says_what_to_allow(aws: Aws, operation: str) ->
     assert re.search(r"allow (logs:FilterLogEvents|cloudformation:DescribeStacks)\.\n$", ran.err)
 
 
+def test_history_without_credentials_says_how_to_get_them(aws: Aws) -> None:
+    aws.faults["describe_stacks"] = exceptions.NoCredentialsError()
+    ran = Ran("history", aws)
+    assert ran.status == Status.NOT_SEEN and "run 'aws configure'" in ran.err
+
+
+def test_nothing_has_happened_in_the_time_to_come(aws: Aws) -> None:
+    ran = Ran("history --since 2026-02-01", succeeded(aws))
+    assert (ran.status, ran.out.count("\n")) == (Status.DEPLOYED, 1)
+
+
 WRONG = {
     "--since yesterday": "must be some time ago, such as 90m, 24h or 7d, or a date",
     "--last 0": "must be a whole number from 1 to 1000, but it is '0'.",

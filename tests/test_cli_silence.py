@@ -4,6 +4,7 @@ will take: never less than is known, and never more."""
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -135,7 +136,7 @@ def test_a_watch_asks_for_the_alias_every_five_seconds_and_no_more(aws: Aws) -> 
 # AWS gives no answer.
 OUT = {
     "ServiceException: Out of order": refusal("ServiceException", "Out of order", 503),
-    'EndpointConnectionError: Could not connect to the endpoint URL: "http://x"': (
+    "EndpointConnectionError: Could not connect to the endpoint URL": (
         EndpointConnectionError(endpoint_url="http://x")
     ),
 }
@@ -332,6 +333,14 @@ def test_the_command_is_read_whole_on_any_screen(width: int) -> None:
     assert "Its lease runs out at 12:01:07 UTC" in shown
     lines = rendered(known, width)
     assert len(lines) <= 24 and max(map(len, lines)) <= width - 4, "^C has room behind it"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_are_not_cut_off(width: int) -> None:
+    function = "checkout-" * 7
+    shown = drawn(replace(state(), function=function, alias="live-in-all-regions"), width)
+    # A word that is longer than a line goes on in the next one.
+    assert f"{function}:live-in-all-regionsversion7→8" in shown.replace(" ", "")
 
 
 def test_what_is_shown_has_its_age_on_the_screen() -> None:

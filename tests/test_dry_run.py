@@ -94,7 +94,7 @@ def test_steps_with_too_few_calls_are_told_in_numbers() -> None:
     (warning,) = told["warnings"]
     assert (
         warning
-        == "10 % of 29.4 calls a minute: 2.9 a minute; 100 calls, to judge by, need 34 minutes, and a step lasts 60 s."
+        == "10 % of 29.4 calls a minute: 2.9 a minute; 100 calls, to judge by, need 34 min, and a step lasts 60 s."
     )
 
 

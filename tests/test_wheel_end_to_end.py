@@ -152,10 +152,10 @@ def test_history_tells_of_all_of_them(told: "Told", installed: "Installed", clou
 WRONG = {
     "start": (f"--function {FUNCTION} --alias none --version x --steps 2 --interval 1", 2),
     "watch": (f"--function {FUNCTION} --alias none", 7),
-    "plan": (f"--function {FUNCTION} --alias none --version 2 --steps 0 --interval 1", 2),
+    "plan": (f"--function {FUNCTION} --alias none --version 2 --steps ten --interval 1", 2),
     "stop": (f"--function {FUNCTION} --alias none", 2),
     "promote": (f"--function {FUNCTION}", 2),
-    "undo": (f"--function {FUNCTION} --alias {PLANNED} --yes", 2),
+    "undo": (f"--function {FUNCTION} --alias {PLANNED} --yes --stack absent", 2),
     "history": ("--since yesterday", 2),
 }
 
@@ -288,7 +288,8 @@ def told(cloud: Cloud, installed: Installed) -> Iterator[Told]:
         yield typed("undo", STARTED, "--yes")
 
     def accepted() -> Iterator[dict[str, Any]]:
-        yield typed("start", ACCEPTED, f"--version {HEALTHY} {QUICK} --no-wait")
+        slower = QUICK.replace("interval 1", "interval 8")
+        yield typed("start", ACCEPTED, f"--version {HEALTHY} {slower} --no-wait")
         yield typed("watch", ACCEPTED, "--wait 30")
 
     def ended(verb: str, alias: str) -> Iterator[dict[str, Any]]:
