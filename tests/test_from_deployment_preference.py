@@ -10,8 +10,10 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from deployer.decisions.deployment import TAG, Deployment
+from deployer.decisions.errors import RolloutTooLong
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.target import Target
+from deployer.hook import DEADLINE
 from tests.test_docs import BLOCK, BY_NAME
 from tests.test_sam_templates import Resources, aliases, deployed, targets
 from world.aws import HERE
@@ -165,6 +167,28 @@ def test_the_tag_shifts_as_the_preference_did_and_is_what_an_alarm_on_errors_was
     world.play()
     assert played.answers == ["Succeeded"]
     assert world.history[-2:] == ["7", "8"], "given back, then moved by CodeDeploy"
+
+
+#: Those that SAM knows, beside AllAtOnce.
+TYPES = (
+    *(f"Canary10Percent{minutes}Minutes" for minutes in (5, 10, 15, 30)),
+    *(f"Linear10PercentEvery{minutes}" for minutes in ("1Minute", "2Minutes", "3Minutes")),
+    "Linear10PercentEvery10Minutes",
+)
+
+
+def test_the_types_that_do_not_fit_into_the_hook_s_time_are_named() -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    deployment = Deployment("d-1", Target("checkout", "live"), "7", "8")
+    late = set()
+    for name in TYPES:
+        payload = deployment.payload(f"type={name}", "", now + DEADLINE)
+        try:
+            Rollout.from_event(payload, HERE).must_end_in_time(now.timestamp())
+        except RolloutTooLong:
+            late.add(name)
+    (row,) = re.findall(r"^\| `Type: .*$", PAGE, re.MULTILINE)
+    assert late == set(re.findall(r"`(\w+Minutes)`", row))
 
 
 def test_the_pages_on_the_hook_say_the_same() -> None:
