@@ -7,15 +7,17 @@ rollback after it still end before Lambda kills the invocation.
 import os
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
 
 from deployer.clock import Clock
 from deployer.decisions.checks.smoke_test import SECONDS as SMOKE_SECONDS
+
+if TYPE_CHECKING:  # `lambda-rollout` is installed without it
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
@@ -92,7 +94,7 @@ class Means:
     Tests pass fakes of the same names.
     """
 
-    def __init__(self, context: LambdaContext) -> None:
+    def __init__(self, context: "LambdaContext") -> None:
         self.clock = Clock(context.get_remaining_time_in_millis)
         self.here = context.invoked_function_arn
         self.settings = Settings(*(os.environ.get(variable, "") for variable in VARIABLES))

@@ -11,6 +11,7 @@ from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.target import KEYS as TARGET_KEYS
 from deployer.decisions.target import Target
 from deployer.decisions.weights import BY_STEPS, FIXED
+from lambda_rollout import called
 
 #: By option: the payload's key. Those in _TEXTS are taken as they are, those in _WRITTEN are JSON.
 OPTIONS = {
@@ -29,11 +30,11 @@ _TEXTS = ("function", "alias", "version", "type", "started_by")
 
 #: How each is written to make, and as an option.
 _WRITTEN = {
-    "steps": "STEPS=10, or --steps 10",
-    "interval": "INTERVAL=60, or --interval 60",
-    "weights": "WEIGHTS=0.05,0.25,1, or --weights 0.05,0.25,1",
-    "health": """HEALTH='{"errors": "any"}', or --health '{"errors": "any"}'""",
-    "dry_run": "DRY_RUN=1, or --dry-run",
+    "steps": ("STEPS=10", "--steps 10"),
+    "interval": ("INTERVAL=60", "--interval 60"),
+    "weights": ("WEIGHTS=0.05,0.25,1", "--weights 0.05,0.25,1"),
+    "health": ("""HEALTH='{"errors": "any"}'""", """--health '{"errors": "any"}'"""),
+    "dry_run": ("DRY_RUN=1", "--dry-run"),
 }
 
 #: What a dry run is switched on and off with.
@@ -78,7 +79,10 @@ def which(verb: str, absent: list[str]) -> str:
     names = f"{', '.join(absent[:-1])} and {absent[-1]}".removeprefix(" and ")
     to_make = " ".join(f"{name.upper()}={_EXAMPLES[name]}" for name in absent)
     options = " ".join(f"--{name} {_EXAMPLES[name]}" for name in absent)
-    return f"Which {names}? Say it, such as: make {verb} {to_make}, or the options {options}."
+    if called.installed():
+        return f"Which {names}? Say it, such as: {options}."
+    target = called.TARGETS.get(verb, verb)
+    return f"Which {names}? Say it, such as: make {target} {to_make}, or the options {options}."
 
 
 def payload(typed: Mapping[str, str | None], given: Any) -> Any:
@@ -135,4 +139,4 @@ def _value(name: str, text: str) -> Any:
         rule = KEYS[OPTIONS[name]][0]
         no_json = ", which is not JSON" if name == "health" else ""
         told = f"'{OPTIONS[name]}' must be {rule}, but it is {shown(text)}{no_json}"
-        raise InvalidRollout(f"{told}: write it as in {_WRITTEN[name]}.") from error
+        raise InvalidRollout(f"{told}: write it as in {called.typed(*_WRITTEN[name])}.") from error

@@ -53,6 +53,8 @@ class Plan:
     settle: float
     request: str = ""
     before: frozenset[str] = frozenset()
+    original: str = ""
+    started_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class State:
     routing: Mapping[str, float] = field(default_factory=dict)
     gone: float | None = None  # since when the alias does not show this rollout any more
     execution: str = ""  # that it was handed over to
+    started_by: str = ""
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
     verdict: Looked | None = None
     #: The last look that could not be made, where it came after that.
@@ -351,6 +354,7 @@ def _heard(state: State, line: Line) -> State:
     original = said.get("original-version", state.original)
     state = replace(state, original=original, new=said.get("new-version", state.new))
     state = replace(state, pulse=state.pulse.hear(line))
+    state = replace(state, started_by=str(said.get("started-by", state.started_by)))
     status = status_of(line.message)
     if status is not None:
         end = End(
