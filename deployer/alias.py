@@ -359,11 +359,7 @@ class Alias:
 
     def _command(self) -> str:
         """What a human runs to do what we could not."""
-        return (
-            f"aws lambda update-alias --function-name {self._target.function} "
-            f"--name {self._target.alias} --routing-config AdditionalVersionWeights={{}} "
-            f"--description {shlex.quote(self.words)}"
-        )
+        return f"{self._target.unsplit()} --description {shlex.quote(self.words)}"
 
 
 class _Refused(Exception):

@@ -37,8 +37,8 @@ BEFORE_SHIFT = 10.0
 #: So many seconds before it runs out, by its own clock, a deployer shifts no more: clocks differ.
 SAFE = 15.0
 
-#: What must be known of a rollout to roll it back, beside its progress.
-TARGET = ("function-name", "alias-name", "new-version", "weights")
+#: What must be known of a rollout to roll it back and to tell of it, beside its progress.
+TARGET = ("function-name", "alias-name", "new-version", "weights", "started-by")
 
 
 class Lease:
@@ -50,7 +50,7 @@ class Lease:
         self._clock = run.clock
         self._name = {"Name": run.progress.id, "GroupName": run.means.settings.lease_group}
         event = run.rollout.to_event()
-        self._message: dict[str, Any] = {key: event[key] for key in TARGET}
+        self._message: dict[str, Any] = {key: event[key] for key in TARGET if key in event}
         self._renewed = 0.0
         self._tried = 0.0
         self._unrenewed = ""  # why it could not be moved on, in AWS's words

@@ -4,7 +4,7 @@ refused, while nothing has happened yet. What else must be asked before the star
 It moves no alias, but one that a dead rollout left split: that is rolled back first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +28,7 @@ from deployer.decisions.errors import (
 from deployer.decisions.failures import LONGEST
 from deployer.decisions.ownership import Want, Whose, left_by
 from deployer.decisions.payload import as_json
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.timeline import Progress
 from deployer.metrics import Hopeless, NotSeen
 from deployer.tell import logger, tell
@@ -63,12 +63,10 @@ def begin(
     `most_looks` limits the looks of a step, by the number of steps.
     """
     run = None
-    who = {"rollout": rollout_id}
+    who = {"rollout": rollout_id, **_starter(payload)}
     try:
         rollout = Rollout.from_event(payload, means.here)
         who |= rollout.target._asdict()
-        if rollout.started_by:
-            who["started-by"] = rollout.started_by
         run = _opened(rollout, means, rollout_id, most_looks(len(rollout.weights)))
         ended = before_first_shift(run)
     except DeployError as error:
@@ -79,6 +77,14 @@ def begin(
     elif ended:
         tell(means, ended.status, **who, reason=ended.reason, where=ended.where)
     return run, ended
+
+
+def _starter(payload: Any) -> dict[str, str]:
+    """Who started it, where that can be told, also of a payload that is refused."""
+    key = "started-by"
+    if not isinstance(payload, Mapping) or KEYS[key][1](payload.get(key)) is None:
+        return {}
+    return {key: payload[key]}
 
 
 def _opened(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int) -> Run:

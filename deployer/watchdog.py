@@ -118,7 +118,10 @@ def watch(event: Any, means: aws.Means) -> None:
             rescue_execution(execution, means)
         case {"detail-type": "Scheduled Event"}:
             rescue_executions(means)
-        case {"progress": {"id": str(rollout_id), "original": str(), "words": str()}} as message:
+        case {
+            "new-version": str(),
+            "progress": {"id": str(rollout_id), "original": str(), "words": str()},
+        } as message:
             dead = Dead(message, message.get("told", ""), message.get("unstamped", ""))
             if lease.is_held(means, rollout_id):
                 logger.info("ALIVE", extra={"rollout": rollout_id})
@@ -251,7 +254,12 @@ def _run_of(dead: Dead, means: aws.Means) -> Run | None:
         state = dead.state
         told = state["progress"]
         target = Target(state["function-name"], state["alias-name"])
-        rollout = Rollout(target, state["new-version"], tuple(map(float, state["weights"])))
+        rollout = Rollout(
+            target,
+            state["new-version"],
+            tuple(map(float, state["weights"])),
+            started_by=state.get("started-by", ""),
+        )
         weights = tuple(map(float, dead.weights))
         hold = Hold(
             told["id"],

@@ -226,7 +226,7 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
     "dry-run": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
     "started-by": (
         "text of 1 to 128 characters",
-        ["", "x" * 129, "x" * 5000, 7, 0.5, True, [], ["ada"], {}, {"name": "ada"}, math.nan],
+        ["", "x" * 129, "x" * 5000, "\ud800", 7, True, [], ["ada"], {}, {"name": "ada"}, math.nan],
     ),
 }
 

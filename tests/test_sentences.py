@@ -16,12 +16,14 @@ from tests.mailed import RESOURCES, arrived
 from tests.test_told import STORIES, VALIDATOR, Story, play
 from world.delivery import deliver_all
 from world.faults import Killed
+from world.machine import Machine
 from world.world import FakeClients, World
 
 PATTERN = RESOURCES["EndingsRule"]["Properties"]["EventPattern"]
 ENDINGS = [*PATTERN["detail"]["status"], "SomethingNew"]
 ON_7 = "Alias 'live' of 'checkout' is on version 7."
 ON_8 = "Alias 'live' of 'checkout' is on version 8."
+ON_9 = "Alias 'live' of 'checkout' is on version 9."
 SPLIT = (
     "Alias 'live' of 'checkout' is split: "
     "it sends 30 % of its calls to version 8, the rest to version 7."
@@ -91,6 +93,17 @@ BEFORE = {"step": 0, "weight": 0}
             "checkout:live is back on version 7: the rollout of version 8 was stopped by hand.",
         ),
         (
+            "AliasChanged",
+            {"where": ON_9},
+            "checkout:live is on version 9: "
+            "somebody else changed it, and ended the rollout of version 8.",
+        ),
+        (
+            "AliasChanged",
+            {"where": SPLIT},
+            "checkout:live is split: somebody else changed it, and ended the rollout of version 8.",
+        ),
+        (
             "RollbackFailed",
             {"where": SPLIT},
             "checkout:live needs a person now: "
@@ -114,8 +127,7 @@ BEFORE = {"step": 0, "weight": 0}
         (
             "AliasBusy",
             {**BEFORE, "where": SPLIT},
-            "checkout:live was not touched: "
-            "somebody else has it, so the rollout of version 8 was refused.",
+            "checkout:live was not touched: it is busy, so the rollout of version 8 was refused.",
         ),
         (
             "SomethingNew",
@@ -126,6 +138,26 @@ BEFORE = {"step": 0, "weight": 0}
 )
 def test_the_headline_is_understood_alone(status: str, more: dict[str, Any], headline: str) -> None:
     assert sentences(status, {**DETAIL, **more})["headline"] == headline
+
+
+@pytest.mark.parametrize("step", [0, 3])
+@pytest.mark.parametrize("where", [ON_7, ON_8, ON_9, SPLIT, UNREAD])
+@pytest.mark.parametrize("status", ENDINGS)
+def test_nothing_has_to_be_done_only_where_the_alias_is_as_it_should_be(
+    status: str, where: str, step: int
+) -> None:
+    told = sentences(status, {**DETAIL, "where": where, "step": step})
+    wanted = {"SUCCEEDED": where, "ALREADY_DEPLOYED": where}.get(status, ON_7)
+    if where != wanted:
+        assert "Nothing has to be done" not in told["now"]
+    if where != ON_7:
+        assert "by hand" not in told["headline"]
+
+
+def test_a_split_that_somebody_else_changed_is_not_left_without_a_word() -> None:
+    now = sentences("AliasChanged", {**DETAIL, "where": SPLIT})["now"]
+    assert now.startswith("Nobody watches that split. Finish it, or give it back to version 7: aws")
+    assert sentences("AliasChanged", {**DETAIL, "where": UNREAD})["now"].startswith("See where")
 
 
 def test_a_split_that_is_another_one_s_is_not_to_be_given_back() -> None:
@@ -155,7 +187,25 @@ def test_who_started_it_is_told_as_far_as_the_payload_said_it() -> None:
     world, _ = play("the loop", Story([], who))
     assert world.told[-1]["sentences"]["by"] == "Started by Ann of 'release'/7 and her team."
     unknown, _ = play("the loop", STORIES["good"])
-    assert unknown.told[-1]["sentences"]["by"].startswith("Who started it is not known")
+    assert unknown.told[-1]["sentences"]["by"] == "Who started it is not known."
+
+
+@pytest.mark.parametrize("dies", ["SimpleDeployFunction", "an execution"])
+def test_the_watchdog_says_who_started_what_has_died(dies: str) -> None:
+    event = {**EVENT, "started-by": "Ada"}
+    world = World()
+    if dies == "an execution":
+        machine = Machine(world, event)
+        world.at(60, machine.abort)
+        deliver_all(world, [machine.run()])
+    else:
+        world.at(60, world.kill)
+        with pytest.raises(Killed):
+            world.invoke(event)
+        world.dead = False
+        deliver_all(world)
+    assert world.told[-1]["status"] == "RolloutInterrupted"
+    assert world.told[-1]["sentences"]["by"] == "Started by Ada."
 
 
 ODD = st.text(st.sampled_from('"\\\n\r\t\x00\x1f\x7f\x85\u2028\ud83d<>{}$a 7ä'), max_size=30)

@@ -19,6 +19,7 @@ START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 UNTIL = datetime.fromtimestamp(START, UTC) + timedelta(seconds=900)
 ID = "0123456789ab"
 WORDS = "Checkout service"
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:checkout:live"
 CALLER = "arn:aws:sts::123456789012:assumed-role/Deployers/ada"
 GROUPS = {
     "LogGroupName": "simple",
@@ -159,6 +160,7 @@ class Aws:
             raise refusal("ResourceNotFoundException", "Cannot find alias arn", 404)
         description = f"{WORDS} {self.stamp}".strip() if self.stamp else write(WORDS, None)
         answer = {
+            "AliasArn": ARN,
             "FunctionVersion": self.version,
             "RevisionId": str(self.revision),
             "Description": description,

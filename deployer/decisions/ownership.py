@@ -32,6 +32,7 @@ from math import isclose, trunc
 from typing import Any, NamedTuple
 
 from deployer.decisions.stamp import Stamp, is_shortened, read
+from deployer.decisions.target import Target
 
 #: How long past its stamp's `until` a split counts as abandoned.
 GRACE = timedelta(seconds=60)
@@ -113,23 +114,24 @@ class Snapshot:
     def busy(self) -> str:
         """Why this alias is not touched."""
         mark = self.stamp
+        take_back = Target(*self.answer["AliasArn"].split(":")[-2:]).unsplit()
         if not self.routing and not self.suspended:
             return (
                 "The alias's description is what a dead rollout left of a longer one, "
                 "and its watchdog puts the whole back: "
-                "wait some minutes, or write a description of your own."
+                "wait some minutes, or write a description of your own, and start again."
             )
         if mark is None:
             return (
                 "The alias is split already, and not by this deployer: "
-                "finish that split or take it back first."
+                f"finish that split first, or take it back with '{take_back}'."
             )
         runs = "is suspended" if self.suspended else "runs"
         return (
             f"Rollout {mark.rollout_id} of version {mark.new_version} {runs} on this alias: "
             f"weight {mark.weight:g}, step {mark.step} of {mark.steps}. "
             f"It ends by {mark.until:%Y-%m-%d %H:%M:%S} UTC at the latest: "
-            "wait, or take the alias back."
+            f"wait, or end it now with '{take_back}', and start again."
         )
 
 

@@ -44,7 +44,11 @@ KEYS: Keys = {
     "weights": (WEIGHTS, rising, "[0.05, 0.25, 1]"),
     "hand-over": ("true or false, without quotes", flag, "true"),
     "dry-run": ("true or false, without quotes", flag, "false"),
-    "started-by": ("text of 1 to 128 characters", text(r"(?s).{1,128}"), '"release pipeline 7"'),
+    "started-by": (
+        "text of 1 to 128 characters",
+        text(r"[^\ud800-\udfff]{1,128}"),
+        '"release pipeline 7"',
+    ),
 }
 
 

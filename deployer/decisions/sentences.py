@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.decisions.target import Target
+
 #: So many characters of a sentence are told; an event has room for many more.
 LONGEST = 1500
 
@@ -18,15 +20,20 @@ _ALONE = re.compile(r"is on version (\S+)\.$")
 #: Endings of which the alias knows nothing, unless the rollout had shifted before.
 _REFUSALS = ("InvalidRollout", "RolloutTooLong", "AliasBusy")
 
+#: Endings after which the same is to be done, wherever the alias is.
+_AS_IT_IS = (*_REFUSALS, "ALREADY_DEPLOYED", "RollbackFailed")
+
 _ENDED = {
     "InvalidRollout": "the rollout of {new} was refused",
     "RolloutTooLong": "the rollout of {new} would take too long",
-    "AliasBusy": "somebody else has it, so the rollout of {new} was refused",
+    "AliasBusy": "it is busy, so the rollout of {new} was refused",
     "HealthCheckFailed": "{new} failed its health check",
     "HealthCheckInconclusive": "{new} could not be judged",
     "RolloutInterrupted": "the rollout of {new} was interrupted",
-    "AliasChanged": "the rollout of {new} was stopped by hand",
+    "AliasChanged": "somebody else changed it, and ended the rollout of {new}",
 }
+
+_STOPPED = "the rollout of {new} was stopped by hand"
 
 _SAFE = "Nothing has to be done for users: they are on version {on}. "
 
@@ -34,10 +41,7 @@ _NOW = {
     "ALREADY_DEPLOYED": "Nothing has to be done.",
     "InvalidRollout": "Mend what the reason names, and start the rollout again.",
     "RolloutTooLong": "Make the rollout shorter, as the reason says, and start it again.",
-    "AliasBusy": (
-        "Wait until the other one has ended, and start the rollout again. "
-        "Or end it first, with all calls on {original}: {take_back}"
-    ),
+    "AliasBusy": "Do what the reason says, and start the rollout again.",
     "HealthCheckFailed": (
         "Look into the log of {new}: /aws/lambda/{function}, unless it is set to write to another "
         "group; the streams with [{number}] in their names."
@@ -48,10 +52,7 @@ _NOW = {
     "RolloutInterrupted": (
         "Start the rollout again; where the reason names a command, run that one first."
     ),
-    "AliasChanged": (
-        "Nothing has to be done: it was left as somebody else made it. "
-        "To roll {new} out after all, start the rollout again."
-    ),
+    "AliasChanged": "To roll {new} out after all, start the rollout again.",
     "RollbackFailed": "The deployer goes on trying. Do not wait for it, run: {go_back}",
 }
 
@@ -83,20 +84,18 @@ def _words(status: str, detail: Detail) -> dict[str, str]:
     alias = detail.get("alias", "")
     original = detail.get("original-version", "")
     number = detail.get("new-version", "")
-    update = f"aws lambda update-alias --function-name {function} --name {alias}"
-    unsplit = "--routing-config AdditionalVersionWeights={}"
+    target = Target(function, alias)
     return {
         "status": status,
         "function": function,
-        "alias": f"{function}:{alias}",
+        "alias": target.resource,
         "number": number,
         "new": f"version {number}" if number else "a new version",
         "before": original,
         "original": f"version {original}",
         "on": _on(detail),
         "look": f"aws lambda get-alias --function-name {function} --name {alias}",
-        "take_back": f"{update} {unsplit}",
-        "go_back": f"{update} --function-version {original} {unsplit}",
+        "go_back": target.unsplit(original),
     }
 
 
@@ -114,6 +113,8 @@ def _shifted(detail: Detail) -> bool:
 
 def _headline(status: str, detail: Detail, words: Mapping[str, str]) -> str:
     ended = _ENDED.get(status, "the rollout of {new} ended with {status}")
+    if status == "AliasChanged" and words["on"] == words["before"]:
+        ended = _STOPPED
     if "function" not in detail:
         form = f"Nothing was moved: {ended}."
     elif status == "SUCCEEDED" and words["on"] == words["number"]:
@@ -155,26 +156,25 @@ def _why(status: str, detail: Detail) -> str:
 def _now(status: str, detail: Detail, words: Mapping[str, str]) -> str:
     form = _NOW.get(status, _NOW["RolloutInterrupted"])
     on = words["on"]
-    if "original-version" not in detail:
-        return form.format_map(words)
     if status == "SUCCEEDED":
         form = "Nothing has to be done. To go back to {original}: {go_back}"
-    elif status in (*_REFUSALS, "ALREADY_DEPLOYED", "AliasChanged", "RollbackFailed"):
-        pass
-    elif "could not be read" in detail["where"]:
-        form = "See where it is: {look}"
-    elif not on and not _shifted(detail):
-        pass  # the split is another one's
-    elif not on:
-        form = "Give it back to {original}: {go_back}"
-    elif on == detail["original-version"]:
-        form = _SAFE + form
-    else:
-        form = "Somebody else put it on version {on}. To go back to {original}: {go_back}"
+    elif "original-version" in detail and status not in _AS_IT_IS:
+        if "could not be read" in detail["where"]:
+            form = "See where it is: {look}"
+        elif not on and status == "AliasChanged":
+            form = "Nobody watches that split. Finish it, or give it back to {original}: {go_back}"
+        elif not on and not _shifted(detail):
+            pass  # the split is another one's
+        elif not on:
+            form = "Give it back to {original}: {go_back}"
+        elif on == detail["original-version"]:
+            form = _SAFE + form
+        else:
+            form = "Somebody else put it on version {on}. To go back to {original}: {go_back}"
     return form.format_map(words)
 
 
 def _by(detail: Detail) -> str:
     if "started-by" in detail:
         return f"Started by {detail['started-by']}."
-    return "Who started it is not known: there was no started-by."
+    return "Who started it is not known."

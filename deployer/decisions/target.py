@@ -62,6 +62,14 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         return f"Alias '{self.alias}' of '{self.function}'"
 
+    def unsplit(self, version: str = "") -> str:
+        """The command that puts the alias on that version alone, or on its own one, which takes it
+        back."""
+        command = f"aws lambda update-alias --function-name {self.function} --name {self.alias}"
+        if version:
+            command += f" --function-version {version}"
+        return f"{command} --routing-config AdditionalVersionWeights={{}}"
+
     @property
     def resource(self) -> str:
         """The alias as CloudWatch names it."""
