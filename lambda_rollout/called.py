@@ -11,7 +11,7 @@ NAME = "lambda-rollout"
 MODULE = "python -m lambda_rollout"
 
 #: What make calls a verb, where it is not the same.
-TARGETS = {"start": "rollout", "plan": "rollout"}
+TARGETS = {"start": "rollout", "plan": "rollout DRY_RUN=1"}
 
 
 def installed() -> bool:

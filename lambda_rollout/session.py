@@ -26,6 +26,7 @@ from lambda_rollout import (
     request,
     table,
     undo,
+    words,
 )
 from lambda_rollout.by_hand import Move
 from lambda_rollout.endings import Status
@@ -204,7 +205,7 @@ class Session:
             return self._end(state, status, state.end.name, afterwards.to_do(state))
         warnings = list(state.end.warnings)
         if not confirmed:
-            warnings.append(f"The rollout itself ended as {state.end.name}: {state.end.reason}")
+            warnings.append(words.unconfirmed(state))
         to_do = afterwards.to_do_after(wanted.promotes, state)
         return self._end(state, Status.DEPLOYED, wanted.name, to_do, warnings=warnings)
 

@@ -413,3 +413,13 @@ def stopped_waiting(done: str, why: str = "") -> str:
     """The same, once the alias was moved by hand."""
     because = f" ({why})" if why else ""
     return f"Stopped waiting for the deployer{because}. {done}"
+
+
+def unconfirmed(state: State) -> str:
+    """Of a rollout that was moved by hand, and whose own ending is another one, or not told."""
+    if state.end is None:
+        return ""
+    if state.end.name == "ENDED" and state.pulse.told:
+        due = clock(state.pulse.told.due)
+        return f"The deployer has not said so far that it has seen it: its next look is due at {due} UTC."
+    return f"The rollout itself ended as {state.end.name}: {state.end.reason}"

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
+from deployer.clock import iso
 from lambda_rollout.endings import Status
 from tests.test_cli import Ran, littered, runs
-from tests.watched import ID, Aws, Clock, refusal
+from tests.watched import ID, START, Aws, Clock, refusal
 
 TARGET = "--function checkout --alias live"
 STOP = f"stop {TARGET}"
@@ -243,6 +244,21 @@ def test_a_deployer_that_says_nothing_leaves_the_alias_taken_back_with_a_warning
     assert ran.seconds == pytest.approx(80, abs=6)
     (warning,) = told["warnings"]
     assert warning.startswith("The rollout itself ended as ENDED: Ended; reason unknown")
+
+
+def test_a_deployer_that_looks_seldom_is_said_to_look_later(aws: Aws) -> None:
+    later = START + 1800
+    times = {"next-look": iso(later), "step-ends": iso(later), "phase": "LASTING"}
+    looked: dict[str, Any] = {"verdict": "PENDING", "reason": "", "step": 1, **times}
+    aws.story((15, lambda: aws.tell("LOOKED", **looked)))
+    told = json.loads(Ran(f"{STOP} --json", under_way(aws)).out)
+    assert (told["status"], told["warnings"]) == (
+        "STOPPED",
+        [
+            "The deployer has not said so far that it has seen it: "
+            "its next look is due at 12:30:07 UTC."
+        ],
+    )
 
 
 def test_who_moves_the_alias_after_us_is_told(aws: Aws) -> None:

@@ -155,6 +155,14 @@ def test_nothing_that_runs_is_an_answer(aws: Aws) -> None:
     assert told["next"].endswith("make history FUNCTION=checkout ALIAS=live")
 
 
+def test_a_plan_that_lacks_something_is_never_answered_with_a_rollout(aws: Aws) -> None:
+    ran = Ran("plan --alias live --steps 10 --interval 60", aws)
+    assert ran.err == (
+        "Which function and version? Say it, such as: make rollout DRY_RUN=1 FUNCTION=checkout "
+        "VERSION=8, or the options --function checkout --version 8.\n"
+    )
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_next_command_is_typed_as_this_one_was(
     verb: str, monkeypatch: pytest.MonkeyPatch

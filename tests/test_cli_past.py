@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
+from rich.console import Console
 
-from lambda_rollout import past
+from lambda_rollout import past, table
 from lambda_rollout.endings import Status
-from tests.test_cli import Ran, littered
+from tests.test_cli import WHY, Ran, littered
 from tests.watched import CALLER, ID, START, Aws, Clock, refusal
 
 UNDO = "undo --function checkout --alias live --yes"
@@ -195,6 +196,20 @@ def test_history_tells_of_what_is_asked_for(aws: Aws, options: str, statuses: li
     told = json.loads(ran.out)
     assert (ran.status, told["exit-status"], told["status"], ran.err) == (0, 0, "LISTED", "")
     assert [each["status"] for each in told["rollouts"]] == statuses
+
+
+def test_in_a_terminal_it_stands_below_its_headline(aws: Aws) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, record=True)
+    good = past.Past(ID, "checkout", "live", "7", "8", "ada", START, START + 90, "SUCCEEDED", WHY)
+    table.list_of([good], console, out, ["There may be more."])
+    assert out.getvalue().endswith("There may be more.\n")
+    head, *why = console.export_text().splitlines()
+    assert head == (
+        "2026-01-05 12:01:37  checkout:live  version 7 → 8  SUCCEEDED after 1 min 30 s  by ada"
+    )
+    assert all(line.startswith("    ") for line in why)
+    assert " ".join(line.strip() for line in why) == f"{WHY} Rollout {ID}."
 
 
 def test_one_rollout_as_json_has_what_is_known_of_it(aws: Aws) -> None:
