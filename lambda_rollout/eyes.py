@@ -30,6 +30,9 @@ LOG_BACK = 6 * 3600.0
 LOG_LATE = 60.0
 #: How far back calls are counted for a rollout whose beginning is not known.
 UNKNOWN_START = 900.0
+#: For how long the line is waited for that tells it, from the first sight of the rollout: the log
+#: may be late.
+START_PATIENCE = 60.0
 
 #: In AWS's words; it was right before.
 _ADDRESS = re.compile(r': "https?://[^"]*"')
@@ -69,7 +72,10 @@ class Eyes:
         self.logbook = Logbook(clients, stack)
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
+        self._ever_heard: set[str] = set()
+        self._oldest: float | None = None  # when the oldest of those was written that came last
         self._counted = 0.0
+        self._sighted = 0.0  # when a rollout was first seen
         self._began = 0.0  # when AWS was first asked
         self._cut_off = False  # whether AWS gave no answer at all: then nothing more is asked for
 
@@ -83,16 +89,28 @@ class Eyes:
         before = known
         self._began = self._began or now
         known = self._see(known, now)
-        if (known.rollout or known.plan) and not self._cut_off:
+        if known.rollout != before.rollout:
+            self._hear_again()
+        if not self._cut_off:
             known = self._hear(known, now)
         known = state.conclude(known, now)
         if known.end:  # what is shown shall be where the alias has ended
             known = self._see_end(known, now)
-        # The table shall not lag behind the words.
-        news = known.end or known.verdict != before.verdict
-        if known.new and not self._cut_off and (news or now - self._counted >= METRICS_EVERY):
+        # The table shall not lag behind the words, nor its numbers behind its heading.
+        moved = known.since != before.since
+        news = known.end or known.verdict != before.verdict or moved
+        due = news or now - self._counted >= METRICS_EVERY
+        if due and self._countable(known, now) and not self._cut_off:
             known = self._count(known, now)
         return known
+
+    def _countable(self, known: State, now: float) -> bool:
+        """Whether it is known since when calls are its own; or will not be."""
+        if not known.new:
+            return False
+        self._sighted = self._sighted or now
+        waited = now - self._sighted >= START_PATIENCE
+        return known.began or known.plan is not None or bool(known.deaf) or waited
 
     def lines(self, since: float, rollout: str = "", request: str = "") -> list[Line]:
         """What the log says of the alias from then on, and was not told before. Raises the API's
@@ -101,6 +119,9 @@ class Eyes:
         found = self.logbook.events(wanted, since)
         new = [event for event in found if event["eventId"] not in self._heard]
         self._heard |= {event["eventId"] for event in new}
+        first = [event for event in new if event["eventId"] not in self._ever_heard]
+        self._ever_heard |= self._heard
+        self._oldest = min((event["timestamp"] / 1000 for event in first), default=None)
         return lines.read(new)
 
     def _see(self, known: State, now: float) -> State:
@@ -143,12 +164,16 @@ class Eyes:
                 return replace(known, deaf=self.logbook.why_not(error))
             return _missed(known, LOG, error, now)
         self._heard_until = now
-        known = replace(known, deaf="", reach=known.reach.answered(LOG, now))
+        pulse = known.pulse.listen(known.reach.answers.get(LOG), self._oldest)
+        known = replace(known, deaf="", reach=known.reach.answered(LOG, now), pulse=pulse)
         heard = state.hear(known, told)
         if heard.rollout != known.rollout:  # lines that name only the rollout were not asked for
-            self._heard.clear()
-            self._heard_until = 0.0
+            self._hear_again()
         return heard
+
+    def _hear_again(self) -> None:
+        self._heard.clear()
+        self._heard_until = 0.0
 
     def _count(self, known: State, now: float) -> State:
         self._counted = now

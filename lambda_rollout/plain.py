@@ -43,8 +43,11 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     """What is to be told of the state, after the one of `then`; None is before the first."""
     old = before or State(state.function, state.alias, state.since, state.give_up, state.plan)
     if state.rollout != old.rollout:
-        yield f"rollout {state.rollout} on {state.function}:{state.alias}  {words.versions(state)}".rstrip()
-    elif state.execution != old.execution:
+        rollout = f"rollout {state.rollout} on {state.function}:{state.alias}"
+        yield "  ".join(filter(None, (rollout, words.versions(state), words.started_by(state))))
+    elif state.started_by != old.started_by:
+        yield words.started_by(state)
+    if state.rollout == old.rollout and state.execution != old.execution:
         yield f"handed over to {state.execution}"
     for number in range(len(state.suspensions.turns)):
         if state.suspensions.turns[number] not in old.suspensions.turns:
@@ -59,6 +62,11 @@ def changes(before: State | None, then: float, state: State, now: float) -> Iter
     if phase and not told_elsewhere and not told_before:
         left = ", ".join(filter(None, (phase, words.left(state, now))))
         yield ". ".join(filter(None, (left, words.awaited(state, now))))
+    unheard = words.unheard(state, now)
+    if unheard and not words.unheard(old, then):
+        yield unheard
+    if state.last != old.last and not state.end:
+        yield words.last(state, now)
     if state.counts and state.counts != old.counts and state.counts != (Counts(), Counts()):
         since = words.clock(state.since // 60 * 60)
         original, new = state.counts

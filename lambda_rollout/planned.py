@@ -35,7 +35,7 @@ def read(rollout: Rollout, answer: Mapping[str, Any]) -> Planned:
         steps=[_step(number, step) for number, step in enumerate(plan["steps"], 1)],
         facts=[
             *_listed("takes", [_time(rollout, plan["seconds"])]),
-            *_listed("driver", [plan["driver"]]),
+            *_listed("done by", [plan["driver"]]),
             *_listed("calls now", [_calls(plan.get("calls-a-minute"))]),
             *_listed("fails-on", plan["fails-on"] or ["nothing: the health check is off"]),
             *_listed("suspends-on", plan["suspends-on"] or ["nothing"]),

@@ -74,15 +74,14 @@ def missing(typed: Mapping[str, str | None], given: Any) -> list[str]:
     return [name for name in needed if not typed.get(name) and OPTIONS[name] not in given]
 
 
-def which(verb: str, absent: list[str]) -> str:
-    """All that is missing, in one sentence that can be copied."""
+def which(absent: list[str]) -> str:
+    """All that is missing, in one sentence, to be added to what was typed."""
     names = f"{', '.join(absent[:-1])} and {absent[-1]}".removeprefix(" and ")
     to_make = " ".join(f"{name.upper()}={_EXAMPLES[name]}" for name in absent)
     options = " ".join(f"--{name} {_EXAMPLES[name]}" for name in absent)
     if called.installed():
-        return f"Which {names}? Say it, such as: {options}."
-    target = called.TARGETS.get(verb, verb)
-    return f"Which {names}? Say it, such as: make {target} {to_make}, or the options {options}."
+        return f"Which {names}? Add {options}."
+    return f"Which {names}? Add {to_make}, or {options}."
 
 
 def payload(typed: Mapping[str, str | None], given: Any) -> Any:
@@ -139,4 +138,7 @@ def _value(name: str, text: str) -> Any:
         rule = KEYS[OPTIONS[name]][0]
         no_json = ", which is not JSON" if name == "health" else ""
         told = f"'{OPTIONS[name]}' must be {rule}, but it is {shown(text)}{no_json}"
-        raise InvalidRollout(f"{told}: write it as in {called.typed(*_WRITTEN[name])}.") from error
+        example = called.typed(*_WRITTEN[name])
+        if "baseline" in text:  # what was meant, and not its opposite
+            example = example.replace("any", "baseline")
+        raise InvalidRollout(f"{told}: write it as in {example}.") from error

@@ -86,11 +86,14 @@ def panel(state: State, now: float, width: int = _WIDTH, close: int = 0) -> Pane
         title = ""
     if state.rollout or state.plan:
         parts.append([_progress(state, now, colour), *_suspension(state, now)])
+        unheard = words.unheard(state, now)
+        parts.append([Text(unheard, style="yellow")] if unheard else [])
         parts.append(_silence(state, now))
         parts.append([_calls(state)])
         parts.append(_look(state, now))
     elif not state.end:
-        parts.append([Text(words.phase(state, now))])
+        waiting = (words.phase(state, now), words.last(state, now))
+        parts.append([Text(line) for line in waiting if line])
     unreachable = [f"{line}." for line in words.unreachable(state, now).values()]
     untold = [*unreachable, *words.untold(state)]
     parts.append([Text(line, style="yellow") for line in untold])
@@ -153,8 +156,14 @@ def _progress(state: State, now: float, colour: str) -> RenderableType:
     line.add_column(justify="right", min_width=5)
     bar = ProgressBar(1.0, state.share, complete_style=colour, finished_style=colour)
     line.add_row(bar, Text(words.share(state.share), style="bold"))
+    who = words.started_by(state)
     told = ", ".join(filter(None, (words.phase(state, now), words.left(state, now))))
-    return Group(line, Text(told, style=_style(told, state, now))) if told else line
+    lines: list[RenderableType] = [line]
+    if told:
+        lines.append(Text(told, style=_style(told, state, now)))
+    if who:
+        lines.append(Text(who, style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*lines)
 
 
 def _style(told: str, state: State, now: float) -> str:
@@ -167,7 +176,7 @@ def _style(told: str, state: State, now: float) -> str:
 
 def _calls(state: State) -> RenderableType:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim")
-    since = f"since {words.clock(state.since // 60 * 60)} UTC" if state.new else ""
+    since = f"since {words.clock(state.since // 60 * 60)} UTC" if state.counts else ""
     for heading in (since, "invocations", "errors", "error rate"):
         table.add_column(heading, justify="left" if heading == since else "right", min_width=11)
     old, new = state.counts or (None, None)
@@ -209,7 +218,8 @@ def _ending(state: State, colour: str) -> list[RenderableType]:
     end = state.end
     sign = "■" if state.stopped_by_hand else _SIGNS.get(end.status, "✘")
     lines: list[RenderableType] = [Text(f"{sign} {words.ending(state)}", style=f"bold {colour}")]
-    lines += [Text(line) for line in (words.because(state), words.where(state)) if line]
+    told = (words.because(state), words.last(state, end.at), words.where(state))
+    lines += [Text(line) for line in told if line]
     if words.to_do(state):
         lines += _command(state)
     if words.suspended_before(state):

@@ -264,7 +264,7 @@ class Session:
         else:
             absent = [name for name in ("function", "alias") if not getattr(self.typed, name)]
         if absent:
-            raise Refused(request.which(self.typed.verb, absent))
+            raise Refused(request.which(absent))
         return given
 
     def _options(self) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
 from deployer.decisions.stamp import Stamp
+from deployer.decisions.timeline import Phase
 from lambda_rollout.endings import End, Status, status_of
 from lambda_rollout.lines import Line, about
-from lambda_rollout.pulse import RESCUED, SETTLING, SUSPENDED, Pulse, Told
+from lambda_rollout.pulse import AFTER_LEASE, Pulse, Told
 from lambda_rollout.reach import LOG, Reach
 from lambda_rollout.suspension import Suspensions, Turn, is_suspended
 
@@ -31,7 +32,7 @@ LONGEST_START_UNHEARD = 60.0
 #: Seconds past the stamp's end within which the watchdog rolls back what a dead deployer has left,
 #: where no lease is known.
 WATCHDOG = 1800.0
-_RESCUED = GRACE.total_seconds() + WATCHDOG
+_AFTER_STAMP = GRACE.total_seconds() + WATCHDOG
 
 
 class Looked(NamedTuple):
@@ -42,6 +43,13 @@ class Looked(NamedTuple):
     verdict: str
     reason: str
     calls: tuple[Counts, Counts] | None = None
+
+
+class Last(NamedTuple):
+    """The last rollout of an alias on which none runs."""
+
+    rollout: str
+    end: End
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class State:
     gone: float | None = None  # since when the alias does not show this rollout any more
     execution: str = ""  # that it was handed over to
     started_by: str = ""
+    last: Last | None = None  # what ended before any was followed
     counts: tuple[Counts, Counts] | None = None  # of the original and the new version
     verdict: Looked | None = None
     #: The last look that could not be made, where it came after that.
@@ -132,19 +141,26 @@ class State:
         nobody."""
         if self.end or self.gone is not None or self.deaf or not self.reach.can_hear:
             return False
-        return bool(self.step) and self.pulse.silent(now)
+        return bool(self.step) and self.pulse.silent(self._listened(now))
+
+    def _listened(self, now: float) -> float:
+        """Until when the log was read: who has not listened cannot accuse."""
+        return min(now, self.reach.answers.get(LOG, now))
+
+    def _lease_over(self, now: float) -> bool:
+        return self._hears_of_lease and self.pulse.lease_over(self._listened(now))
 
     def orphaned(self, now: float) -> bool:
         """Whether its deployer has surely ended, and the watchdog has not come yet."""
-        if self._hears_of_lease and self.pulse.lease_over(now):
+        if self._lease_over(now):
             return True
         return bool(self.until) and now > self.until + GRACE.total_seconds()
 
     def past_rescue(self, now: float) -> bool:
         """Whether the watchdog should have come, and did not."""
         if self._hears_of_lease:
-            return self.pulse.lease_over(now) and now > self.pulse.lease + RESCUED
-        return bool(self.until) and now > self.until + _RESCUED
+            return self._lease_over(now) and now > self.pulse.lease + AFTER_LEASE
+        return bool(self.until) and now > self.until + _AFTER_STAMP
 
     @property
     def _hears_of_lease(self) -> bool:
@@ -185,7 +201,7 @@ class State:
     def _left_of_step(self, interval: float, now: float) -> float | None:
         lasting = self.suspensions.lasting
         if self.told:
-            if self.told.phase == SUSPENDED and not lasting:
+            if self.told.phase == Phase.SUSPENDED and not lasting:
                 return None  # it goes on, and the log has not told how long
             # A step's clock stands still while it is suspended.
             return max(0.0, self.told.ends - (lasting.at if lasting else now))
@@ -198,7 +214,7 @@ class State:
 
     def settling(self, now: float) -> bool:
         if self.told:
-            return self.told.phase == SETTLING
+            return self.told.phase == Phase.SETTLING
         return 0 < self.step == self.steps and self.step in self.shifts and self.left(now) == 0
 
 
@@ -246,7 +262,7 @@ def _standing(state: State, found: Snapshot, now: float) -> Stamp | None:
     followed = mark.rollout_id == state.rollout
     moved = followed and found.version != (state.original or found.version)
     # Nobody goes on with it, and nobody has to: users are on the original version.
-    forgotten = not followed and now > mark.until.timestamp() + _RESCUED
+    forgotten = not followed and now > mark.until.timestamp() + _AFTER_STAMP
     if is_suspended(found) and not moved and not forgotten:
         return mark
     return None
@@ -255,6 +271,8 @@ def _standing(state: State, found: Snapshot, now: float) -> Stamp | None:
 def hear(state: State, lines: Iterable[Line]) -> State:
     """Take in lines of the log, the oldest first; heard again they change nothing."""
     for line in lines:
+        if not state.plan and not state.rollout:
+            state = _told_of_last(state, line)
         if _is_of_our_invocation(state, line):
             if line.rollout != state.rollout:
                 state = _taken_for(state, line.rollout)
@@ -265,6 +283,16 @@ def hear(state: State, lines: Iterable[Line]) -> State:
         if line.rollout == state.rollout:
             state = _heard(state, line)
     return state
+
+
+def _told_of_last(state: State, line: Line) -> State:
+    """Nothing is followed yet: people want to know what became of the one that they have started."""
+    end = _end_of(state, line)
+    if end is None or not about(line, state.function, state.alias):
+        return state
+    if state.last and line.time < state.last.end.at:
+        return state
+    return replace(state, last=Last(line.rollout, end))
 
 
 def count(state: State, look: Look) -> State:
@@ -329,7 +357,9 @@ def _silence(state: State) -> str:
 
 
 def _is_of_our_invocation(state: State, line: Line) -> bool:
-    if state.plan is None or not state.plan.request:
+    """Whether it tells of our rollout: what a dead one has left is rolled back, and told, by the
+    invocation that finds it."""
+    if state.plan is None or not state.plan.request or line.rollout in state.plan.before:
         return False
     return line.said.get("function_request_id") == state.plan.request
 
@@ -337,7 +367,8 @@ def _is_of_our_invocation(state: State, line: Line) -> bool:
 def _taken_for(state: State, rollout: str) -> State:
     """What was taken for ours was somebody else's: it begins anew, as that rollout."""
     anew = State(state.function, state.alias, state.since, state.give_up, state.plan)
-    anew = replace(anew, rollout=rollout, deaf=state.deaf, reach=state.reach)
+    pulse = Pulse(behind=state.pulse.behind, guessed=state.pulse.guessed)
+    anew = replace(anew, rollout=rollout, deaf=state.deaf, reach=state.reach, pulse=pulse)
     return replace(anew, where=state.where, version=state.version, routing=state.routing)
 
 
@@ -355,21 +386,16 @@ def _heard(state: State, line: Line) -> State:
     state = replace(state, original=original, new=said.get("new-version", state.new))
     state = replace(state, pulse=state.pulse.hear(line))
     state = replace(state, started_by=str(said.get("started-by", state.started_by)))
-    status = status_of(line.message)
-    if status is not None:
-        end = End(
-            name=line.message,
-            status=status,
-            at=line.time,
-            reason=str(said.get("reason") or ""),
-            where=str(said.get("where") or f"{state.name} {state.where}."),
-            warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
-        )
+    end = _end_of(state, line)
+    if end:
         return replace(state, end=end)
     newest = state.verdict is None or line.time >= state.verdict.at
     match line.message:
         case "STARTED":
-            return replace(state, since=line.time, began=True, steps=said["steps"])
+            # What was counted since another time is counted anew.
+            counts = state.counts if line.time == state.since else None
+            began = replace(state, since=line.time, began=True, counts=counts)
+            return replace(began, steps=said["steps"])
         case "SHIFTED":
             shifts = {**state.shifts, said["step"]: line.time}
             state = replace(state, shifts=shifts, steps=said["steps"])
@@ -386,6 +412,22 @@ def _heard(state: State, line: Line) -> State:
         case "HANDED_OVER":
             return replace(state, execution=said.get("execution", ""))
     return state
+
+
+def _end_of(state: State, line: Line) -> End | None:
+    """The ending that a line tells; None where it tells none."""
+    said = line.said
+    status = status_of(line.message)
+    if status is None:
+        return None
+    return End(
+        name=line.message,
+        status=status,
+        at=line.time,
+        reason=str(said.get("reason") or ""),
+        where=str(said.get("where") or f"{state.name} {state.where}."),
+        warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
+    )
 
 
 def _calls(said: Mapping[str, Any]) -> tuple[Counts, Counts] | None:

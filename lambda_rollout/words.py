@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from deployer.decisions.evidence import Counts
 from deployer.decisions.suspicion import LONGEST
+from deployer.decisions.timeline import Phase
 from lambda_rollout import called
 from lambda_rollout.endings import Status
-from lambda_rollout.pulse import HELD, OVER
 from lambda_rollout.reach import ALIAS, LOG, METRICS
 from lambda_rollout.state import State
 from lambda_rollout.suspension import SUSPENDED, Suspensions, Turn
@@ -42,6 +42,9 @@ _ORDINALS = {2: "second", 3: "third"}
 
 #: Units of time in seconds, the largest first, each with the next smaller one.
 _UNITS = ((86400, "day", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
+#: Seconds after which an accepted rollout of which nothing is heard is worth a word.
+_UNHEARD = 60.0
 
 STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
 
@@ -78,6 +81,11 @@ def versions(state: State) -> str:
     return f"version {state.original} → {state.new}" if state.new else ""
 
 
+def started_by(state: State) -> str:
+    """Who has asked for it; empty where the log does not tell."""
+    return f"started by {state.started_by}" if state.started_by else ""
+
+
 def phase(state: State, now: float) -> str:
     """Where it stands, in one line that stays the same while nothing happens."""
     if state.end:
@@ -105,9 +113,25 @@ def phase(state: State, now: float) -> str:
             return "settling: until calls at full weight are published"
         most = f", at most {for_long(state.plan.settle)}" if state.plan else ""
         return f"settling: until calls at full weight are published{most}"
-    if state.told and state.told.phase == HELD:
+    if state.told and state.told.phase == Phase.HELD:
         return f"held for calls in {place}"
     return place
+
+
+def unheard(state: State, now: float) -> str:
+    """Of an accepted rollout of which nothing has come for long: what looks like this, and where to
+    look; else nothing. Who cannot hear wonders at nothing."""
+    if not state.plan or state.step or state.execution or state.end or state.gone is not None:
+        return ""
+    since = max(state.since, state.pulse.word)
+    deaf = state.deaf or not state.reach.can_hear
+    if deaf or state.began or now - since < _UNHEARD:
+        return ""
+    return (
+        f"Nothing was heard since {clock(since)} UTC. It looks like this where the version is Pending, "
+        "where the smoke test takes long, and where the invocation died before its first line: "
+        "look into the log of SimpleDeployFunction."
+    )
 
 
 def left(state: State, now: float) -> str:
@@ -124,7 +148,7 @@ def left(state: State, now: float) -> str:
         if not told or not lengths:
             return ""
         return f"at most {for_long(max(0.0, told.ends + lengths.settle - now))} more"
-    if told and lengths and told.phase == HELD:
+    if told and lengths and told.phase == Phase.HELD:
         more = f"at most {for_long(max(0.0, told.ends + lengths.hold - now))} more"
         return ", then ".join([more, *_to_come(state, now)])
     return ", then ".join(_to_come(state, now))
@@ -135,14 +159,14 @@ def _to_come(state: State, now: float) -> list[str]:
     seconds = state.left(now)
     if seconds is None:
         last = state.step == state.steps  # no shift comes any more
-        return [] if last else ["time left: known after the next shift"]
+        return [] if last else ["time left: not known yet"]
     lengths = state.pulse.lengths
     if lengths is None:
         return [f"about {for_long(seconds)} left"]
     steps = f"{for_long(seconds)} of steps"
     if lengths.hold:
         steps += f" (each up to {for_long(lengths.hold)} longer where calls are few)"
-    held_last = state.told and state.told.phase == HELD and state.step == state.steps
+    held_last = state.told and state.told.phase == Phase.HELD and state.step == state.steps
     come = [] if held_last else [steps]
     if lengths.settle:
         come.append(f"up to {for_long(lengths.settle)} settling")
@@ -155,7 +179,7 @@ def silence(state: State, now: float) -> list[str]:
     told = state.pulse.told
     if not told or not state.silent(now):
         return []
-    what = "What follows its last look" if told.phase == OVER else "Its look"
+    what = "What follows its last look" if told.phase == Phase.OVER else "Its look"
     missed = f"{what} was due at {clock(told.due)} UTC and has not come: it may have died."
     return [missed, users(state), rescue(state, now)]
 
@@ -174,8 +198,8 @@ def rescue(state: State, now: float) -> str:
     lease = state.pulse.lease
     if not lease:
         return (
-            "No lease of it is known: the watchdog rolls an execution back three minutes "
-            "after its end, and within 20 minutes at the latest."
+            "No lease of it is known: the watchdog rolls back what a dead deployer has left "
+            "about three minutes after its end, and within 20 minutes at the latest."
         )
     if now < lease:
         return (
@@ -372,9 +396,22 @@ def where(state: State) -> str:
     """Where the alias is: as the ending says, and as it is seen, where that differs."""
     if state.end is None:
         return ""
+    if state.end.status is Status.NOTHING_RUNS and state.last:
+        # `last` has told where its rollout left it.
+        return "" if state.where in state.last.end.where else f"Now it {state.where}."
     if not state.where or state.version is None or state.where in state.end.where:
         return state.end.where
     return f"{state.end.where} Now it {state.where}."
+
+
+def last(state: State, now: float) -> str:
+    """Where no rollout runs: how the last one ended; empty where that is not known."""
+    if state.rollout or state.last is None:
+        return ""
+    rollout, end = state.last
+    ago = for_long(max(0.0, now - end.at))
+    how = " ".join(filter(None, (f"{end.name}:", end.reason, end.where)))
+    return f"The last one, {rollout}, ended at {clock(end.at)} UTC, {ago} ago: {how}"
 
 
 def to_do(state: State) -> str:
@@ -388,7 +425,8 @@ def told(state: State) -> str:
     """The whole ending in a line."""
     if state.end is None:
         return ""
-    parts = (f"{named(state)}:", state.end.reason, where(state), to_do(state))
+    before = last(state, state.end.at)
+    parts = (f"{named(state)}:", state.end.reason, before, where(state), to_do(state))
     return " ".join(filter(None, parts))
 
 

@@ -5,12 +5,19 @@ import sys
 
 from local.farewell import with_a_sentence
 
+#: The exit status where it is not known what is to be run.
+REFUSED = 2
+
 
 def main() -> int:
-    if sys.argv[1:] == ["local"]:
-        from local.up import main as chosen
-    else:
-        from local.demo.acts import main as chosen
+    match sys.argv[1:]:
+        case ["local"]:
+            from local.up import main as chosen
+        case ["demo"] | ["workflow"]:
+            from local.demo.acts import main as chosen
+        case _:
+            print("Which one? Run make local, make demo or make workflow.", file=sys.stderr)
+            return REFUSED
     return chosen()
 
 

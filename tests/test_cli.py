@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from rich.console import Console
 import lambda_rollout
 from deployer.decisions import ending, errors
 from deployer.decisions.evidence import Counts
+from deployer.decisions.stamp import Stamp
 from lambda_rollout import command as cli_command
 from lambda_rollout import endings, lines, request, screen, words
 from lambda_rollout.endings import MEANINGS, STATUSES, Status
 from lambda_rollout.state import Looked, Plan, State
-from tests.watched import CALLER, ID, START, Aws, Clock, refusal
+from tests.watched import CALLER, ID, START, UNTIL, Aws, Clock, refusal
 
 HOUSE = Path(lambda_rollout.__file__).parent
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HOUSE.glob("*.py"))}
@@ -67,7 +69,7 @@ def test_watch_follows_what_somebody_else_has_started(aws: Aws) -> None:
     aws.clock.sleep(20)
     ran = Ran(WATCH, aws)
     assert (ran.status, aws.invoked) == (Status.DEPLOYED, [])
-    assert "weight 50 %  step 1 of 2  time left: known after the next shift" in ran.out
+    assert "weight 50 %  step 1 of 2  time left: not known yet" in ran.out
     assert f"look nothing wrong so far  {WHY}" in ran.out
     assert "weight 100 %  step 2 of 2  about 26 s left" in ran.out
 
@@ -412,6 +414,26 @@ def test_what_ran_before_is_not_taken_for_ours(aws: Aws) -> None:
     aws.clock.sleep(5)
     good(aws).story((3, lambda: aws.tell("HealthCheckFailed", id="a" * 12, reason="late line")))
     assert Ran(ROLLOUT, aws).status == Status.DEPLOYED
+
+
+def test_the_end_of_a_dead_rollout_that_ours_rolls_back_first_is_not_ours(aws: Aws) -> None:
+    dead = "d" * 12
+    aws.routing = {"8": 0.5}
+    aws.stamp = str(Stamp(dead, "8", 0.5, 1, 2, UNTIL - timedelta(hours=1)))
+    ours = {"function_request_id": "request-1"}
+    left = "The deployer died. It was rolled back."
+
+    def undone() -> None:
+        aws.tell("ROLLED_BACK", id=dead, reason=left, **ours)
+        aws.end("RolloutInterrupted", "7", id=dead, reason=left, **ours)
+
+    aws.story((2, undone))
+    aws.story((12, lambda: aws.tell("STARTED", weight=0.0, step=0, steps=2, **ours)))
+    aws.story((12, lambda: aws.shift(0.5, 1)))
+    aws.story((60, lambda: aws.end("SUCCEEDED", "8", **ours)))
+    ran = Ran(ROLLOUT, aws)
+    assert ran.status == Status.DEPLOYED
+    assert f"rollout {ID} on checkout:live" in ran.out and "RolloutInterrupted" not in ran.out
 
 
 def test_watch_says_that_nothing_runs_or_waits_for_it(aws: Aws) -> None:

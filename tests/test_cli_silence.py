@@ -73,7 +73,11 @@ def test_without_a_lease_it_is_told_when_the_state_machine_s_watchdog_comes(aws:
     begun(aws, lease=False)
     ran = Ran(ROLLOUT, aws.story((400, lambda: aws.end("RolloutInterrupted", "7", "watchdog"))))
     (line,) = told(ran, "NO WORD")
-    assert "three minutes after its end, and within 20 minutes at the latest." in line
+    told_of_both = (
+        "No lease of it is known: the watchdog rolls back what a dead deployer has left "
+        "about three minutes after its end, and within 20 minutes at the latest."
+    )
+    assert told_of_both in line, "of the state machine, and of a deployer that logs no lease"
 
 
 def test_a_dead_deployer_s_split_that_outlasts_its_lease_is_still_split_ten_minutes_on(
@@ -106,6 +110,15 @@ def test_a_lease_that_is_moved_on_is_a_word_too(aws: Aws) -> None:
     begun(aws)
     aws.story((50, lambda: leased(aws)), (68, looked(aws)), (70, lambda: aws.end("SUCCEEDED", "8")))
     assert told(Ran(ROLLOUT, aws), "NO WORD") == []
+
+
+def test_the_watchdog_s_own_lines_are_no_word_of_the_deployer(aws: Aws) -> None:
+    begun(aws)
+    for seconds in range(30, 190, 10):
+        aws.story((seconds, lambda: aws.tell("NOTHING_TO_DO", "watchdog")))
+    ran = Ran(ROLLOUT, aws.story((200, lambda: aws.end("RolloutInterrupted", "7", "watchdog"))))
+    (at,) = [seconds for seconds, line in timed(ran) if line.startswith("NO WORD")]
+    assert at - 31 <= TOLD and "since 12:00:23 UTC" in told(ran, "NO WORD")[0]
 
 
 def test_silence_is_told_once_though_the_log_cannot_be_read_meanwhile(aws: Aws) -> None:

@@ -73,7 +73,7 @@ def test_without_the_log_a_suspension_is_seen_and_is_no_end(aws: Aws, command: s
     ran = Ran(command, suspended_and_resumed(aws, until=200))
     assert ran.status == Status.UNKNOWN and ran.seconds == pytest.approx(200, abs=3)
     assert "SUSPENDED at 50 %, step 1 of 2: all users are on version 7. Waiting for Clo" in ran.out
-    assert "weight 50 %  step 1 of 2  time left: known after the next shift" in ran.out
+    assert "weight 50 %  step 1 of 2  time left: not known yet" in ran.out
     assert "is on version 8." in ran.out.splitlines()[-1]
 
 

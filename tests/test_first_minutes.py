@@ -46,7 +46,7 @@ def test_a_dry_run_shows_the_plan_and_ends(aws: Aws) -> None:
         "   2   100 %  30 s  1 min           about 294",
         "",
         "takes        1 min of steps, up to 3 min in all",
-        "driver       SimpleDeployFunction",
+        "done by      SimpleDeployFunction",
         "calls now    589 a minute of the alias, in the last hour",
         "fails-on     any error of version 8",
         "suspends-on  failed calls of version 8 in its log /aws/lambda/checkout",
@@ -201,12 +201,12 @@ def test_all_that_is_missing_is_named_at_once_and_can_be_copied(aws: Aws, typed:
     ran = Ran(typed, aws)
     assert (ran.status, aws.invoked, ran.err.count("\n")) == (Status.REFUSED, [], 1)
     names = MISSING[typed]
-    said = re.search(r"such as: make (\w+) (.*), or the options (.*)\.$", ran.err)
-    assert said and said[1] == typed.split()[0]
-    assert [word.split("=")[0] for word in said[2].split()] == [name.upper() for name in names]
-    assert said[3].split()[::2] == [f"--{name}" for name in names]
+    said = re.search(r"\? Add ([A-Z]+=.*), or (--.*)\.$", ran.err)
+    assert said, "what was given stays as it was typed"
+    assert [word.split("=")[0] for word in said[1].split()] == [name.upper() for name in names]
+    assert said[2].split()[::2] == [f"--{name}" for name in names]
     assert ran.err.startswith(f"Which {names[0]}")
-    completed = Ran(f"{typed} {said[3]}", good(Aws(Clock())))
+    completed = Ran(f"{typed} {said[2]}", good(Aws(Clock())))
     assert "Which" not in completed.err
 
 
@@ -227,6 +227,12 @@ def test_what_the_file_has_is_not_missing(aws: Aws, tmp_path: Path) -> None:
 WRONG = {
     "--health {errors:any}": ("health-check", "not JSON", """HEALTH='{"errors": "any"}'"""),
     "--health yes": ("health-check", "not JSON", """HEALTH='{"errors": "any"}'"""),
+    "--health baseline": ("health-check", "not JSON", """HEALTH='{"errors": "baseline"}'"""),
+    "--health {errors:baseline}": (
+        "health-check",
+        "not JSON",
+        """HEALTH='{"errors": "baseline"}', or --health '{"errors": "baseline"}'""",
+    ),
     "--steps four": ("steps", "a whole number", "STEPS=10"),
     "--steps 4x": ("steps", "a whole number", "STEPS=10"),
     "--interval 30s": ("interval", "a number of seconds", "INTERVAL=60"),
@@ -524,6 +530,27 @@ def test_the_demo_ends_with_what_to_do_next() -> None:
     assert {*re.findall(r"make (\w+)", NEXT)} == {"local", "rollout", "watch", "install"} & targets
     files = re.findall(r"[\w/]+\.md", NEXT)
     assert len(files) == 3 and all((ROOT / file).exists() for file in files)
+
+
+@pytest.mark.parametrize("verdict", ["PENDING", "SUCCEEDED"])
+def test_the_demo_does_not_call_a_version_good_of_which_nothing_is_published(verdict: str) -> None:
+    from local.demo.acts import shown
+
+    line: dict[str, Any] = {"message": "LOOKED", "verdict": verdict, "reason": "No calls."}
+    nothing = {"invocations": 0, "errors": 0}
+    some = {"invocations": 9, "errors": 0}
+    unknown = "[yellow]look no calls published yet: nothing is known[/]"
+    assert shown({**line, "original": some, "new": nothing}) == unknown
+    assert shown({**line, "original": some, "new": some}).endswith(f"]look {verdict}[/] No calls.")
+    failed = shown({**line, "verdict": "FAILED", "original": some, "new": nothing})
+    assert failed == "[red]look FAILED[/] No calls.", "such as an alarm"
+
+
+@pytest.mark.parametrize("words", [["demmo"], [], ["demo", "workflow"]])
+def test_a_word_that_names_nothing_to_run_here_is_refused(words: list[str]) -> None:
+    done = typed(["-m", "local", *words])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Which one? Run make local, make demo or make workflow.\n"
 
 
 # -- what the stories need ------------------------------------------------------------------------

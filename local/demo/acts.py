@@ -20,6 +20,7 @@ from typing import Any
 
 from deployer.tell import NO_ENDINGS
 from lambda_rollout.screen import Terminal
+from lambda_rollout.words import NOTHING_KNOWN
 from local.cloud import ALIAS, BUCKET, FAILING, FUNCTION, HEALTHY, ORIGINAL, ROOT, Cloud, running
 from local.demo.users import Users
 from local.sandbox import emulator
@@ -37,6 +38,8 @@ SOON = 30.0
 #: Lines of the log that end nothing; this one is not shown, for it comes every 30 s.
 LEASED = "LEASED"
 AT_WORK = (*NO_ENDINGS, "LOOKED", "NOT_SEEN", "NOT_TOLD", LEASED)
+#: What a look says of the new version until CloudWatch has published a call of it.
+_NO_CALLS = {"invocations": 0, "errors": 0}
 
 #: What the demo ends with.
 NEXT = """
@@ -207,6 +210,8 @@ def shown(line: dict[str, Any]) -> str:
         return f"[bold cyan]RESUMED[/] at weight {line['weight']:.2f}: {line['reason']}"
     if what == "LOOKED" and line["verdict"] == "SUSPECTED":
         return "[yellow]look SUSPECTED[/]"  # the next line says why
+    if what == "LOOKED" and line["verdict"] != "FAILED" and line.get("new") == _NO_CALLS:
+        return f"[yellow]look no calls published yet: {NOTHING_KNOWN}[/]"
     if what == "LOOKED":
         colour = {"FAILED": "red", "SUCCEEDED": "green"}.get(line["verdict"], "yellow")
         return f"[{colour}]look {line['verdict']}[/] {line['reason']}"
