@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from deployer import aws
 from deployer.alias import PATIENCE, Alias
-from deployer.decisions import ending
+from deployer.decisions import ending, target
 from deployer.decisions.checks import smoke_test
 from deployer.decisions.checks.smoke_test import SmokeTest
 from deployer.decisions.ending import Ending, PromotedByHand
@@ -29,6 +29,7 @@ from deployer.decisions.failures import LONGEST
 from deployer.decisions.ownership import Want, Whose, left_by
 from deployer.decisions.payload import as_json
 from deployer.decisions.rollout import KEYS, Rollout
+from deployer.decisions.target import Target
 from deployer.decisions.timeline import Progress
 from deployer.metrics import Hopeless, NotSeen
 from deployer.tell import logger, tell
@@ -63,10 +64,9 @@ def begin(
     `most_looks` limits the looks of a step, by the number of steps.
     """
     run = None
-    who = {"rollout": rollout_id, **_starter(payload)}
+    who = {"rollout": rollout_id, **_who(payload, means.here)}
     try:
         rollout = Rollout.from_event(payload, means.here)
-        who |= rollout.target._asdict()
         run = _opened(rollout, means, rollout_id, most_looks(len(rollout.weights)))
         ended = before_first_shift(run)
     except DeployError as error:
@@ -79,12 +79,19 @@ def begin(
     return run, ended
 
 
-def _starter(payload: Any) -> dict[str, str]:
-    """Who started it, where that can be told, also of a payload that is refused."""
-    key = "started-by"
-    if not isinstance(payload, Mapping) or KEYS[key][1](payload.get(key)) is None:
+def _who(payload: Any, here: str) -> dict[str, str]:
+    """What the payload is about, and who started it, as far as that can be told of one that is
+    refused, too."""
+    if not isinstance(payload, Mapping):
         return {}
-    return {key: payload[key]}
+    given = {key: KEYS[key][1](payload.get(key)) for key in (*target.KEYS, "started-by")}
+    who = {}
+    with suppress(InvalidRollout):
+        if all(given[key] for key in target.KEYS):
+            who = Target.read(given, here)._asdict()
+    if given["started-by"]:
+        who["started-by"] = given["started-by"][0]
+    return who
 
 
 def _opened(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int) -> Run:

@@ -54,9 +54,11 @@ def test_whoever_follows_the_mails_gets_what_they_say(mail: "Mailbox") -> None:
 
     assert _invoke(cloud, AT_ONCE)["errorType"] == "AliasBusy"
     busy = mail.next()
-    assert busy[0].startswith(f"{FUNCTION}:{ALIAS} was not touched: somebody else has it")
-    assert f"with all calls on version {ORIGINAL}: aws " in busy[3]
-    _run(cloud, _command(busy[3]))
+    assert busy[0].startswith(f"{FUNCTION}:{ALIAS} was not touched: it is busy")
+    assert busy[3].endswith("Do what the reason says, and start the rollout again.")
+    end_it = re.search("wait, or end it now with '(aws [^']+)', and start again", busy[1])
+    assert end_it
+    _run(cloud, end_it[1])
     stopped = mail.next()
     assert stopped[0] == (
         f"{FUNCTION}:{ALIAS} is back on version {ORIGINAL}: "
@@ -112,7 +114,7 @@ ON_NEW = f"is on version {HEALTHY}."
         ("HealthCheckFailed", SPLIT),
         ("HealthCheckInconclusive", ON_NEW),
         ("RolloutInterrupted", SPLIT),
-        ("AliasBusy", SPLIT),
+        ("AliasChanged", SPLIT),
         ("RollbackFailed", SPLIT),
         ("RollbackFailed", UNREAD),
         ("SUCCEEDED", ON_NEW),

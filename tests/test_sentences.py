@@ -174,6 +174,14 @@ def test_a_payload_that_could_not_be_read_is_told_all_the_same() -> None:
     assert told["now"] == "Mend what the reason names, and start the rollout again."
 
 
+def test_a_misspelt_key_is_told_of_the_alias_that_it_is_about() -> None:
+    world, _ = play("the loop", STORIES["misspelt"])
+    told = world.told[-1]
+    assert (told["function"], told["alias"]) == ("checkout", "live")
+    headline = "checkout:live was not touched: the rollout of a new version was refused."
+    assert told["sentences"]["headline"] == headline
+
+
 def test_why_has_the_warnings_of_a_success_and_no_second_command() -> None:
     warned = sentences("SUCCEEDED", {**DETAIL, "where": ON_8, "warnings": ["Few calls.", "Slow."]})
     assert warned["why"] == f"{DETAIL['reason']} Few calls. Slow."
