@@ -53,17 +53,17 @@ record: $(TOOLS) ## record both in a terminal, on this machine alone; writes doc
 screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
 	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
-# They mostly wait, for the local AWS and for leases to run out: so they run beside the others.
-DYING := tests/test_dead_deployers.py
-WAITING := $(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py)
+# They mostly wait, for the local AWS and for leases to run out: so they run beside the others, in two rows.
+SLOWEST := tests/test_dead_deployers.py tests/test_cli_end_to_end.py
+WAITING := $(filter-out $(SLOWEST),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
 
 test: $(TOOLS) lint ## run all tests
 	@logs=$$(mktemp -d) && \
-		{ $(BIN)/python -m pytest $(DYING) > "$$logs/dying" 2>&1 & dying=$$!; \
+		{ $(BIN)/python -m pytest $(SLOWEST) > "$$logs/slowest" 2>&1 & slowest=$$!; \
 		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
-		$(BIN)/python -m pytest $(DYING:%=--ignore=%) $(WAITING:%=--ignore=%); rest=$$?; \
-		wait $$dying; died=$$?; wait $$waiting; waited=$$?; cat "$$logs/dying" "$$logs/waiting"; rm -r "$$logs"; \
-		exit $$((rest + died + waited)); }
+		$(BIN)/python -m pytest $(SLOWEST:%=--ignore=%) $(WAITING:%=--ignore=%); rest=$$?; \
+		wait $$slowest; slow=$$?; wait $$waiting; waited=$$?; cat "$$logs/slowest" "$$logs/waiting"; rm -r "$$logs"; \
+		exit $$((rest + slow + waited)); }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
