@@ -53,17 +53,21 @@ record: $(TOOLS) ## record both in a terminal, on this machine alone; writes doc
 screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
 	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
-# They mostly wait, for the local AWS and for leases to run out: so they run beside the others, in two rows.
+# They mostly wait, for the local AWS and for leases to run out: so they run beside the others, in three rows.
 SLOWEST := tests/test_dead_deployers.py tests/test_cli_end_to_end.py
-WAITING := $(filter-out $(SLOWEST),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+AT_HOME := tests/test_hook_end_to_end.py tests/test_wheel_end_to_end.py tests/test_action_end_to_end.py
+WAITING := $(filter-out $(SLOWEST) $(AT_HOME),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+BESIDE := $(SLOWEST) $(AT_HOME) $(WAITING)
 
 test: $(TOOLS) lint ## run all tests
 	@logs=$$(mktemp -d) && \
 		{ $(BIN)/python -m pytest $(SLOWEST) > "$$logs/slowest" 2>&1 & slowest=$$!; \
+		$(BIN)/python -m pytest $(AT_HOME) > "$$logs/home" 2>&1 & home=$$!; \
 		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
-		$(BIN)/python -m pytest $(SLOWEST:%=--ignore=%) $(WAITING:%=--ignore=%); rest=$$?; \
-		wait $$slowest; slow=$$?; wait $$waiting; waited=$$?; cat "$$logs/slowest" "$$logs/waiting"; rm -r "$$logs"; \
-		exit $$((rest + slow + waited)); }
+		$(BIN)/python -m pytest $(BESIDE:%=--ignore=%); rest=$$?; \
+		wait $$slowest; slow=$$?; wait $$home; at_home=$$?; wait $$waiting; waited=$$?; \
+		cat "$$logs/slowest" "$$logs/home" "$$logs/waiting"; rm -r "$$logs"; \
+		exit $$((rest + slow + at_home + waited)); }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
