@@ -53,21 +53,22 @@ record: $(TOOLS) ## record both in a terminal, on this machine alone; writes doc
 screens: $(TOOLS) ## every state that a watch shows, for looking at, from this machine alone: FOLDER=
 	@$(BIN)/python -m tools.screens $${FOLDER:+"$$FOLDER"}
 
-# They mostly wait, for the local AWS and for leases to run out: so they run beside the others, in three rows.
+# What mostly waits, for the local AWS and for leases to run out, and what takes longest runs beside the others, in rows.
 SLOWEST := tests/test_dead_deployers.py tests/test_cli_end_to_end.py
 AT_HOME := tests/test_hook_end_to_end.py tests/test_wheel_end_to_end.py tests/test_action_end_to_end.py
-WAITING := $(filter-out $(SLOWEST) $(AT_HOME),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
-BESIDE := $(SLOWEST) $(AT_HOME) $(WAITING)
+DRAWN := tests/test_matrix.py tests/test_publication.py tests/test_likelihood.py tests/test_hook.py
+WAITING := $(filter-out $(SLOWEST) $(AT_HOME) $(DRAWN),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+BESIDE := $(SLOWEST) $(AT_HOME) $(DRAWN) $(WAITING)
 
 test: $(TOOLS) lint ## run all tests
 	@logs=$$(mktemp -d) && \
 		{ $(BIN)/python -m pytest $(SLOWEST) > "$$logs/slowest" 2>&1 & slowest=$$!; \
-		$(BIN)/python -m pytest $(AT_HOME) > "$$logs/home" 2>&1 & home=$$!; \
+		$(BIN)/python -m pytest $(AT_HOME) > "$$logs/at_home" 2>&1 & at_home=$$!; \
+		$(BIN)/python -m pytest $(DRAWN) > "$$logs/drawn" 2>&1 & drawn=$$!; \
 		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
-		$(BIN)/python -m pytest $(BESIDE:%=--ignore=%); rest=$$?; \
-		wait $$slowest; slow=$$?; wait $$home; at_home=$$?; wait $$waiting; waited=$$?; \
-		cat "$$logs/slowest" "$$logs/home" "$$logs/waiting"; rm -r "$$logs"; \
-		exit $$((rest + slow + at_home + waited)); }
+		$(BIN)/python -m pytest $(BESIDE:%=--ignore=%); failed=$$?; \
+		for row in $$slowest $$at_home $$drawn $$waiting; do wait $$row || failed=1; done; \
+		cat "$$logs"/*; rm -r "$$logs"; exit $$failed; }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*
 	@$(BIN)/python -m bench
