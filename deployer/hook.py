@@ -54,8 +54,11 @@ def answer(event: Any, means: aws.Means) -> None:
     match event:
         case {"DeploymentId": str(deployment), "LifecycleEventHookExecutionId": str(execution)}:
             asked(Turn(means, deployment, execution), event)
-        case {"Records": [{"body": str(body)}]}:
-            Turn(means, **json.loads(body)).take()
+        case {"Records": [{"body": str(body)} as record]}:
+            turn = Turn(means, **json.loads(body))
+            received = record.get("attributes", {}).get("ApproximateReceiveCount", 1)
+            turn.again = int(received) > 1
+            turn.take()
         case _:
             logger.warning("NOT_OURS")
 
@@ -92,6 +95,7 @@ class Turn:
         self._rollout = f"{machine.replace(':stateMachine:', ':execution:')}:{self._name}"
         self._sent = False
         self.first = False
+        self.again = False  # whether this message was received before
         self.alone = False  # the first, and no message could be sent: none will come again
         logger.append_keys(deployment=deployment, rollout=aws.id_of(self._rollout))
 
@@ -100,7 +104,7 @@ class Turn:
         try:
             info = self._info()
             if info["status"] in _ENDED:
-                self._end(info["status"])
+                self._end(info)
                 return
             deployment = Deployment.read(info, self._means.here)
         except InvalidRollout as error:
@@ -112,19 +116,24 @@ class Turn:
         if deployment.goes_back(deployment.current):
             self._put(SUCCEEDED)
             return
-        called: datetime = info.get("startTime") or info["createTime"]
+        called = _called(info)
         status = self._status()
-        if status == "RUNNING":
+        late = self._means.clock.now() >= called + LAST_ANSWER
+        if status == "RUNNING" and not late:
             self.come_again()
+        elif status == "RUNNING":  # it rolls back, and cannot: CodeDeploy shall not wait for that
+            self._put(FAILED)
         elif status:
-            self._conclude(deployment, called + LAST_ANSWER, status)
+            self._conclude(deployment, late, status)
         else:
             self._begin(deployment, called + DEADLINE)
 
-    def _end(self, status: str) -> None:
-        """CodeDeploy does not wait any more."""
-        logger.info("OVER", extra={"status": status})
-        if self._status() == "RUNNING":
+    def _end(self, info: Any) -> None:
+        """CodeDeploy does not wait any more. Past its deadline a rehearsal ends by itself: it may
+        be trying again to roll back."""
+        logger.info("OVER", extra={"status": info["status"]})
+        past = "createTime" in info and self._means.clock.now() >= _called(info) + DEADLINE
+        if not past and self._status() == "RUNNING":
             cause = f"The deployment {self._deployment} has ended in CodeDeploy."
             self._means.stepfunctions.stop_execution(executionArn=self._rollout, cause=cause)
 
@@ -178,15 +187,21 @@ class Turn:
             logger.warning("NOT_STARTED", extra={"reason": aws.words(error)})
 
     def _refuse(self, error: DeployError, told: dict[str, str]) -> None:
-        """Nothing was started: tell why, and fail the deployment."""
+        """Nothing was started: fail the deployment, and tell why. Where it cannot be answered, that
+        is told at the first time, and not at each delivery."""
         who = {
             "rollout": aws.id_of(self._rollout),
             "started-by": f"CodeDeploy {self._deployment}",
         }
+        try:
+            self._put(FAILED)
+        except aws.CallFailed:
+            if not self.again:
+                tell(self._means, type(error).__name__, reason=error.reason, **who, **told)
+            raise
         tell(self._means, type(error).__name__, reason=error.reason, **who, **told)
-        self._put(FAILED)
 
-    def _conclude(self, deployment: Deployment, latest: datetime, status: str) -> None:
+    def _conclude(self, deployment: Deployment, late: bool, status: str) -> None:
         """The execution has ended: answer as soon as the alias is unsplit, without our stamp. Where
         it is not, the watchdog is on its way."""
         try:
@@ -197,11 +212,15 @@ class Turn:
             return
         mark = alias.stamp
         ours = mark is not None and mark.rollout_id == aws.id_of(self._rollout)
-        if (alias.routing or ours) and self._means.clock.now() < latest:
+        rests = alias.routing or ours
+        if rests and not late:
             self.come_again()
             return
-        # As the rollout has told: APPROVED, or that there was nothing to do.
-        self._put({"SUCCEEDED": SUCCEEDED}.get(status, FAILED))
+        # As the rollout has told: APPROVED, or that there was nothing to do; unless somebody else
+        # has moved the alias since.
+        approved = status == "SUCCEEDED" and not rests
+        as_left = alias.version in (deployment.current, deployment.new)
+        self._put(SUCCEEDED if approved and as_left else FAILED)
 
     def _put(self, status: str) -> None:
         """Answer CodeDeploy; that it does not wait any more is logged."""
@@ -279,3 +298,9 @@ class Turn:
     def _ask(self, call: Callable[[], Any], what: str, permission: str) -> Any:
         """Raises `InvalidRollout`, `RolloutInterrupted`."""
         return preflight.ask(self._means, call, what, "is it gone?", permission)
+
+
+def _called(info: Any) -> datetime:
+    """When CodeDeploy has begun to wait."""
+    called: datetime = info.get("startTime") or info["createTime"]
+    return called

@@ -3,7 +3,7 @@ In virtual time, through its handler, with the executions that it starts."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,6 +104,66 @@ def test_a_rollback_needs_neither_lambda_nor_the_queue_nor_the_state_machine() -
     for name in denied:
         world.faults[name] = "denied"
     assert played(world, target="6").answers == ["Succeeded"]
+
+
+# The answer.
+
+
+def test_an_alias_that_somebody_splits_after_the_approval_is_not_answered_as_succeeded() -> None:
+    world = DeployingWorld(tag=TAG)
+    split = {"RoutingConfig": {"AdditionalVersionWeights": {"9": 0.1}}}
+    _when_approved(world, lambda: world.update_alias(**split))
+    deployment = world.deployment()
+    world.play()
+    assert deployment.answers == ["Failed"] and deployment.ended < 3400
+
+
+def test_an_alias_that_somebody_moves_after_the_approval_is_not_answered_as_succeeded() -> None:
+    world = DeployingWorld(tag=TAG)
+    _when_approved(world, lambda: world.update_alias(FunctionVersion="9"))
+    assert played(world).answers == ["Failed"]
+    assert (world.alias.version, world.alias.routing) == ("9", {})
+
+
+def test_a_rollback_that_goes_on_for_hours_does_not_keep_codedeploy_waiting() -> None:
+    world = DeployingWorld(tag=TAG, errors={"8": 0.5})
+    world.at(70, lambda: world.faults.update({"UpdateAlias": "denied"}))
+    world.at(5000, lambda: world.faults.pop("UpdateAlias"))
+    deployment = played(world)
+    assert (deployment.status, deployment.answers) == ("Failed", ["Failed"])
+    assert 3300 <= deployment.ended < 3400
+    assert (world.alias.version, world.alias.routing) == ("7", {}), (
+        "it goes on, and comes to its end"
+    )
+
+
+def test_who_may_not_answer_tells_the_refusal_once_or_twice_and_not_at_each_delivery() -> None:
+    world = DeployingWorld(tag="nonsense")
+    world.faults["PutLifecycleEventHookExecutionStatus"] = "denied"
+    deployment = world.deployment()
+    world.play()
+    assert deployment.status == "Failed" and not deployment.answers
+    assert endings(world) in (["InvalidRollout"], ["InvalidRollout"] * 2)
+
+
+def test_a_hold_ends_in_time_for_the_answer() -> None:
+    held = "weights=1 interval=900 every=900 hold=3000 settle=0 min-invocations=1000000"
+    world = DeployingWorld(tag=held)
+    deployment = played(world)
+    assert deployment.answers == ["Failed"] and deployment.ended < 3100
+    assert endings(world) == ["HealthCheckInconclusive"]
+
+
+def _when_approved(world: DeployingWorld, act: Callable[[], None]) -> None:
+    """Right after the alias was given back, before the hook looks again."""
+
+    def see() -> None:
+        if "APPROVED" in endings(world):
+            act()
+        else:
+            world.at(world.time + 1, see)
+
+    world.at(1, see)
 
 
 # What is refused.

@@ -158,7 +158,8 @@ class DeployingWorld(SharedWorld):
 
     def deliver(self, body: str, attempt: int = 1) -> None:
         """A message of the hook's queue."""
-        event = {"Records": [{"body": body}]}
+        received = {"ApproximateReceiveCount": str(attempt)}
+        event = {"Records": [{"body": body, "attributes": received}]}
         if self._ran(lambda: hook.answer(event, HookClients(self))):
             return
         if attempt == MOST_DELIVERIES:

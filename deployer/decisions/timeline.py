@@ -233,7 +233,8 @@ class Timeline:
             if began < step.ends:
                 return self._next(step, Phase.LASTING, step.ends, now)
             if self._must_hold(step, evidence, now):
-                return self._next(step, Phase.HELD, step.ends + self._check.hold, now)
+                latest = min(step.ends + self._check.hold, self._latest_hold(step))
+                return self._next(step, Phase.HELD, latest, now)
             if self._check.may_hold:  # later deadlines, and settling, count from now
                 step = replace(step, held=step.held + now - step.ends, ends=now)
         else:
@@ -271,11 +272,7 @@ class Timeline:
         lacking = self._check.lacks(evidence)
         if not lacking:
             return False
-        interval = self._rollout.interval
-        if step.stood:
-            interval *= SHORTEST_AFTER_SUSPENSION
-        rest = self._steps_after(step) * interval + self._check.settle
-        in_time = now + rest < self.deadline
+        in_time = now < self._latest_hold(step)
         if in_time and now < step.ends + self._check.hold:
             return True
         why = f"{self._check.hold:g} s beyond its interval"
@@ -284,3 +281,11 @@ class Timeline:
         raise HealthCheckInconclusive(
             f"{lacking} of version {self._rollout.new_version} in step {step.number}, {why}."
         )
+
+    def _latest_hold(self, step: Step) -> float:
+        """Until when a step may be held, for the rest of the rollout to have its time yet."""
+        interval = self._rollout.interval
+        if step.stood:
+            interval *= SHORTEST_AFTER_SUSPENSION
+        rest = self._steps_after(step) * interval + self._check.settle
+        return self.deadline - MARGIN - rest
