@@ -29,10 +29,12 @@ class Reach:
 
     outages: Mapping[str, Outage] = field(default_factory=dict)
     answers: Mapping[str, float] = field(default_factory=dict)
+    back: float = 0.0  # when AWS last answered again after an outage
 
     def answered(self, what: str, now: float) -> "Reach":
         outages = {name: outage for name, outage in self.outages.items() if name != what}
-        return replace(self, outages=outages, answers={**self.answers, what: now})
+        back = now if what in self.outages else self.back
+        return replace(self, outages=outages, answers={**self.answers, what: now}, back=back)
 
     def missed(self, what: str, why: str, now: float, throttled: bool = False) -> "Reach":
         before = self.outages.get(what)

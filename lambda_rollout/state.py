@@ -15,7 +15,7 @@ from deployer.decisions.stamp import Stamp
 from deployer.decisions.timeline import Phase
 from lambda_rollout.endings import End, Status, status_of
 from lambda_rollout.lines import Line, about
-from lambda_rollout.pulse import AFTER_LEASE, Pulse, Told
+from lambda_rollout.pulse import AFTER_LEASE, LATE, Pulse, Told
 from lambda_rollout.reach import LOG, Reach
 from lambda_rollout.suspension import Suspensions, Turn, is_suspended
 
@@ -141,7 +141,9 @@ class State:
         nobody."""
         if self.end or self.gone is not None or self.deaf or not self.reach.can_hear:
             return False
-        return bool(self.step) and self.pulse.silent(self._listened(now))
+        # An outage that we have met may have kept the deployer from going on, too.
+        met = bool(self.reach.back) and now <= self.reach.back + LATE
+        return bool(self.step) and not met and self.pulse.silent(self._listened(now))
 
     def _listened(self, now: float) -> float:
         """Until when the log was read: who has not listened cannot accuse."""

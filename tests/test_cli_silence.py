@@ -348,6 +348,28 @@ def test_the_command_is_read_whole_on_any_screen(width: int) -> None:
     assert len(lines) <= 24 and max(map(len, lines)) <= width - 4, "^C has room behind it"
 
 
+@pytest.mark.parametrize("dead", [False, True])
+def test_an_outage_that_the_watch_has_met_may_have_kept_the_deployer_silent_too(
+    aws: Aws, dead: bool
+) -> None:
+    error = OUT[next(iter(OUT))]
+
+    def gone() -> None:
+        aws.faults |= dict.fromkeys(("get_alias", "filter_log_events", "get_metric_data"), error)
+
+    begun(aws)
+    aws.story((18, gone), (130, aws.faults.clear))
+    if not dead:
+        aws.story((145, looked(aws)))
+    ran = Ran(ROLLOUT, aws.story((200, lambda: aws.end("RolloutInterrupted", "7"))))
+    accused = [seconds for seconds, line in timed(ran) if line.startswith("NO WORD")]
+    if dead:
+        (at,) = accused
+        assert 130 + LATE < at <= 130 + TOLD + EVERY
+    else:
+        assert not [at for at in accused if at < 145 + LATE]
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_long_names_are_not_cut_off(width: int) -> None:
     function = "checkout-" * 7
