@@ -321,7 +321,9 @@ def _run(inputs: Mapping[str, str], waits: bool) -> Ran:
         word = secrets.token_hex(16)
         print(f"::stop-commands::{word}", flush=True)
         with out.open("wb") as stream:
-            child = subprocess.Popen(command, stdout=stream, stderr=subprocess.PIPE)
+            # The job's own PYTHONPATH may hold packages of our names.
+            rest = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
+            child = subprocess.Popen(command, env=rest, stdout=stream, stderr=subprocess.PIPE)
             # A job that is cancelled: the command says that the rollout goes on, and ends.
             signal.signal(signal.SIGINT, lambda *_: child.send_signal(signal.SIGINT))
             for written in child.stderr or ():

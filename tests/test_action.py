@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from deployer.decisions.rollout import KEYS
 from lambda_rollout import github, plain
 from lambda_rollout.endings import Status
 from lambda_rollout.state import State
+from local.cloud import ROOT
 from tests.runner import ACTION, Command, Fake, Job, Summary, assigned, commands
 
 INPUTS = {
@@ -203,6 +205,18 @@ def test_a_command_that_is_killed_without_a_word_is_said(job: Job, fake: Fake) -
     assert ran.status == Status.BROKEN_OFF
     assert "ended with status -9, and has not said why" in ran.errors[0].message
     assert "A rollout that has begun goes on" in ran.summary.text
+
+
+def test_packages_of_the_job_are_not_the_command_s(job: Job, fake: Fake) -> None:
+    theirs = job.folder / "theirs"
+    (theirs / "deployer").mkdir(parents=True)
+    (theirs / "deployer" / "__init__.py").write_text("raise SystemExit('of the job')")
+    job.environment["PYTHONPATH"] = str(theirs)
+    command = job.temp / "lambda-rollout" / "bin" / "lambda-rollout"
+    imports = f"import sys\nsys.path.append({str(ROOT)!r})\nimport deployer\n"
+    command.write_text(f"#!{sys.executable}\n{imports}print({json.dumps(ENDED)!r})\n")
+    ran = Ran(job)
+    assert (ran.status, ran.outputs["status"]) == (0, "SUCCEEDED"), ran.log
 
 
 def test_a_job_that_is_cancelled_says_that_the_rollout_goes_on(job: Job, fake: Fake) -> None:
