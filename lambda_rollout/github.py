@@ -253,9 +253,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _words(text: str) -> str:
+    """Without the older beginning of a command of GitHub's, which counts anywhere in a line."""
+    return text.replace("##[", "## [")
+
+
 def _data(text: str) -> str:
     """The message of a command of GitHub's."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return _words(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
@@ -296,7 +301,7 @@ def main() -> int:
         ended = Ran({"status": "InvalidRollout", "reason": reason}, (), 0, Status.REFUSED)
     _append("GITHUB_OUTPUT", "".join(_assigned(*each) for each in outputs(ended).items()))
     _append("GITHUB_STEP_SUMMARY", summary(inputs, ended))
-    print(f"Rollout of {target}: {ended.name}. {ended.said}".rstrip())
+    print(_words(f"Rollout of {target}: {ended.name}. {ended.said}".rstrip()))
     failed = annotation(target, ended)
     if failed:
         print(failed)

@@ -308,6 +308,8 @@ HOSTILE = (
     "\"; touch pwned; '$(touch pwned)'`touch pwned`",
     "x\n::error title=x::y\n::set-output name=status::SUCCEEDED",
     "x\r\n::stop-commands::x\r",
+    "x ##[error]y ##[set-output name=status;]SUCCEEDED",
+    "###[add-path]/tmp\n##[stop-commands]x",
     "<script>alert(1)</script> | <img src=x> </pre> ![a](http://x) [b](y) **c** `d` \\| $e$ &amp;",
     "end\nstatus=SUCCEEDED\nrollout<<x\ny\nx",
     "${{ github.token }} ${IFS} %0A::error::z 100 %",
@@ -332,7 +334,8 @@ def test_what_people_write_stays_data_in_shell_log_and_summary(
     plainly = " ".join(hostile.split())
     assert ran.outputs == {"status": plainly, "rollout": plainly, "original-version": "7"}
     assert [each.name for each in ran.commands] == ["group", "endgroup", "error"]
-    assert ran.errors[0].message == f"{plainly} {plainly}"
+    in_log = plainly.replace("##[", "## [")
+    assert ran.errors[0].message == f"{in_log} {in_log}"
     assert ran.summary.facts["why"] == plainly
     assert ran.summary.facts["warning"] == plainly
     assert len(ran.summary.tables) == 1
