@@ -41,7 +41,7 @@ _FAILED = "❌"
 
 #: Where the command has not said it, by exit status: what to do next, and the verb for it.
 _NEXT = {
-    Status.DEPLOYED: ("Nothing. To go back to the version before:", "undo"),
+    Status.DEPLOYED: ("Nothing has to be done.", ""),
     Status.ROLLED_BACK: ("Publish a version that is mended, and roll that one out.", ""),
     Status.REFUSED: ("Nothing was moved: mend what is named, and run the job again.", ""),
     Status.CHANGED: ("Ask who has moved the alias. What was done before:", "history"),
@@ -56,7 +56,6 @@ _NEXT = {
 _NEXT_BY_NAME = {
     "ACCEPTED": ("It was not waited for. See how it goes:", "watch"),
     "PLANNED": ("Nothing was moved: it was a dry run.", ""),
-    "APPROVED": ("The alias was given back, as a rehearsal does: now roll it out.", ""),
 }
 
 

@@ -250,7 +250,7 @@ def test_a_job_that_is_cancelled_says_that_the_rollout_goes_on(job: Job, fake: F
 def test_inputs_are_the_payload_s_keys_and_two_more() -> None:
     inputs = set(ACTION["inputs"])
     assert set(KEYS) <= inputs
-    assert inputs - set(KEYS) <= {*github.OWN, "finalize", "deadline"}
+    assert inputs - set(KEYS) == set(github.OWN)
     assert [name for name, each in ACTION["inputs"].items() if each.get("required")] == [
         *("function-name", "alias-name", "new-version")
     ]
