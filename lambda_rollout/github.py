@@ -41,7 +41,7 @@ _FAILED = "❌"
 
 #: Where the command has not said it, by exit status: what to do next, and the verb for it.
 _NEXT = {
-    Status.DEPLOYED: ("Nothing. To go back to the version before:", "undo"),
+    Status.DEPLOYED: ("Nothing has to be done.", ""),
     Status.ROLLED_BACK: ("Publish a version that is mended, and roll that one out.", ""),
     Status.REFUSED: ("Nothing was moved: mend what is named, and run the job again.", ""),
     Status.CHANGED: ("Ask who has moved the alias. What was done before:", "history"),
@@ -56,7 +56,6 @@ _NEXT = {
 _NEXT_BY_NAME = {
     "ACCEPTED": ("It was not waited for. See how it goes:", "watch"),
     "PLANNED": ("Nothing was moved: it was a dry run.", ""),
-    "APPROVED": ("The alias was given back, as a rehearsal does: now roll it out.", ""),
 }
 
 
@@ -253,9 +252,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _words(text: str) -> str:
+    """Without the older beginning of a command of GitHub's, which counts anywhere in a line."""
+    return text.replace("##[", "## [")
+
+
 def _data(text: str) -> str:
     """The message of a command of GitHub's."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return _words(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
@@ -296,7 +300,7 @@ def main() -> int:
         ended = Ran({"status": "InvalidRollout", "reason": reason}, (), 0, Status.REFUSED)
     _append("GITHUB_OUTPUT", "".join(_assigned(*each) for each in outputs(ended).items()))
     _append("GITHUB_STEP_SUMMARY", summary(inputs, ended))
-    print(f"Rollout of {target}: {ended.name}. {ended.said}".rstrip())
+    print(_words(f"Rollout of {target}: {ended.name}. {ended.said}".rstrip()))
     failed = annotation(target, ended)
     if failed:
         print(failed)
@@ -321,7 +325,9 @@ def _run(inputs: Mapping[str, str], waits: bool) -> Ran:
         word = secrets.token_hex(16)
         print(f"::stop-commands::{word}", flush=True)
         with out.open("wb") as stream:
-            child = subprocess.Popen(command, stdout=stream, stderr=subprocess.PIPE)
+            # The job's own PYTHONPATH may hold packages of our names.
+            rest = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
+            child = subprocess.Popen(command, env=rest, stdout=stream, stderr=subprocess.PIPE)
             # A job that is cancelled: the command says that the rollout goes on, and ends.
             signal.signal(signal.SIGINT, lambda *_: child.send_signal(signal.SIGINT))
             for written in child.stderr or ():

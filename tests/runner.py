@@ -164,6 +164,9 @@ def commands(log: str) -> list[Command]:
     resume = ""
     for line in log.splitlines():
         told = re.match(r"^\s*::([a-zA-Z0-9-]+)(?: (.*?))?::(.*)$", line)
+        between = "," if told else ";"
+        # The older form counts wherever it stands.
+        told = told or re.search(r"##\[([a-zA-Z0-9-]+)(?: (.*?))?\](.*)$", line)
         if not told or (resume and told[1] != resume):
             continue
         if told[1] == resume:
@@ -172,7 +175,7 @@ def commands(log: str) -> list[Command]:
         if told[1] == "stop-commands":
             resume = told[3]
             continue
-        pairs = [each.split("=", 1) for each in (told[2] or "").split(",") if each]
+        pairs = [each.split("=", 1) for each in (told[2] or "").split(between) if each]
         found.append(Command(told[1], {key: _read(value) for key, value in pairs}, _read(told[3])))
     return found
 

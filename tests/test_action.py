@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from deployer.decisions.rollout import KEYS
 from lambda_rollout import github, plain
 from lambda_rollout.endings import Status
 from lambda_rollout.state import State
+from local.cloud import ROOT
 from tests.runner import ACTION, Command, Fake, Job, Summary, assigned, commands
 
 INPUTS = {
@@ -205,6 +207,18 @@ def test_a_command_that_is_killed_without_a_word_is_said(job: Job, fake: Fake) -
     assert "A rollout that has begun goes on" in ran.summary.text
 
 
+def test_packages_of_the_job_are_not_the_command_s(job: Job, fake: Fake) -> None:
+    theirs = job.folder / "theirs"
+    (theirs / "deployer").mkdir(parents=True)
+    (theirs / "deployer" / "__init__.py").write_text("raise SystemExit('of the job')")
+    job.environment["PYTHONPATH"] = str(theirs)
+    command = job.temp / "lambda-rollout" / "bin" / "lambda-rollout"
+    imports = f"import sys\nsys.path.append({str(ROOT)!r})\nimport deployer\n"
+    command.write_text(f"#!{sys.executable}\n{imports}print({json.dumps(ENDED)!r})\n")
+    ran = Ran(job)
+    assert (ran.status, ran.outputs["status"]) == (0, "SUCCEEDED"), ran.log
+
+
 def test_a_job_that_is_cancelled_says_that_the_rollout_goes_on(job: Job, fake: Fake) -> None:
     stopped = {**FAILED, "status": "STOPPED_WATCHING", "exit-status": 130, "where": ""}
     fake.says(json.dumps(stopped), 130, *PROGRESS[:3], waits=True)
@@ -236,7 +250,7 @@ def test_a_job_that_is_cancelled_says_that_the_rollout_goes_on(job: Job, fake: F
 def test_inputs_are_the_payload_s_keys_and_two_more() -> None:
     inputs = set(ACTION["inputs"])
     assert set(KEYS) <= inputs
-    assert inputs - set(KEYS) <= {*github.OWN, "finalize", "deadline"}
+    assert inputs - set(KEYS) == set(github.OWN)
     assert [name for name, each in ACTION["inputs"].items() if each.get("required")] == [
         *("function-name", "alias-name", "new-version")
     ]
@@ -294,6 +308,8 @@ HOSTILE = (
     "\"; touch pwned; '$(touch pwned)'`touch pwned`",
     "x\n::error title=x::y\n::set-output name=status::SUCCEEDED",
     "x\r\n::stop-commands::x\r",
+    "x ##[error]y ##[set-output name=status;]SUCCEEDED",
+    "###[add-path]/tmp\n##[stop-commands]x",
     "<script>alert(1)</script> | <img src=x> </pre> ![a](http://x) [b](y) **c** `d` \\| $e$ &amp;",
     "end\nstatus=SUCCEEDED\nrollout<<x\ny\nx",
     "${{ github.token }} ${IFS} %0A::error::z 100 %",
@@ -318,7 +334,8 @@ def test_what_people_write_stays_data_in_shell_log_and_summary(
     plainly = " ".join(hostile.split())
     assert ran.outputs == {"status": plainly, "rollout": plainly, "original-version": "7"}
     assert [each.name for each in ran.commands] == ["group", "endgroup", "error"]
-    assert ran.errors[0].message == f"{plainly} {plainly}"
+    in_log = plainly.replace("##[", "## [")
+    assert ran.errors[0].message == f"{in_log} {in_log}"
     assert ran.summary.facts["why"] == plainly
     assert ran.summary.facts["warning"] == plainly
     assert len(ran.summary.tables) == 1
