@@ -82,6 +82,23 @@ def test_on_a_terminal_it_is_asked_first(aws: Aws, answer: str) -> None:
     assert ran.status == (Status.DEPLOYED if ANSWERS[answer] else Status.REFUSED)
 
 
+def test_an_alias_that_is_moved_while_it_asks_is_left_to_who_moved_it(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def think() -> str:
+        aws.back("9")
+        return "y\n"
+
+    typist = Typist()
+    monkeypatch.setattr(typist, "readline", think)
+    ran = Ran(UNDO.removesuffix(" --yes"), undoes(succeeded(aws)), typist=typist)
+    assert (ran.status, aws.invoked) == (Status.REFUSED, [])
+    assert ran.err.endswith(
+        "Alias 'live' of 'checkout' is on version 9, and no longer on version 8: "
+        "somebody else has moved it meanwhile. Nothing was sent.\n"
+    )
+
+
 def test_where_nobody_can_be_asked_nothing_is_done(aws: Aws) -> None:
     ran = Ran(UNDO.removesuffix(" --yes"), succeeded(aws), typist=io.StringIO("y\n"))
     assert (ran.status, aws.invoked) == (Status.REFUSED, [])
