@@ -196,7 +196,10 @@ class Session:
         """What the deployer has made of an alias that was moved by hand."""
         assert state.end is not None, "it is followed to its end"
         confirmed = wanted.confirmed(state.end)
-        as_wanted = state.version == wanted.goal(state) and not state.routing
+        # AWS itself adds the original for some minutes where there is provisioned concurrency.
+        aws_s_own = wanted.promotes and confirmed and state.routing.keys() == {state.original}
+        alone = not state.routing or aws_s_own
+        as_wanted = state.version == wanted.goal(state) and alone
         unread = state.version is None
         if not as_wanted and not (unread and confirmed):
             status = state.end.status
