@@ -13,6 +13,7 @@ from lambda_rollout import archive, called, past, remedies, request
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.past import Past
 from lambda_rollout.remedies import NotSent, Refused
+from lambda_rollout.state import State, see
 
 
 class Undo(NamedTuple):
@@ -39,8 +40,7 @@ def find(
     """Raises `AliasBusy`, `NotSent`, or `Refused`."""
     found = _alias(clients, eyes, target)
     if found.routing or found.suspended:
-        stop = called.command("stop", function=target.function, alias=target.alias)
-        raise AliasBusy(found.busy, f"To end that first: {stop} Nothing was sent.")
+        raise AliasBusy(found.busy, f"{_to_end(found, target, now)}Nothing was sent.")
     undone = _last_success(eyes, target, now)
     if found.version != undone.new:
         raise Refused(
@@ -67,6 +67,14 @@ def _alias(clients: Any, eyes: Eyes, target: Target) -> Snapshot:
     except aws.CallFailed as error:
         doing = remedies.reading_alias(*target, clients.region)
         raise NotSent(remedies.sentence(error, doing)) from error
+
+
+def _to_end(found: Snapshot, target: Target, now: float) -> str:
+    """How the rollout on the alias is ended; empty where `stop` would find none there."""
+    if not see(State(*target, since=now, give_up=now), found, now).step:
+        return ""
+    stop = called.command("stop", function=target.function, alias=target.alias)
+    return f"To end that first: {stop} "
 
 
 def _last_success(eyes: Eyes, target: Target, now: float) -> Past:

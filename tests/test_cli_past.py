@@ -157,20 +157,32 @@ def suspended(aws: Aws) -> None:
     aws.suspend("Its log tells of failed calls.")
 
 
-SPLIT: dict[str, Callable[[Aws], Any]] = {
-    "split": lambda aws: aws.shift(0.5, 1),
-    "suspended": suspended,
-    "somebody's own": lambda aws: setattr(aws, "routing", {"9": 0.1}),
+def overwritten(aws: Aws) -> None:
+    aws.shift(0.5, 1)
+    aws.routing = {"9": 0.1}
+
+
+SPLIT: dict[str, tuple[Callable[[Aws], Any], bool]] = {
+    "split": (lambda aws: aws.shift(0.5, 1), True),
+    "suspended": (suspended, True),
+    "somebody's own": (lambda aws: setattr(aws, "routing", {"9": 0.1}), False),
+    "somebody's own beside a stamp": (overwritten, False),
 }
 
 
 @pytest.mark.parametrize("case", SPLIT)
 def test_an_alias_that_is_busy_is_not_undone(aws: Aws, case: str) -> None:
-    SPLIT[case](succeeded(aws))
+    """`stop` is named where it finds a rollout to stop."""
+    split, stops = SPLIT[case]
+    split(succeeded(aws))
     ran = Ran(UNDO, aws)
     assert (ran.status, aws.invoked) == (Status.REFUSED, [])
     assert ran.err.startswith("AliasBusy: ") and ran.err.endswith("Nothing was sent.\n")
-    assert "make stop FUNCTION=checkout ALIAS=live" in ran.err
+    assert ("make stop FUNCTION=checkout ALIAS=live" in ran.err) == stops
+    assert "aws lambda update-alias" in ran.err
+    aws.faults["update_alias"] = refusal("AccessDeniedException", status=403)
+    stopped = Ran("stop --function checkout --alias live", aws)
+    assert ("lambda:UpdateAlias" in stopped.err) == stops
 
 
 def test_undo_without_permission_to_read_or_to_invoke_does_nothing(aws: Aws) -> None:
