@@ -84,11 +84,13 @@ def _last_success(eyes: Eyes, target: Target, now: float) -> Past:
         why = eyes.logbook.why_not(error)
         told = f"Which version was there before stands in the deployer's log, but {why}"
         raise Refused(f"{told} {_by_hand(target)}") from error
+    if found.cut_short:  # what was left out may be a later success
+        told = "The deployer's log was too long to be read whole"
+        raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     undone = past.last_success(found.rollouts)
     if undone is None or not undone.original:
         since = f"{datetime.fromtimestamp(found.since, UTC):%Y-%m-%d}"
-        more = ", as far as it could be read" if found.cut_short else ""
-        told = f"Since {since} the deployer's log tells of no rollout of this alias that succeeded{more}"
+        told = f"Since {since} the deployer's log tells of no rollout of this alias that succeeded"
         raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     return undone
 

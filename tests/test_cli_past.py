@@ -152,6 +152,20 @@ def test_what_undo_cannot_know_it_says_with_the_command_by_hand(aws: Aws, case: 
     assert json.loads(ran.out)["exit-status"] == 2
 
 
+def test_undo_does_nothing_where_a_later_success_may_have_been_left_out(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest lines come first: the alias was on version 8 before, and is again."""
+    monkeypatch.setattr("lambda_rollout.archive._PAGES", 1)
+    succeeded(aws, began=-7200)
+    back = {"original-version": "9", "new-version": "8", "id": "f" * 12}
+    at(aws, -3000, lambda: aws.end("SUCCEEDED", "8", **back))
+    ran = Ran(UNDO, aws)
+    assert (ran.status, aws.invoked) == (Status.REFUSED, [])
+    told = "The deployer's log was too long to be read whole: which version was there before is"
+    assert ran.err == f"{told} not known. {BY_HAND}"
+
+
 def suspended(aws: Aws) -> None:
     aws.version = "7"
     aws.suspend("Its log tells of failed calls.")
