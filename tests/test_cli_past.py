@@ -289,6 +289,18 @@ def test_a_handed_over_rollout_is_one_and_so_is_one_that_the_watchdog_ended(aws:
     assert told["execution-arn"] == execution
 
 
+def test_what_the_hook_refused_is_in_history_and_told_by_watch(aws: Aws) -> None:
+    hooked(aws)
+    refused = {"reason": "There is no version 8.", "started-by": "CodeDeploy d-1"}
+    at(aws, -100, lambda: aws.tell("InvalidRollout", "hook", **refused))
+    at(aws, -100, lambda: aws.tell("ANSWERED", "hook", status="Failed"))
+    (told,) = json.loads(Ran("history --json", aws).out)["rollouts"]
+    assert (told["status"], told["started-by"]) == ("InvalidRollout", "CodeDeploy d-1")
+    assert told["reason"] == refused["reason"]
+    ran = Ran("watch --function checkout --alias live", aws)
+    assert "InvalidRollout: There is no version 8." in ran.out + ran.err
+
+
 def test_a_dry_run_is_no_rollout(aws: Aws) -> None:
     at(aws, -60, lambda: aws.tell("PLANNED"))
     ran = Ran("history", aws)
@@ -397,6 +409,12 @@ class Typist(io.StringIO):
 @pytest.fixture
 def aws() -> Aws:
     return Aws(Clock())
+
+
+def hooked(aws: Aws) -> None:
+    """The deployer's stack has the hook."""
+    aws.outputs["HookLogGroupName"] = "hook"
+    aws.log["hook"] = []
 
 
 def at(aws: Aws, seconds: float, act: Callable[[], Any]) -> None:
