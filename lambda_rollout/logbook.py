@@ -9,7 +9,12 @@ from lambda_rollout import called, remedies
 from lambda_rollout.remedies import NotSent
 
 #: The stack's outputs that name log groups.
-LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
+LOG_GROUPS = (
+    "LogGroupName",
+    "WorkflowLogGroupName",
+    "WatchdogLogGroupName",
+    "HookLogGroupName",
+)
 
 
 class Logbook:
@@ -72,7 +77,7 @@ class Logbook:
         return found
 
     def _log_groups(self) -> list[str]:
-        """From the stack's outputs; a stack of before the watchdog has fewer."""
+        """From the stack's outputs; a stack without the hook, or of before the watchdog, has fewer."""
         if self._groups is None:
             found = self._clients.cloudformation.describe_stacks(StackName=self._stack)
             (stack,) = found["Stacks"]

@@ -102,7 +102,7 @@ class Session:
         found = undo.find(self._clients, eyes, target, self._clock.time(), self.typed.started_by)
         say(found.question, Status.DEPLOYED)
         self._agree()
-        return self._begin(eyes, found.rollout)
+        return self._begin(eyes, found.rollout, found.undone.new)
 
     def _history(self) -> Status:
         function, alias = self._asked_about()
@@ -143,8 +143,8 @@ class Session:
             return self._show_plan(rollout, ask(self._clients, eyes, rollout))
         return self._begin(eyes, rollout)
 
-    def _begin(self, eyes: Eyes, rollout: Rollout) -> Status:
-        state = start(self._clients, eyes, rollout, self._clock.time())
+    def _begin(self, eyes: Eyes, rollout: Rollout, expected: str = "") -> Status:
+        state = start(self._clients, eyes, rollout, self._clock.time(), expected)
         if not self.typed.no_wait:
             return self._follow(state, eyes)
         watch = called.command("watch", function=state.function, alias=state.alias)
@@ -196,7 +196,10 @@ class Session:
         """What the deployer has made of an alias that was moved by hand."""
         assert state.end is not None, "it is followed to its end"
         confirmed = wanted.confirmed(state.end)
-        as_wanted = state.version == wanted.goal(state) and not state.routing
+        # AWS itself adds the original for some minutes where there is provisioned concurrency.
+        aws_s_own = wanted.promotes and confirmed and state.routing.keys() == {state.original}
+        alone = not state.routing or aws_s_own
+        as_wanted = state.version == wanted.goal(state) and alone
         unread = state.version is None
         if not as_wanted and not (unread and confirmed):
             status = state.end.status

@@ -26,8 +26,9 @@ _WHO_SECONDS = 2.0
 _WHO_LETTERS = 128
 
 
-def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
-    """Send it. Raises `NotSent`, `AliasBusy`, or `CannotSee` when it may have been sent."""
+def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float, expected: str = "") -> State:
+    """Send it, where one is expected only while the alias is on that version. Raises `NotSent`,
+    `AliasBusy`, `Refused`, or `CannotSee` when it may have been sent."""
     function, alias = rollout.target
     try:
         found = eyes.alias()
@@ -37,6 +38,11 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     taken = found.routing or is_suspended(found)
     if taken and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
+    if expected and found.version != expected:
+        raise Refused(
+            f"{rollout.target} {found.state}, and no longer on version {expected}: "
+            "somebody else has moved it meanwhile. Nothing was sent."
+        )
     eyes.logbook.must_be_there()
     before = {found.stamp.rollout_id} if found.stamp else set()
     with suppress(*aws.CallFailed):  # whether the log can be read is told later

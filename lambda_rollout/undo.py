@@ -13,6 +13,7 @@ from lambda_rollout import archive, called, past, remedies, request
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.past import Past
 from lambda_rollout.remedies import NotSent, Refused
+from lambda_rollout.state import State, see
 
 
 class Undo(NamedTuple):
@@ -39,8 +40,7 @@ def find(
     """Raises `AliasBusy`, `NotSent`, or `Refused`."""
     found = _alias(clients, eyes, target)
     if found.routing or found.suspended:
-        stop = called.command("stop", function=target.function, alias=target.alias)
-        raise AliasBusy(found.busy, f"To end that first: {stop} Nothing was sent.")
+        raise AliasBusy(found.busy, f"{_to_end(found, target, now)}Nothing was sent.")
     undone = _last_success(eyes, target, now)
     if found.version != undone.new:
         raise Refused(
@@ -69,6 +69,14 @@ def _alias(clients: Any, eyes: Eyes, target: Target) -> Snapshot:
         raise NotSent(remedies.sentence(error, doing)) from error
 
 
+def _to_end(found: Snapshot, target: Target, now: float) -> str:
+    """How the rollout on the alias is ended; empty where `stop` would find none there."""
+    if not see(State(*target, since=now, give_up=now), found, now).step:
+        return ""
+    stop = called.command("stop", function=target.function, alias=target.alias)
+    return f"To end that first: {stop} "
+
+
 def _last_success(eyes: Eyes, target: Target, now: float) -> Past:
     try:
         found = archive.last_success(eyes.logbook, now, *target)
@@ -76,11 +84,13 @@ def _last_success(eyes: Eyes, target: Target, now: float) -> Past:
         why = eyes.logbook.why_not(error)
         told = f"Which version was there before stands in the deployer's log, but {why}"
         raise Refused(f"{told} {_by_hand(target)}") from error
+    if found.cut_short:  # what was left out may be a later success
+        told = "The deployer's log was too long to be read whole"
+        raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     undone = past.last_success(found.rollouts)
     if undone is None or not undone.original:
         since = f"{datetime.fromtimestamp(found.since, UTC):%Y-%m-%d}"
-        more = ", as far as it could be read" if found.cut_short else ""
-        told = f"Since {since} the deployer's log tells of no rollout of this alias that succeeded{more}"
+        told = f"Since {since} the deployer's log tells of no rollout of this alias that succeeded"
         raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     return undone
 

@@ -285,6 +285,26 @@ def test_a_new_version_that_failed_meanwhile_is_promoted_all_the_same_and_that_i
     assert told["warnings"] == ["The rollout itself ended as HealthCheckFailed: It failed."]
 
 
+def test_a_promotion_is_one_while_aws_moves_provisioned_concurrency(aws: Aws) -> None:
+    """Until it is there AWS itself sends the original its part."""
+    ran = Ran(f"{PROMOTE} --json", provisioned(aws, "SUCCEEDED", {"7": 0.4}))
+    told = json.loads(ran.out)
+    assert (ran.status, told["status"], told["warnings"]) == (Status.DEPLOYED, "PROMOTED", [])
+    assert told["next"] == "To go back to version 7: make undo FUNCTION=checkout ALIAS=live"
+
+
+OTHERS: dict[str, tuple[str, dict[str, float]]] = {
+    "the deployer does not say so": ("AliasChanged", {"7": 0.4}),
+    "another version": ("SUCCEEDED", {"5": 0.4}),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_another_split_after_a_promotion_is_somebody_else_s(aws: Aws, case: str) -> None:
+    ran = Ran(PROMOTE, provisioned(aws, *OTHERS[case]))
+    assert (ran.status, aws.version) == (Status.CHANGED, "8")
+
+
 def test_ctrl_c_while_it_waits_leaves_it_written(aws: Aws) -> None:
     def press() -> None:
         raise KeyboardInterrupt
@@ -315,6 +335,12 @@ def noticed(aws: Aws, message: str) -> Aws:
     """The deployer sees it at its next look, leaves the alias as it is, and says so."""
     reason = {"reason": LEFT} if message == "AliasChanged" else {"reason": "Promoted by hand."}
     return aws.story((40, lambda: aws.end(message, aws.version, **reason)))
+
+
+def provisioned(aws: Aws, message: str, routing: dict[str, float]) -> Aws:
+    """A promoted alias that is split once more when the deployer looks."""
+    noticed(under_way(aws), message)
+    return aws.story((40, lambda: setattr(aws, "routing", routing)))
 
 
 def written(aws: Aws) -> list[dict[str, Any]]:

@@ -82,6 +82,23 @@ def test_on_a_terminal_it_is_asked_first(aws: Aws, answer: str) -> None:
     assert ran.status == (Status.DEPLOYED if ANSWERS[answer] else Status.REFUSED)
 
 
+def test_an_alias_that_is_moved_while_it_asks_is_left_to_who_moved_it(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def think() -> str:
+        aws.back("9")
+        return "y\n"
+
+    typist = Typist()
+    monkeypatch.setattr(typist, "readline", think)
+    ran = Ran(UNDO.removesuffix(" --yes"), undoes(succeeded(aws)), typist=typist)
+    assert (ran.status, aws.invoked) == (Status.REFUSED, [])
+    assert ran.err.endswith(
+        "Alias 'live' of 'checkout' is on version 9, and no longer on version 8: "
+        "somebody else has moved it meanwhile. Nothing was sent.\n"
+    )
+
+
 def test_where_nobody_can_be_asked_nothing_is_done(aws: Aws) -> None:
     ran = Ran(UNDO.removesuffix(" --yes"), succeeded(aws), typist=io.StringIO("y\n"))
     assert (ran.status, aws.invoked) == (Status.REFUSED, [])
@@ -135,25 +152,51 @@ def test_what_undo_cannot_know_it_says_with_the_command_by_hand(aws: Aws, case: 
     assert json.loads(ran.out)["exit-status"] == 2
 
 
+def test_undo_does_nothing_where_a_later_success_may_have_been_left_out(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest lines come first: the alias was on version 8 before, and is again."""
+    monkeypatch.setattr("lambda_rollout.archive._PAGES", 1)
+    succeeded(aws, began=-7200)
+    back = {"original-version": "9", "new-version": "8", "id": "f" * 12}
+    at(aws, -3000, lambda: aws.end("SUCCEEDED", "8", **back))
+    ran = Ran(UNDO, aws)
+    assert (ran.status, aws.invoked) == (Status.REFUSED, [])
+    told = "The deployer's log was too long to be read whole: which version was there before is"
+    assert ran.err == f"{told} not known. {BY_HAND}"
+
+
 def suspended(aws: Aws) -> None:
     aws.version = "7"
     aws.suspend("Its log tells of failed calls.")
 
 
-SPLIT: dict[str, Callable[[Aws], Any]] = {
-    "split": lambda aws: aws.shift(0.5, 1),
-    "suspended": suspended,
-    "somebody's own": lambda aws: setattr(aws, "routing", {"9": 0.1}),
+def overwritten(aws: Aws) -> None:
+    aws.shift(0.5, 1)
+    aws.routing = {"9": 0.1}
+
+
+SPLIT: dict[str, tuple[Callable[[Aws], Any], bool]] = {
+    "split": (lambda aws: aws.shift(0.5, 1), True),
+    "suspended": (suspended, True),
+    "somebody's own": (lambda aws: setattr(aws, "routing", {"9": 0.1}), False),
+    "somebody's own beside a stamp": (overwritten, False),
 }
 
 
 @pytest.mark.parametrize("case", SPLIT)
 def test_an_alias_that_is_busy_is_not_undone(aws: Aws, case: str) -> None:
-    SPLIT[case](succeeded(aws))
+    """`stop` is named where it finds a rollout to stop."""
+    split, stops = SPLIT[case]
+    split(succeeded(aws))
     ran = Ran(UNDO, aws)
     assert (ran.status, aws.invoked) == (Status.REFUSED, [])
     assert ran.err.startswith("AliasBusy: ") and ran.err.endswith("Nothing was sent.\n")
-    assert "make stop FUNCTION=checkout ALIAS=live" in ran.err
+    assert ("make stop FUNCTION=checkout ALIAS=live" in ran.err) == stops
+    assert "aws lambda update-alias" in ran.err
+    aws.faults["update_alias"] = refusal("AccessDeniedException", status=403)
+    stopped = Ran("stop --function checkout --alias live", aws)
+    assert ("lambda:UpdateAlias" in stopped.err) == stops
 
 
 def test_undo_without_permission_to_read_or_to_invoke_does_nothing(aws: Aws) -> None:
@@ -244,6 +287,18 @@ def test_a_handed_over_rollout_is_one_and_so_is_one_that_the_watchdog_ended(aws:
         590.0,
     )
     assert told["execution-arn"] == execution
+
+
+def test_what_the_hook_refused_is_in_history_and_told_by_watch(aws: Aws) -> None:
+    hooked(aws)
+    refused = {"reason": "There is no version 8.", "started-by": "CodeDeploy d-1"}
+    at(aws, -100, lambda: aws.tell("InvalidRollout", "hook", **refused))
+    at(aws, -100, lambda: aws.tell("ANSWERED", "hook", status="Failed"))
+    (told,) = json.loads(Ran("history --json", aws).out)["rollouts"]
+    assert (told["status"], told["started-by"]) == ("InvalidRollout", "CodeDeploy d-1")
+    assert told["reason"] == refused["reason"]
+    ran = Ran("watch --function checkout --alias live", aws)
+    assert "InvalidRollout: There is no version 8." in ran.out + ran.err
 
 
 def test_a_dry_run_is_no_rollout(aws: Aws) -> None:
@@ -354,6 +409,12 @@ class Typist(io.StringIO):
 @pytest.fixture
 def aws() -> Aws:
     return Aws(Clock())
+
+
+def hooked(aws: Aws) -> None:
+    """The deployer's stack has the hook."""
+    aws.outputs["HookLogGroupName"] = "hook"
+    aws.log["hook"] = []
 
 
 def at(aws: Aws, seconds: float, act: Callable[[], Any]) -> None:
