@@ -128,7 +128,7 @@ def test_an_alias_that_somebody_moves_after_the_approval_is_not_answered_as_succ
 def test_a_rollback_that_goes_on_for_hours_does_not_keep_codedeploy_waiting() -> None:
     world = DeployingWorld(tag=TAG, errors={"8": 0.5})
     world.at(70, lambda: world.faults.update({"UpdateAlias": "denied"}))
-    world.at(5000, lambda: world.faults.pop("UpdateAlias"))
+    world.at(5000, world.faults.clear)
     deployment = played(world)
     assert (deployment.status, deployment.answers) == ("Failed", ["Failed"])
     assert 3300 <= deployment.ended < 3400

@@ -37,6 +37,7 @@ class Story:
     status: tuple[str, str] = ("", "")
     now: dict[str, Any] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    #: From the version that it stood on, through every weight that was seen.
     history: list[str] = field(default_factory=list)
 
     def stands_on(self, version: str) -> bool:
@@ -88,7 +89,7 @@ class Shop:
             current=current,
             target=target,
         )
-        return Story(function, alias, deployment)
+        return Story(function, alias, deployment, history=[current])
 
     def call(self, function: str, alias: str) -> None:
         """Users, until all is over."""
