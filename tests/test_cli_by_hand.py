@@ -162,8 +162,8 @@ def test_what_is_left_out_is_asked_for(aws: Aws, command: str) -> None:
     ran = Ran(verb, aws)
     assert ran.status == Status.REFUSED
     assert ran.err == (
-        f"Which function and alias? Say it, such as: make {verb} FUNCTION=checkout ALIAS=live, "
-        "or the options --function checkout --alias live.\n"
+        "Which function and alias? Add FUNCTION=checkout ALIAS=live, "
+        "or --function checkout --alias live.\n"
     )
     ran = Ran(f"{verb} --function checkout:live --alias live", aws)
     assert ran.status == Status.REFUSED and "leave out ':live'" in ran.err

@@ -155,11 +155,13 @@ def test_nothing_that_runs_is_an_answer(aws: Aws) -> None:
     assert told["next"].endswith("make history FUNCTION=checkout ALIAS=live")
 
 
-def test_a_plan_that_lacks_something_is_never_answered_with_a_rollout(aws: Aws) -> None:
+def test_a_plan_that_lacks_something_is_told_what_to_add_and_never_to_start_a_rollout(
+    aws: Aws,
+) -> None:
     ran = Ran("plan --alias live --steps 10 --interval 60", aws)
     assert ran.err == (
-        "Which function and version? Say it, such as: make rollout DRY_RUN=1 FUNCTION=checkout "
-        "VERSION=8, or the options --function checkout --version 8.\n"
+        "Which function and version? Add FUNCTION=checkout VERSION=8, "
+        "or --function checkout --version 8.\n"
     )
 
 
