@@ -136,7 +136,8 @@ def used(
             FunctionName=FUNCTION, Name=alias, FunctionVersion=ORIGINAL, Description=WORDS
         )
     at_once = {"type": "all-at-once", "interval": "1", "health-check": "false"}
-    quick = {"steps": "2", "interval": "5"}
+    # Longer than the time between two looks of a watch, so that no step is missed.
+    quick = {"steps": "2", "interval": "15"}
     uses = {
         GOOD: {"new-version": HEALTHY, **quick, "health-check": json.dumps({"errors": "any"})},
         BAD: {"new-version": FAILING, **quick},
