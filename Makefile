@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := .venv/.complete
 
-.PHONY: help demo workflow local rollout watch record screens test faults journeys bench lint tools install lock clean
+.PHONY: help demo workflow local rollout watch stop promote undo history record screens test faults journeys bench lint tools install lock clean
 .DEFAULT_GOAL := help
 
 help: ## tell what there is
@@ -20,20 +20,32 @@ local: $(TOOLS) ## keep an AWS on this machine up, to type commands against
 
 # make hands on what stands on its command line in the environment, whatever quotes it holds.
 # A misspelt variable would be passed over without a word.
-VARIABLES := FUNCTION ALIAS VERSION STEPS INTERVAL TYPE WEIGHTS HEALTH PAYLOAD DRY_RUN STARTED_BY STACK WAIT PYTHON
+VARIABLES := FUNCTION ALIAS VERSION STEPS INTERVAL TYPE WEIGHTS HEALTH PAYLOAD DRY_RUN STARTED_BY STACK WAIT LAST SINCE YES PYTHON
 UNKNOWN = $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 KNOWN = $(if $(UNKNOWN),{ echo "$(UNKNOWN): no such variable; there are $(VARIABLES)." >&2; exit 2; },:)
 
+ON = $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} $${STACK:+--stack "$$STACK"}
+
 rollout: $(TOOLS) ## start a rollout and follow it: FUNCTION= ALIAS= VERSION= [STEPS= INTERVAL= TYPE= WEIGHTS= HEALTH= PAYLOAD= DRY_RUN=1 STARTED_BY=]
-	@$(KNOWN); $(BIN)/python -m lambda_rollout rollout $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
+	@$(KNOWN); $(BIN)/python -m lambda_rollout start $(ON) \
 		$${VERSION:+--version "$$VERSION"} $${STEPS:+--steps "$$STEPS"} $${INTERVAL:+--interval "$$INTERVAL"} \
 		$${TYPE:+--type "$$TYPE"} $${WEIGHTS:+--weights "$$WEIGHTS"} $${HEALTH:+--health "$$HEALTH"} \
-		$${PAYLOAD:+--payload "$$PAYLOAD"} $${DRY_RUN:+--dry-run "$$DRY_RUN"} $${STARTED_BY:+--started-by "$$STARTED_BY"} \
-		$${STACK:+--stack "$$STACK"}
+		$${PAYLOAD:+--payload "$$PAYLOAD"} $${DRY_RUN:+--dry-run "$$DRY_RUN"} $${STARTED_BY:+--started-by "$$STARTED_BY"}
 
 watch: $(TOOLS) ## follow the rollout that runs on an alias, whoever started it: FUNCTION= ALIAS= [WAIT=]
-	@$(KNOWN); $(BIN)/python -m lambda_rollout watch $${FUNCTION:+--function "$$FUNCTION"} $${ALIAS:+--alias "$$ALIAS"} \
-		$${WAIT:+--wait "$$WAIT"} $${STACK:+--stack "$$STACK"}
+	@$(KNOWN); $(BIN)/python -m lambda_rollout watch $(ON) $${WAIT:+--wait "$$WAIT"}
+
+stop: $(TOOLS) ## end the rollout that runs on an alias, with all users on the original version: FUNCTION= ALIAS=
+	@$(KNOWN); $(BIN)/python -m lambda_rollout stop $(ON)
+
+promote: $(TOOLS) ## end it with all users on the new version: FUNCTION= ALIAS=
+	@$(KNOWN); $(BIN)/python -m lambda_rollout promote $(ON)
+
+undo: $(TOOLS) ## go back to the version before the last rollout that succeeded: FUNCTION= ALIAS= [YES=1]
+	@$(KNOWN); $(BIN)/python -m lambda_rollout undo $(ON) $${YES:+--yes} $${STARTED_BY:+--started-by "$$STARTED_BY"}
+
+history: $(TOOLS) ## tell of the last rollouts: [FUNCTION= ALIAS= LAST= SINCE=7d]
+	@$(KNOWN); $(BIN)/python -m lambda_rollout history $(ON) $${LAST:+--last "$$LAST"} $${SINCE:+--since "$$SINCE"}
 
 record: $(TOOLS) ## record both in a terminal, on this machine alone; writes docs/rollout.svg and docs/watch-*.svg
 	@$(BIN)/python -m tools.record
@@ -43,17 +55,19 @@ screens: $(TOOLS) ## every state that a watch shows, for looking at, from this m
 
 # What mostly waits, for the local AWS and for leases to run out, and what takes longest runs beside the others, in rows.
 SLOWEST := tests/test_dead_deployers.py tests/test_cli_end_to_end.py
-DRAWN := tests/test_matrix.py tests/test_publication.py tests/test_likelihood.py
-WAITING := $(filter-out $(SLOWEST) $(DRAWN),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
-BESIDE := $(SLOWEST) $(DRAWN) $(WAITING)
+AT_HOME := tests/test_hook_end_to_end.py tests/test_wheel_end_to_end.py tests/test_action_end_to_end.py
+DRAWN := tests/test_matrix.py tests/test_publication.py tests/test_likelihood.py tests/test_hook.py
+WAITING := $(filter-out $(SLOWEST) $(AT_HOME) $(DRAWN),$(wildcard tests/test_*end_to_end.py tests/test_local_*.py tests/test_alias_contract.py))
+BESIDE := $(SLOWEST) $(AT_HOME) $(DRAWN) $(WAITING)
 
 test: $(TOOLS) lint ## run all tests
 	@logs=$$(mktemp -d) && \
 		{ $(BIN)/python -m pytest $(SLOWEST) > "$$logs/slowest" 2>&1 & slowest=$$!; \
+		$(BIN)/python -m pytest $(AT_HOME) > "$$logs/at_home" 2>&1 & at_home=$$!; \
 		$(BIN)/python -m pytest $(DRAWN) > "$$logs/drawn" 2>&1 & drawn=$$!; \
 		$(BIN)/python -m pytest $(WAITING) > "$$logs/waiting" 2>&1 & waiting=$$!; \
 		$(BIN)/python -m pytest $(BESIDE:%=--ignore=%); failed=$$?; \
-		for row in $$slowest $$drawn $$waiting; do wait $$row || failed=1; done; \
+		for row in $$slowest $$at_home $$drawn $$waiting; do wait $$row || failed=1; done; \
 		cat "$$logs"/*; rm -r "$$logs"; exit $$failed; }
 
 bench: $(TOOLS) ## compare the deployer with models of its peers; writes docs/bench.*

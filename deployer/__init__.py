@@ -22,5 +22,6 @@ Who may do what:
     tells                             tell: log, events, metrics
     outlives a dead deployer          lease; the watchdog comes when it runs out
     calls AWS                         aws makes `Means`: the clients, the clock; passed in
-    drives                            simple in a loop, workflow state by state
+    drives                            simple in a loop, workflow state by state; hook has the
+                                      latter rehearse a deployment of CodeDeploy
 """

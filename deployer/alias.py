@@ -171,6 +171,21 @@ class Alias:
                 f"The alias could not be put on the new version: {refused.why}"
             ) from refused
 
+    def give_back(self, spare: float) -> None:
+        """Put the alias on the original version alone, with the user's own description, within
+        `spare` seconds: the end of a rehearsal."""
+        words = self.words
+        try:
+            self._bring(Want({}), min(PATIENCE, spare))
+        except _Refused as refused:
+            raise errors.RolloutInterrupted(
+                f"The alias could not be given back to the original version: {refused.why}"
+            ) from refused
+        # It may stand there by a task that died. Somebody who takes it back leaves our stamp, or
+        # writes words of one's own.
+        if not self.may_be_by_us and self.seen.words != words:
+            raise errors.AliasChanged(_CHANGED)
+
     def roll_back(self, patience: float | None = None) -> bool:
         """Rollback: give the alias back to the original version; False when it was never taken from
         it.

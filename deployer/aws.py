@@ -7,15 +7,17 @@ rollback after it still end before Lambda kills the invocation.
 import os
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import config, exceptions
 from botocore.parsers import ResponseParserError
 
 from deployer.clock import Clock
 from deployer.decisions.checks.smoke_test import SECONDS as SMOKE_SECONDS
+
+if TYPE_CHECKING:  # `lambda-rollout` is installed without it
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
@@ -50,6 +52,7 @@ _CLIENTS = {
     "once": ("lambda", _ONCE),  # one attempt, with the time that a smoke test may take
     "cloudwatch": ("cloudwatch", _CONFIG),
     "stepfunctions": ("stepfunctions", _CONFIG),
+    "codedeploy": ("codedeploy", _CONFIG),
     "scheduler": ("scheduler", _CONFIG),
     "sqs": ("sqs", _CONFIG),
     "events": ("events", _QUICK),
@@ -68,6 +71,8 @@ class Settings(NamedTuple):
     lease_role: str = ""
     lease_dead_letters: str = ""
     watchdog_queue: str = ""
+    hook_queue: str = ""
+    hook_rollout: str = ""
 
 
 #: Each setting's environment variable.
@@ -78,6 +83,8 @@ VARIABLES = Settings(
     lease_role="LEASE_ROLE_ARN",
     lease_dead_letters="LEASE_DEAD_LETTER_ARN",
     watchdog_queue="WATCHDOG_QUEUE_URL",
+    hook_queue="HOOK_QUEUE_URL",
+    hook_rollout="HOOK_ROLLOUT",
 )
 
 
@@ -87,7 +94,7 @@ class Means:
     Tests pass fakes of the same names.
     """
 
-    def __init__(self, context: LambdaContext) -> None:
+    def __init__(self, context: "LambdaContext") -> None:
         self.clock = Clock(context.get_remaining_time_in_millis)
         self.here = context.invoked_function_arn
         self.settings = Settings(*(os.environ.get(variable, "") for variable in VARIABLES))

@@ -39,6 +39,11 @@ class Clock:
         """Seconds that a rollout may still use: what is left without the reserve."""
         return self.left() - RESERVE
 
+    def spread(self, seconds: float) -> None:
+        """Sleep for a random part of them, so that those who come together do not start
+        together."""
+        self.sleep(random.uniform(0.0, seconds))
+
     def pause(self, attempt: int) -> None:
         """Sleep before asking AWS again: about 0.5, 1, 2, then 4 seconds.
 

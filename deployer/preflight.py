@@ -44,7 +44,7 @@ _ATTEMPTS = 10
 #: So many seconds back the alias's calls are counted.
 _HOUR = 3600.0
 
-_FOR_LAMBDA = "with the template's parameter TargetFunctions"
+FOR_LAMBDA = "with the template's parameter TargetFunctions"
 _FOR_CLOUDWATCH = "with the actions cloudwatch:GetMetricData and cloudwatch:DescribeAlarms"
 
 _MOVED_BEFORE = "Somebody else moved the alias before the first shift."
@@ -97,12 +97,12 @@ def _who(payload: Any, here: str) -> dict[str, str]:
 def _opened(rollout: Rollout, means: aws.Means, rollout_id: str, most_looks: int) -> Run:
     """A run that has not begun, of the alias as it is now: from here on every error can say where
     that is."""
-    alias: Alias = _ask(
+    alias: Alias = ask(
         means,
         lambda: Alias(means, rollout, rollout_id),
         str(rollout.target),
         "check 'function-name' and 'alias-name'",
-        _FOR_LAMBDA,
+        FOR_LAMBDA,
     )
     progress = Progress(rollout_id, alias.seen.version, alias.words, means.clock.time())
     return Run(rollout, means, alias, progress, most_looks)
@@ -123,6 +123,7 @@ def check(run: Run, needed: float) -> None:
         if run.rollout.too_quick:
             run.progress.warnings.append(run.rollout.too_quick)
         check_version(run, needed)
+        run.rollout.must_end_in_time(run.clock.time())
         check_metrics(run)
         if run.check.listens or run.rollout.dry_run:
             count_calls(run)
@@ -140,14 +141,14 @@ def check_version(run: Run, needed: float) -> None:
     number = run.versions.new
     name = _version(run)
     while True:
-        told = _ask(
+        told = ask(
             run.means,
             lambda: run.means.lambda_.get_function_configuration(
                 FunctionName=function, Qualifier=number
             ),
             name,
             "publish it first, or check 'new-version'",
-            _FOR_LAMBDA,
+            FOR_LAMBDA,
         )
         state = told.get("State", "Active")
         why = told.get("StateReason", "no reason given").rstrip(".")
@@ -182,9 +183,7 @@ def check_metrics(run: Run) -> None:
     if run.check.queries:
         remedy = "check 'health-check.metrics'"
     now = run.clock.time()
-    look = _ask(
-        run.means, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH
-    )
+    look = ask(run.means, lambda: run.metrics.look(now, now), "CloudWatch", remedy, _FOR_CLOUDWATCH)
     seen = run.progress.evidence
     seen.begin(look)
     for each in run.check.checks:
@@ -284,7 +283,7 @@ def _version(run: Run) -> str:
     return f"Version {run.versions.new} of '{run.rollout.target.function}'"
 
 
-def _ask(means: aws.Means, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
+def ask(means: aws.Means, call: Callable[[], Any], what: str, remedy: str, permission: str) -> Any:
     """Ask again while AWS does not answer, unless it says no for good. Raises `InvalidRollout`,
     `RolloutInterrupted`."""
     for attempt in range(_ATTEMPTS):

@@ -127,7 +127,8 @@ def before_first_shift(run: Run, event: Any, request_id: str) -> Ending | None:
         here = not machine or rollout.longest <= run.clock.spare()
         if here:
             # No step is held beyond it.
-            run.timeline.deadline = run.clock.time() + run.clock.spare()
+            ends = run.clock.time() + run.clock.spare()
+            run.timeline.deadline = min(run.timeline.deadline, ends)
             rollout.must_fit(run.clock.spare(), RESERVE, bool(run.means.settings.state_machine))
         else:
             rollout.must_fit_a_year()

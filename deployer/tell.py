@@ -67,7 +67,7 @@ def measure(status: str, detail: dict[str, Any]) -> None:
     who = {"function": detail["function"], "alias": detail["alias"]}
     weight = detail.get("weight", 0)
     shares = {"SHIFTED": weight, "SUSPENDED": 0, "RESUMED": weight, "ROLLED_BACK": 0}
-    share = {**shares, "SUCCEEDED": 1}.get(status)
+    share = {**shares, "APPROVED": 0, "SUCCEEDED": 1}.get(status)
     if status == "SUSPENDED":
         emit("Suspended", MetricUnit.Count, 1, who)
     if share is not None:

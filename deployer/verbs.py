@@ -118,6 +118,7 @@ class Run:
         """UpdateWeight, within `spare` seconds; `until` is when this rollout has surely gone on
         or ended."""
         progress = self.progress
+        self._must_be_in_time(self.clock.time())
         if self.step == 0:
             progress.started = self.clock.time()
             progress.evidence.since = progress.started // MINUTE * MINUTE
@@ -141,6 +142,7 @@ class Run:
         ends it without a verdict."""
         progress = self.progress
         began = self.clock.time()
+        self._must_be_in_time(began)
         if began < progress.at.next_look and not self.timeline.by_looks:
             self.glance()
             return self._listened(Verdict(Status.PENDING, progress.reason))
@@ -172,6 +174,11 @@ class Run:
             return
         told = {"verdict": verdict.status, "reason": verdict.reason}
         logger.info("LOOKED", extra={**told, **at, **self._times(), **verdict.numbers})
+
+    def _must_be_in_time(self, now: float) -> None:
+        deadline = self.rollout.deadline
+        if deadline and now >= deadline.timestamp():
+            raise errors.RolloutInterrupted("The rollout's deadline has passed.")
 
     def _listened(self, verdict: Verdict) -> Verdict:
         """The verdict, unless the log accuses the new version."""
@@ -245,10 +252,16 @@ class Run:
         return verdict
 
     def finalize(self, spare: float) -> Ending:
-        """Finalize, within `spare` seconds: the new version alone."""
-        self.alias.finalize(spare)
+        """Finalize, within `spare` seconds: the new version alone; after a rehearsal the original
+        one."""
+        status = ending.SUCCEEDED
+        if self.rollout.finalize:
+            self.alias.finalize(spare)
+        else:
+            status = ending.APPROVED
+            self.alias.give_back(spare)
         self.progress.warnings += self._unjudged()
-        return Ending(ending.SUCCEEDED, self.progress.reason, self.alias.told)
+        return Ending(status, self.progress.reason, self.alias.told)
 
     def roll_back(
         self, cause: BaseException, lease_until: float = NEVER, watchdog: bool = False

@@ -98,7 +98,8 @@ class Dead:
             "told": self.told,
             "unstamped": self.unstamped,
         }
-        known = {key: self.state[key] for key in (*lease.TARGET, "hold") if key in self.state}
+        keys = (*lease.TARGET, "hold")
+        known = {key: self.state[key] for key in keys if key in self.state}
         return json.dumps({**known, **memory})
 
 

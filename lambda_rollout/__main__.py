@@ -1,11 +1,12 @@
-"""`python -m lambda_rollout`: the process around `command.main`. What happens to it is said in a
-sentence.
+"""`lambda-rollout`, and `python -m lambda_rollout`: the process around `command.main`. What happens
+to it is said in a sentence.
 
 It never ends as Python does by itself, with 1: that means that the rollout was rolled back. Whatever is
 imported is imported within `run`: it takes a moment, in which Ctrl-C may come.
 """
 
 import sys
+from typing import NoReturn
 
 
 def run() -> int:
@@ -35,12 +36,13 @@ def _typed() -> int:
 def _last_word(error: Exception | None) -> int:
     """Why it ends before its time; without an error it was Ctrl-C."""
     _hear_no_more()
+    from lambda_rollout.called import goes_on
     from lambda_rollout.endings import Status
-    from lambda_rollout.say import GOES_ON, say, why
+    from lambda_rollout.say import say, why
 
     if error is None:
-        return say(f"Stopped; {GOES_ON}", Status.STOPPED_WATCHING)
-    return say(f"Stopped ({why(error)}); {GOES_ON}", Status.BROKEN_OFF)
+        return say(f"Stopped; {goes_on()}", Status.STOPPED_WATCHING)
+    return say(f"Stopped ({why(error)}); {goes_on()}", Status.BROKEN_OFF)
 
 
 def _hear_no_more() -> None:
@@ -50,7 +52,8 @@ def _hear_no_more() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The whole process, as `lambda-rollout` too."""
     sys.unraisablehook = lambda _: None  # Python would print a traceback, and go on
     status = run()
     _hear_no_more()
@@ -59,3 +62,7 @@ if __name__ == "__main__":
     let_go(sys.__stdout__)
     let_go(sys.__stderr__)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,133 +1,29 @@
-"""Reads what was typed, watches, and ends with the status that tells how the rollout ended."""
+"""Reads what was typed, does it, and ends with the status that tells how it ended."""
 
-import argparse
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import boto3
 from botocore import exceptions
 
-from deployer.decisions.errors import DeployError, InvalidRollout
-from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
-from lambda_rollout import planned, remedies, request, table, words
-from lambda_rollout.endings import MEANINGS, Status
-from lambda_rollout.eyes import UNKNOWN_START, Clients, Eyes
-from lambda_rollout.plain import Plain
-from lambda_rollout.remedies import CannotSee, NotSent, Refused
+from deployer.decisions.errors import DeployError
+from lambda_rollout import answer, remedies, words
+from lambda_rollout.endings import Status
+from lambda_rollout.eyes import Clients
+from lambda_rollout.options import Misspelt, parser
+from lambda_rollout.remedies import CannotSee, NothingRuns, NotSent, Refused
 from lambda_rollout.say import say, why
-from lambda_rollout.screen import Screen, Terminal
-from lambda_rollout.start import ask, start
-from lambda_rollout.state import State
-from lambda_rollout.watch import Clock, Watch
-
-STACK = "aws-lambda-deploy-stack"
-
-_STATUSES = "\n".join(f"  {status:<5}{meaning}" for status, meaning in MEANINGS.items())
-_EPILOG = f"""\
-exit status:
-{_STATUSES}
-
-`make` turns every status but 0 into its own 2: a pipeline that tells them apart runs
-`.venv/bin/python -m lambda_rollout …`.
-Ctrl-C stops watching, never the rollout. Credentials, Region and AWS_ENDPOINT_URL are those of the environment.
-"""
+from lambda_rollout.session import Session
+from lambda_rollout.watch import Clock
 
 #: Makes AWS's clients; tests pass one that makes fakes.
 Connect = Callable[[], Any]
 
-
-class Parser(argparse.ArgumentParser):
-    def print_help(self, file: Any = None) -> None:
-        """As its base does, which would not notice that nothing could be written."""
-        print(self.format_help(), end="", file=file, flush=True)
-
-
-def parser() -> argparse.ArgumentParser:
-    whole = Parser(
-        prog="python -m lambda_rollout",
-        description="Starts a rollout and follows it, or follows one that anybody has started.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="rollout | watch")
-    rollout = _verb(verbs, "rollout", "start a rollout, then follow it to its end")
-    watch = _verb(verbs, "watch", "follow the rollout that runs on an alias, whoever started it")
-    rollout.add_argument("--version", metavar="NUMBER", help="the published version to deploy")
-    rollout.add_argument("--steps", metavar="N", help="how many weights, such as 10")
-    rollout.add_argument(
-        "--interval", metavar="SECONDS", help="how long each weight lasts, such as 60"
-    )
-    rollout.add_argument(
-        "--type",
-        help="linear (the default), exponential, canary, all-at-once, or a CodeDeploy name",
-    )
-    rollout.add_argument(
-        "--weights", metavar="LIST", help="instead of steps and type, such as 0.01,0.1,1"
-    )
-    rollout.add_argument(
-        "--health",
-        metavar="JSON",
-        help='the health check: true, false, or such as {"errors": "baseline"}',
-    )
-    rollout.add_argument(
-        "--dry-run",
-        nargs="?",
-        const="1",
-        metavar="1",
-        help="show the plan, and move nothing",
-    )
-    rollout.add_argument(
-        "--started-by",
-        metavar="TEXT",
-        help="who asks for it; the ARN of these credentials, where nothing is said",
-    )
-    rollout.add_argument(
-        "--payload",
-        metavar="FILE",
-        type=Path,
-        help="a payload such as those in events/; the options change it",
-    )
-    watch.add_argument(
-        "--wait",
-        metavar="SECONDS",
-        type=_seconds,
-        default=0.0,
-        help="for a rollout to begin, if none runs (0)",
-    )
-    return whole
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= LONGEST_INTERVAL:
-        rule = f"must be a number of seconds from 0 to {LONGEST_INTERVAL}"
-        raise argparse.ArgumentTypeError(f"{rule}, but it is '{text}'.")
-    return seconds
-
-
-def _verb(verbs: Any, name: str, about: str) -> Any:
-    made = verbs.add_parser(
-        name,
-        help=about,
-        description=f"{about[0].upper()}{about[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--function", help="the function: its name or ARN, without a version")
-    made.add_argument("--alias", help="the alias that users call")
-    made.add_argument("--stack", default=STACK, help=f"the deployer's stack, for its log ({STACK})")
-    made.add_argument(
-        "--plain", action="store_true", help="a line a change, as where the output is no terminal"
-    )
-    return made
+#: These send or write, or do nothing.
+_SENDING = ("start", "plan", "stop", "promote", "undo")
 
 
 def main(
@@ -135,61 +31,40 @@ def main(
     connect: Connect = lambda: Clients(boto3.client),
     clock: Clock = time,
     out: TextIO | None = None,
+    typist: TextIO | None = None,
 ) -> int:
-    typed = parser().parse_args(arguments)
-    unseen = Status.REFUSED if typed.verb == "rollout" else Status.NOT_SEEN
+    """`typist` is who answers a question: standard input."""
+    asked = list(sys.argv[1:] if arguments is None else arguments)
     out = out or sys.stdout
-    watch = None
     try:
-        given = _given(typed)
-        clients = _connected(connect)
-        if typed.verb == "rollout":
-            rollout = request.check(request.payload(vars(typed), given), clients.region)
-            eyes = Eyes(clients, *rollout.target, typed.stack)
-            if rollout.dry_run:
-                return _plan(rollout, ask(clients, eyes, rollout), typed.plain, out)
-            state = start(clients, eyes, rollout, clock.time())
-        else:
-            state, eyes = _watch(typed, clients, clock.time())
-        watch = Watch(state)
-        with _show(out, typed.plain) as show:
-            end = watch.follow(eyes, show, clock).end
-        return end.status if end else Status.UNKNOWN
+        typed = parser().parse_args(asked)
+    except Misspelt as misspelt:
+        if "--json" in asked:
+            print(
+                answer.as_json(answer.of(Status.REFUSED, "REFUSED", reason=misspelt.told)), file=out
+            )
+        raise
+    session = Session(typed, clock, out, typist or sys.stdin)
+    unseen = Status.REFUSED if typed.verb in _SENDING else Status.NOT_SEEN
+    try:
+        return session.run(lambda: _connected(connect))
     except KeyboardInterrupt:
-        say("", Status.STOPPED_WATCHING, out)  # what comes is not to stand behind the terminal's ^C
-        return _stopped(watch, "", Status.STOPPED_WATCHING, out)
+        # What comes is not to stand behind the terminal's ^C.
+        say("", Status.STOPPED_WATCHING, session.progress)
+        return _stopped(session, "", Status.STOPPED_WATCHING, session.progress)
     except DeployError as error:
-        return say(f"{type(error).__name__}: {error}", Status.REFUSED)
+        say(f"{type(error).__name__}: {error}", Status.REFUSED)
+        return session.refused(Status.REFUSED, type(error).__name__, error.reason, error.where)
+    except NothingRuns as error:
+        return _refused(session, error, Status.NOTHING_RUNS, "NOTHING_RUNS")
     except (NotSent, Refused) as error:
-        return say(str(error), Status.REFUSED)
+        return _refused(session, error, Status.REFUSED, "REFUSED")
     except CannotSee as error:
-        return say(str(error), Status.NOT_SEEN)
+        return _refused(session, error, Status.NOT_SEEN, "NOT_SEEN")
     except exceptions.BotoCoreError as error:
-        return say(remedies.sentence(error), unseen)
+        return _refused(session, remedies.sentence(error), unseen, unseen.name)
     except Exception as error:  # a closed pipe, a full disk, or a fault of ours
-        return _stopped(watch, why(error), Status.BROKEN_OFF)
-
-
-def _given(typed: argparse.Namespace) -> Any:
-    """What the payload's file holds, where there is one. Raises `Refused`, which names all that is
-    missing, and `InvalidRollout`."""
-    given: Any = {}
-    if typed.verb == "rollout":
-        if typed.payload:
-            given = request.contents(_text(typed.payload))
-        absent = request.missing(vars(typed), given)
-    else:
-        absent = [name for name in ("function", "alias") if not getattr(typed, name)]
-    if absent:
-        raise Refused(request.which(absent))
-    return given
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidRollout(f"The payload cannot be read: {error}.") from error
+        return _stopped(session, why(error), Status.BROKEN_OFF)
 
 
 def _connected(connect: Connect) -> Any:
@@ -200,37 +75,20 @@ def _connected(connect: Connect) -> Any:
     return connect()
 
 
-def _stopped(watch: Watch | None, because: str, status: Status, to: TextIO | None = None) -> Status:
+def _refused(session: Session, told: object, status: Status, name: str) -> Status:
+    say(str(told), status)
+    return session.refused(status, name, str(told))
+
+
+def _stopped(session: Session, because: str, status: Status, to: TextIO | None = None) -> Status:
     """Say that no more is shown. An ending that was seen is told by its own status all the same."""
-    state = watch.state if watch else None
+    state = session.state
+    name = status.name
     if state and state.end:
         status = state.end.status
-    return say(words.stopped(state, because), status, to)
-
-
-def _terminal(out: TextIO, plain: bool) -> Terminal | None:
-    """None where lines are to be printed."""
-    console = Terminal(file=out, highlight=False)
-    if plain or not console.is_terminal or console.is_dumb_terminal:
-        return None
-    return console
-
-
-def _show(out: TextIO, plain: bool) -> Screen | Plain:
-    console = _terminal(out, plain)
-    return Screen(console) if console else Plain(out)
-
-
-def _plan(rollout: Rollout, answer: Mapping[str, Any], plain: bool, out: TextIO) -> Status:
-    """Show what a dry run has answered."""
-    nothing = planned.not_planned(rollout, answer)
-    if nothing:
-        return say(nothing, Status.DEPLOYED, out)
-    table.show(planned.read(rollout, answer), _terminal(out, plain), out)
-    return Status.DEPLOYED
-
-
-def _watch(typed: argparse.Namespace, clients: Any, now: float) -> tuple[State, Eyes]:
-    target = request.target(typed.function, typed.alias, clients.region)
-    state = State(*target, since=now - UNKNOWN_START, give_up=now + typed.wait)
-    return state, Eyes(clients, *target, typed.stack)
+        name = state.end.name
+    told = words.stopped(state, because)
+    if session.done and not (state and state.end):
+        told = words.stopped_waiting(session.done, because)
+    say(told, status, to)
+    return session.refused(status, name, because)

@@ -22,13 +22,13 @@ class Status(IntEnum):
 
 
 MEANINGS = {
-    Status.DEPLOYED: "the alias is on the new version; or a dry run has shown its plan",
+    Status.DEPLOYED: "the alias is on the new version; or what was asked for is done, such as a plan or a rehearsal",
     Status.ROLLED_BACK: "the rollout failed: it was rolled back, or had moved nothing yet",
     Status.REFUSED: "refused: nothing was moved",
     Status.CHANGED: "somebody else moved the alias, and it was left to them",
     Status.UNKNOWN: "ended, or never seen to begin; reason unknown, because the deployer's log does not tell",
     Status.STILL_SPLIT: "the alias is still split, and nobody goes on: take it back",
-    Status.NOTHING_RUNS: "watch: no rollout runs on this alias",
+    Status.NOTHING_RUNS: "no rollout runs on this alias: nothing to watch, to stop or to promote",
     Status.NOT_SEEN: "AWS could not be asked: how the rollout goes is not known",
     Status.BROKEN_OFF: "the output was closed or full, or this command failed; a rollout that has begun goes on",
     Status.STOPPED_WATCHING: "stopped watching by Ctrl-C; the rollout goes on",
@@ -38,6 +38,7 @@ MEANINGS = {
 #: (deployer/decisions/errors.py).
 STATUSES = {
     "SUCCEEDED": Status.DEPLOYED,
+    "APPROVED": Status.DEPLOYED,
     "ALREADY_DEPLOYED": Status.DEPLOYED,
     "InvalidRollout": Status.REFUSED,
     "RolloutTooLong": Status.REFUSED,

@@ -2,7 +2,6 @@
 where all is in vain."""
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,10 @@ from deployer.decisions.target import Target
 from deployer.metrics import Metrics, NotSeen
 from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
+from lambda_rollout.logbook import Logbook
 from lambda_rollout.reach import ALIAS, LOG, METRICS
-from lambda_rollout.remedies import CannotSee, NotSent
+from lambda_rollout.remedies import CannotSee
 from lambda_rollout.state import State
-
-#: The stack's outputs that name log groups.
-LOG_GROUPS = ("LogGroupName", "WorkflowLogGroupName", "WatchdogLogGroupName")
 
 #: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money
 #: for each.
@@ -37,7 +34,6 @@ UNKNOWN_START = 900.0
 #: may be late.
 START_PATIENCE = 60.0
 
-_MOST_PAGES = 50
 #: In AWS's words; it was right before.
 _ADDRESS = re.compile(r': "https?://[^"]*"')
 #: A look comes again soon: better to say that AWS does not answer than to wait for it.
@@ -73,8 +69,7 @@ class Eyes:
         self._clients = clients
         self._function = function
         self._alias = alias
-        self._stack = stack
-        self._groups: list[str] | None = None
+        self.logbook = Logbook(clients, stack)
         self._heard_until = 0.0
         self._heard: set[str] = set()  # ids of events: a line that was late makes others come twice
         self._ever_heard: set[str] = set()
@@ -88,15 +83,6 @@ class Eyes:
         """Raises the API's own error."""
         answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
         return Snapshot(answer)
-
-    def must_find_stack(self) -> None:
-        """Raises `NotSent` where it is not there; whatever else fails is told by the looks."""
-        try:
-            self._log_groups()
-        except aws.CallFailed as error:
-            if remedies.absent_stack(error):
-                told = remedies.no_stack(self._stack, self._clients.region)
-                raise NotSent(told) from error
 
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
@@ -130,32 +116,13 @@ class Eyes:
         """What the log says of the alias from then on, and was not told before. Raises the API's
         own error."""
         wanted = lines.pattern(self._function, self._alias, rollout, request)
-        found: list[Any] = []
-        for group in self._log_groups():
-            asked: dict[str, Any] = {
-                "logGroupName": group,
-                "startTime": int(since * 1000),
-                "filterPattern": wanted,
-            }
-            found += self._events(asked)
+        found = self.logbook.events(wanted, since)
         new = [event for event in found if event["eventId"] not in self._heard]
         self._heard |= {event["eventId"] for event in new}
         first = [event for event in new if event["eventId"] not in self._ever_heard]
         self._ever_heard |= self._heard
         self._oldest = min((event["timestamp"] / 1000 for event in first), default=None)
         return lines.read(new)
-
-    def _events(self, asked: dict[str, Any]) -> list[Any]:
-        found: list[Any] = []
-        absent = self._clients.logs.exceptions.ResourceNotFoundException
-        with suppress(absent):  # what never logged may have no log
-            for _ in range(_MOST_PAGES):
-                page = self._clients.logs.filter_log_events(**asked)
-                found += page["events"]
-                if not page.get("nextToken"):
-                    break
-                asked["nextToken"] = page["nextToken"]
-        return found
 
     def _see(self, known: State, now: float) -> State:
         try:
@@ -194,7 +161,7 @@ class Eyes:
             told = self.lines(since, known.rollout, request)
         except aws.CallFailed as error:
             if remedies.hopeless(error):
-                return replace(known, deaf=self._deaf(error))
+                return replace(known, deaf=self.logbook.why_not(error))
             return _missed(known, LOG, error, now)
         self._heard_until = now
         pulse = known.pulse.listen(known.reach.answers.get(LOG), self._oldest)
@@ -227,25 +194,6 @@ class Eyes:
             return replace(known, blind=f"{allow}AWS says {aws.words(error)}")
         known = replace(known, reach=known.reach.answered(METRICS, now))
         return state.count(known, look)
-
-    def _log_groups(self) -> list[str]:
-        """From the stack's outputs; a stack of before the watchdog has fewer."""
-        if self._groups is None:
-            found = self._clients.cloudformation.describe_stacks(StackName=self._stack)
-            (stack,) = found["Stacks"]
-            pairs = stack.get("Outputs", ())
-            outputs = {output["OutputKey"]: output["OutputValue"] for output in pairs}
-            self._groups = [outputs[name] for name in LOG_GROUPS if name in outputs]
-        return self._groups
-
-    def _deaf(self, error: Exception) -> str:
-        """Why the log cannot be read, and the remedy."""
-        if aws.denied(error):
-            action = "logs:FilterLogEvents" if self._groups else "cloudformation:DescribeStacks"
-            return f"access to it is denied: allow {action}."
-        if remedies.absent_stack(error):
-            return f"there is no stack '{self._stack}' here: name the deployer's with --stack (make: STACK=)."
-        return f"it could not be read: AWS says {aws.words(error)}"
 
 
 def _missed(known: State, what: str, error: Exception, now: float) -> State:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from botocore import exceptions
 
 from deployer import aws
+from lambda_rollout import called
 
 _NEW_LOGIN = "renew them, such as with 'aws sso login', and run the command again"
 _NO_CREDENTIALS = (
@@ -63,6 +64,10 @@ class Refused(CannotSee):
     """When nothing can be begun as it was asked for."""
 
 
+class NothingRuns(CannotSee):
+    """When there is no rollout to do that with."""
+
+
 class Doing(NamedTuple):
     """What was asked of AWS: the IAM action and its resource, and what it means where AWS does not
     find it."""
@@ -77,8 +82,13 @@ def reading_alias(function: str, alias: str, region: str) -> Doing:
     return Doing("lambda:GetAlias", f"the function '{function}'", absent)
 
 
+def updating_alias(function: str, alias: str, region: str) -> Doing:
+    return reading_alias(function, alias, region)._replace(action="lambda:UpdateAlias")
+
+
 def invoking(region: str) -> Doing:
-    absent = f"SimpleDeployFunction is not installed in {region} of this account: run ./install.sh, or set the Region."
+    install = called.install()
+    absent = f"SimpleDeployFunction is not installed in {region} of this account: run {install}, or set the Region."
     return Doing("lambda:InvokeFunction", "SimpleDeployFunction", absent)
 
 
@@ -99,10 +109,9 @@ def no_address(variables: Mapping[str, str]) -> str:
 
 
 def no_stack(stack: str, region: str) -> str:
-    rest = "name it with --stack (make: STACK=), or set the Region"
-    return (
-        f"There is no stack '{stack}' in {region}: install the deployer with ./install.sh, {rest}."
-    )
+    rest = f"name it with {called.stack()}, or set the Region"
+    install = f"install the deployer with {called.install()}"
+    return f"There is no stack '{stack}' in {region}: {install}, {rest}."
 
 
 def absent_stack(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from deployer.decisions.rollout import KEYS, Rollout
 from deployer.decisions.target import KEYS as TARGET_KEYS
 from deployer.decisions.target import Target
 from deployer.decisions.weights import BY_STEPS, FIXED
+from lambda_rollout import called
 
 #: By option: the payload's key. Those in _TEXTS are taken as they are, those in _WRITTEN are JSON.
 OPTIONS = {
@@ -29,11 +30,11 @@ _TEXTS = ("function", "alias", "version", "type", "started_by")
 
 #: How each is written to make, and as an option.
 _WRITTEN = {
-    "steps": "STEPS=10, or --steps 10",
-    "interval": "INTERVAL=60, or --interval 60",
-    "weights": "WEIGHTS=0.05,0.25,1, or --weights 0.05,0.25,1",
-    "health": """HEALTH='{"errors": "any"}', or --health '{"errors": "any"}'""",
-    "dry_run": "DRY_RUN=1, or --dry-run",
+    "steps": ("STEPS=10", "--steps 10"),
+    "interval": ("INTERVAL=60", "--interval 60"),
+    "weights": ("WEIGHTS=0.05,0.25,1", "--weights 0.05,0.25,1"),
+    "health": ("""HEALTH='{"errors": "any"}'""", """--health '{"errors": "any"}'"""),
+    "dry_run": ("DRY_RUN=1", "--dry-run"),
 }
 
 #: What a dry run is switched on and off with.
@@ -78,6 +79,8 @@ def which(absent: list[str]) -> str:
     names = f"{', '.join(absent[:-1])} and {absent[-1]}".removeprefix(" and ")
     to_make = " ".join(f"{name.upper()}={_EXAMPLES[name]}" for name in absent)
     options = " ".join(f"--{name} {_EXAMPLES[name]}" for name in absent)
+    if called.installed():
+        return f"Which {names}? Add {options}."
     return f"Which {names}? Add {to_make}, or {options}."
 
 
@@ -135,7 +138,7 @@ def _value(name: str, text: str) -> Any:
         rule = KEYS[OPTIONS[name]][0]
         no_json = ", which is not JSON" if name == "health" else ""
         told = f"'{OPTIONS[name]}' must be {rule}, but it is {shown(text)}{no_json}"
-        example = _WRITTEN[name]
+        example = called.typed(*_WRITTEN[name])
         if "baseline" in text:  # what was meant, and not its opposite
             example = example.replace("any", "baseline")
         raise InvalidRollout(f"{told}: write it as in {example}.") from error

@@ -11,9 +11,6 @@ from typing import TextIO
 
 from lambda_rollout.endings import Status
 
-#: The end of a sentence for who cannot be told more.
-GOES_ON = "a rollout that has begun goes on: 'make watch' tells."
-
 
 def say(what: str, status: Status, to: TextIO | None = None) -> Status:
     """On standard error, or elsewhere."""

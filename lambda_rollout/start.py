@@ -12,7 +12,7 @@ from deployer import aws
 from deployer.decisions import errors
 from deployer.decisions.ownership import abandoned
 from deployer.decisions.rollout import Rollout
-from lambda_rollout import remedies
+from lambda_rollout import called, remedies
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.remedies import CannotSee, NotSent, Refused
 from lambda_rollout.state import LONGEST_START, Plan, State
@@ -26,8 +26,9 @@ _WHO_SECONDS = 2.0
 _WHO_LETTERS = 128
 
 
-def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
-    """Send it. Raises `NotSent`, `AliasBusy`, or `CannotSee` when it may have been sent."""
+def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float, expected: str = "") -> State:
+    """Send it, where one is expected only while the alias is on that version. Raises `NotSent`,
+    `AliasBusy`, `Refused`, or `CannotSee` when it may have been sent."""
     function, alias = rollout.target
     try:
         found = eyes.alias()
@@ -37,24 +38,37 @@ def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float) -> State:
     taken = found.routing or is_suspended(found)
     if taken and not abandoned(found, datetime.fromtimestamp(now, UTC)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
-    eyes.must_find_stack()
+    if expected and found.version != expected:
+        raise Refused(
+            f"{rollout.target} {found.state}, and no longer on version {expected}: "
+            "somebody else has moved it meanwhile. Nothing was sent."
+        )
+    eyes.logbook.must_be_there()
     before = {found.stamp.rollout_id} if found.stamp else set()
     with suppress(*aws.CallFailed):  # whether the log can be read is told later
         before |= {line.rollout for line in eyes.lines(now - _BEFORE)}
-    event = {**rollout.event}
+    event: dict[str, Any] = {**rollout.event}
     caller = "" if rollout.started_by else _caller(clients)
     if caller:
         event["started-by"] = caller
     request = _invoke(clients, event)
     settle = rollout.health_check.settle
-    plan = Plan(rollout.new_version, rollout.interval, settle, request, frozenset(before))
+    plan = Plan(
+        rollout.new_version,
+        rollout.interval,
+        settle,
+        request,
+        frozenset(before),
+        original=found.version,
+        started_by=event.get("started-by", ""),
+    )
     return State(function, alias, since=now, give_up=now + LONGEST_START, plan=plan)
 
 
 def ask(clients: Any, eyes: Eyes, rollout: Rollout) -> Mapping[str, Any]:
     """What a dry run answers. Raises `DeployError` or `Refused` where the rollout would be refused,
     `NotSent`, or `CannotSee`."""
-    eyes.must_find_stack()
+    eyes.logbook.must_be_there()
     try:
         answer = clients.patient.invoke(
             FunctionName="SimpleDeployFunction",
@@ -101,6 +115,7 @@ def _invoke(clients: Any, event: Mapping[str, Any]) -> str:
         told = remedies.sentence(error, remedies.invoking(clients.region))
         if aws.refused(error) or remedies.hopeless(error):
             raise NotSent(told) from error
-        unknown = "Whether the rollout has begun is not known: 'make watch' tells."
+        watch = called.command("watch")
+        unknown = f"Whether the rollout has begun is not known: '{watch}' tells."
         raise CannotSee(f"{told} {unknown}") from error
     return str(answer["ResponseMetadata"].get("RequestId", ""))

@@ -61,6 +61,8 @@ class Plan:
     settle: float
     request: str = ""
     before: frozenset[str] = frozenset()
+    original: str = ""
+    started_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class State:
 
     @property
     def _share_by_the_log(self) -> float:
-        if self.suspensions.lasting:
+        given_back = self.end is not None and self.end.name == "APPROVED"
+        if self.suspensions.lasting or given_back:
             return 0.0
         by_end = {Status.DEPLOYED: 1.0, Status.ROLLED_BACK: 0.0}
         return by_end.get(self.end.status, self.weight) if self.end else self.weight

@@ -1,15 +1,36 @@
-"""Shows a dry run's plan: a table in a terminal, by rich; aligned text elsewhere. Its words are
-those of `planned`."""
+"""Shows a dry run's plan and the rollouts of before: by rich in a terminal, as text elsewhere. Their
+words are those of `planned` and `history`."""
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lambda_rollout import planned
+from lambda_rollout import history, planned
+from lambda_rollout.endings import Status, status_of
+from lambda_rollout.past import RUNNING, Past
 from lambda_rollout.planned import WARNING, Planned
+
+
+def list_of(
+    rollouts: Sequence[Past], console: Console | None, out: TextIO, more: Sequence[str]
+) -> None:
+    """Two lines for each rollout; and what else is to be known, a line each."""
+    for each in rollouts:
+        if console is None:
+            print(f"{history.headline(each)}\n    {history.why(each)}", file=out)
+            continue
+        good = status_of(each.name) is Status.DEPLOYED
+        style = "green" if good else "yellow" if each.name == RUNNING else "red"
+        console.print(Text(history.headline(each), style=style))
+        console.print(Padding(Text(history.why(each)), (0, 0, 0, 4)))
+    for line in more:
+        print(line, file=out)
+    out.flush()
 
 
 def show(plan: Planned, console: Console | None, out: TextIO) -> None:

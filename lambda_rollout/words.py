@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from deployer.decisions.evidence import Counts
 from deployer.decisions.suspicion import LONGEST
 from deployer.decisions.timeline import Phase
+from lambda_rollout import called
 from lambda_rollout.endings import Status
 from lambda_rollout.reach import ALIAS, LOG, METRICS
-from lambda_rollout.say import GOES_ON
 from lambda_rollout.state import State
 from lambda_rollout.suspension import SUSPENDED, Suspensions, Turn
 
@@ -47,7 +47,6 @@ _UNITS = ((86400, "day", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")
 _UNHEARD = 60.0
 
 STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
-WATCH = "make watch FUNCTION={} ALIAS={}"
 
 
 def clock(seconds: float) -> str:
@@ -435,14 +434,30 @@ def stopped(state: State | None, why: str = "") -> str:
     """For who has pressed Ctrl-C; or is not shown any more because of `why`."""
     because = f" ({why})" if why else ""
     if state is None or not (state.plan or state.where):  # nothing was seen yet
-        return f"Stopped{because}; {GOES_ON}"
+        return f"Stopped{because}; {called.goes_on()}"
     if state.end:
         return f"Not all could be shown{because}. {told(state)}"
     if not state.rollout and not state.plan:
         return f"Stopped watching{because}; no rollout had begun."
-    names = state.function, state.alias
+    watch = called.command("watch", function=state.function, alias=state.alias)
     return (
         f"Stopped watching{because}; the rollout goes on.\n"
-        f"Watch it again:  {WATCH.format(*names)}\n"
+        f"Watch it again:  {watch}\n"
         f"Stop it:         {stop(state)}"
     )
+
+
+def stopped_waiting(done: str, why: str = "") -> str:
+    """The same, once the alias was moved by hand."""
+    because = f" ({why})" if why else ""
+    return f"Stopped waiting for the deployer{because}. {done}"
+
+
+def unconfirmed(state: State) -> str:
+    """Of a rollout that was moved by hand, and whose own ending is another one, or not told."""
+    if state.end is None:
+        return ""
+    if state.end.name == "ENDED" and state.pulse.told:
+        due = clock(state.pulse.told.due)
+        return f"The deployer has not said so far that it has seen it: its next look is due at {due} UTC."
+    return f"The rollout itself ended as {state.end.name}: {state.end.reason}"

@@ -35,6 +35,7 @@ pollers.py        SQS: event source mappings are polled, failures go back to the
 events.py         EventBridge: rules, patterns, schedules
 transformers.py   PURE: what a target gets instead of the event
 scheduler.py      EventBridge Scheduler: one-time schedules, late as on AWS
+codedeploy.py     CodeDeploy: asks a deployment's hook, then moves the alias
 delivery.py       carries a message to a queue or topic, if its policy allows it
 policies.py       PURE: what a policy says of a request
 roles.py          what roles may do, and who asks

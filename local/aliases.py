@@ -7,14 +7,16 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
+from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
 
 from local.patches import replaces
 from local.rules import Refused, StoredAlias, check
+from local.sandbox import ACCOUNT, REGION
 
 _one_at_a_time = threading.Lock()
 
@@ -50,16 +52,31 @@ def _update_alias(self: Any) -> Any:
     Upstream: `StoredAlias.update` of rules.py.
     """
     path = self.path.split("/")
-    function = unquote(path[-3])
-    name = unquote(path[-1])
-    storage = self.backend._lambdas
     with _one_at_a_time, _refusals():
-        alias = storage._get_function_aliases(function).get(name)
-        if alias is None:
-            arn = f"{_arn(storage, function)}:{name}"
-            raise Refused(404, "ResourceNotFoundException", f"Alias not found: {arn}")
-        alias.update(json.loads(self.body), *_versions(storage, function))
+        alias = _updated(unquote(path[-3]), unquote(path[-1]), json.loads(self.body))
         return 200, {"status": 200}, json.dumps(alias.answer())
+
+
+def found(function: str, name: str) -> StoredAlias:
+    """As it is now; raises `Refused`."""
+    storage = lambda_backends[ACCOUNT][REGION]._lambdas
+    alias = storage._get_function_aliases(function).get(name)
+    if alias is None:
+        arn = f"{_arn(storage, function)}:{name}"
+        raise Refused(404, "ResourceNotFoundException", f"Alias not found: {arn}")
+    return cast(StoredAlias, alias)
+
+
+def update(function: str, name: str, request: dict[str, Any]) -> None:
+    """`UpdateAlias` by an AWS service; raises `Refused`."""
+    with _one_at_a_time:
+        _updated(function, name, request)
+
+
+def _updated(function: str, name: str, request: dict[str, Any]) -> StoredAlias:
+    alias = found(function, name)
+    alias.update(request, *_versions(lambda_backends[ACCOUNT][REGION]._lambdas, function))
+    return alias
 
 
 def _created(storage: Any, function: str, request: dict[str, Any]) -> Alias:

@@ -84,12 +84,15 @@ class Cloud:
             check=False,
         )
 
-    def install(self) -> str:
-        """`./install.sh`, as on AWS; returns what it printed, raises `RuntimeError` with it when it
-        fails."""
+    def install(self, *parameters: str) -> str:
+        """`./install.sh`, as on AWS, with parameters of the template such as "A=b"; returns what it
+        printed, raises `RuntimeError` with it when it fails."""
+        given = ""
+        if parameters:
+            given = f" --parameter-overrides {' '.join(parameters)}"
         self.client("s3").create_bucket(Bucket=BUCKET)
         with _alone_in(ROOT):  # what is built is in the project's folder, for everybody
-            done = self.run(f"BUCKET_NAME={BUCKET} ./install.sh")
+            done = self.run(f"BUCKET_NAME={BUCKET} ./install.sh{given}")
         if done.returncode:
             raise RuntimeError(f"./install.sh failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -120,6 +123,10 @@ class Cloud:
         given is as on AWS."""
         self._local("logs", **settings)
 
+    def codedeploy(self, **settings: float) -> None:
+        """From now on a hook has `timeout` seconds to answer; without it, an hour."""
+        self._local("codedeploy", **settings)
+
     def written(self, group: str) -> list[dict[str, Any]]:
         """All events of a log group, oldest first, also those that nobody can read so far: tests
         and the demo see what is done at once, users and functions see it as late as on AWS."""
@@ -138,17 +145,17 @@ class Cloud:
         with urllib.request.urlopen(address, json.dumps(about).encode()) as answer:
             return json.load(answer)
 
-    def publish_checkout(self) -> None:
+    def publish_checkout(self, name: str = FUNCTION) -> None:
         """A function with its published versions, its alias on the first one."""
         lambda_ = self.client("lambda")
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.write(Path(__file__).parent / "target" / "app.py", "app.py")
         role = self.client("iam").create_role(
-            RoleName="checkout", AssumeRolePolicyDocument=json.dumps({})
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({})
         )
         lambda_.create_function(
-            FunctionName=FUNCTION,
+            FunctionName=name,
             Runtime="python3.13",
             Handler="app.handler",
             Role=role["Role"]["Arn"],
@@ -158,12 +165,12 @@ class Cloud:
         )
         for version, variables in _VERSIONS.items():
             lambda_.update_function_configuration(
-                FunctionName=FUNCTION, Environment={"Variables": variables}
+                FunctionName=name, Environment={"Variables": variables}
             )
-            published = lambda_.publish_version(FunctionName=FUNCTION)["Version"]
+            published = lambda_.publish_version(FunctionName=name)["Version"]
             assert published == version, published
         lambda_.create_alias(
-            FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS
+            FunctionName=name, Name=ALIAS, FunctionVersion=ORIGINAL, Description=WORDS
         )
 
     def output(self, name: str) -> str:

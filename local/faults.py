@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from local import events, logs, scheduler
+from local import codedeploy, events, logs, scheduler
 from local.service import Service
 
 #: How the API is out of order: it refuses with 503, hangs up at once, or does what it is asked and
@@ -65,6 +65,8 @@ class Gate:
             self._until = time.monotonic() + float(about["seconds"])
         elif what == "logs":
             logs.settings = logs.Settings(**about)
+        elif what == "codedeploy":
+            codedeploy.settings = codedeploy.Settings(**about)
         elif "schedule" in about:
             scheduler.fire_named(about["group"], about["schedule"])
         else:

@@ -15,6 +15,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 ROOMS = (
     "alarms",
     "aliases",
+    "codedeploy",
     "destinations",
     "events",
     "executions",

@@ -70,6 +70,12 @@ def _enrich_response(headers: dict[str, str], body: Any) -> Any:
     return headers, body
 
 
+def invoke_event(name: str, payload: bytes) -> None:
+    """An asynchronous invocation by another of AWS's services."""
+    (service,) = _services
+    service.invoke(name, "$LATEST", payload, asynchronous=True)
+
+
 class Service:
     """Every function's sandboxes; `delay` is how many seconds after its end a minute is
     published."""

@@ -143,6 +143,7 @@ def rollouts(starts: Any, *versions: str, **more: Any) -> Any:
         "errors": st.sampled_from(["any", "any", 0.1, "baseline"]),
         "skew": st.sampled_from([0.0, 2.4, -2.4]),
         "budget": st.sampled_from([300.0, 900.0]),
+        "finalize": st.sampled_from([True, True, True, False]),
     }
     return st.builds(Rollout, starts=starts, version=st.sampled_from(versions), **(usual | more))
 

@@ -43,7 +43,7 @@ class Dying:
         self.names = tuple(names)
         self._pool = pool
         self._one_at_a_time = threading.Lock()
-        self._told = _queue_of_all_events(cloud)
+        self._told = queue_of_all_events(cloud)
         lambda_ = cloud.client("lambda")
         for name in self.names:
             lambda_.create_alias(
@@ -182,7 +182,7 @@ def tell(seconds: Mapping[str, float]) -> None:
         print(f"\n  {told}", end="")
 
 
-def _queue_of_all_events(cloud: Cloud) -> str:
+def queue_of_all_events(cloud: Cloud) -> str:
     sqs = cloud.client("sqs")
     events = cloud.client("events")
     url = sqs.create_queue(QueueName="told")["QueueUrl"]

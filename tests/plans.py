@@ -160,12 +160,15 @@ class Rollout:
     #: Of its sandbox's clock; of the state machine's, in every second one the other way.
     skew: float = 0.0
     budget: float = 900.0
+    finalize: bool = True
 
     def __str__(self) -> str:
         by = f"by {self.weights} every {self.interval:g} s"
         check = f"errors {self.errors}, settle {self.health:g} s"
         if self.health is False:
             check = "no health check"
+        if not self.finalize:
+            check = f"a rehearsal, {check}"
         more = f"{check}, clock {self.skew:+g} s, budget {self.budget:g} s"
         return f"starts {self.starts}: {self.driver}, to version {self.version} {by}; {more}"
 
@@ -179,6 +182,7 @@ class Rollout:
             "weights": list(self.weights),
             "interval": self.interval,
             "hand-over": False,
+            "finalize": self.finalize,
             "health-check": False if self.health is False else check,
         }
 

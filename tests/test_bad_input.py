@@ -224,6 +224,23 @@ WRONG_VALUES: dict[str, tuple[str, list[Any]]] = {
     ),
     "hand-over": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
     "dry-run": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
+    "finalize": ("true or false", ["false", "", 0, 1, {}, [], math.nan]),
+    "deadline": (
+        "a time with its zone",
+        [
+            "",
+            "soon",
+            1767614400,
+            True,
+            [],
+            "2030-01-05",
+            "2030-01-05T12:00:00",
+            "2030-02-30T12:00:00Z",
+            "2030-01-05 12:00:00Z",
+            "20300105T120000Z",
+            "1999-01-05T12:00:00Z",
+        ],
+    ),
     "started-by": (
         "text of 1 to 128 characters",
         ["", "x" * 129, "x" * 5000, "\ud800", 7, True, [], ["ada"], {}, {"name": "ada"}, math.nan],

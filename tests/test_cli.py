@@ -30,6 +30,7 @@ HOUSE = Path(lambda_rollout.__file__).parent
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HOUSE.glob("*.py"))}
 ROLLOUT = "rollout --function checkout --alias live --version 8 --steps 2 --interval 30"
 WATCH = "watch --function checkout --alias live"
+VERBS = ("start", "watch", "plan", "stop", "promote", "undo", "history")
 WHY = "Version 8 had 5 errors in 50 invocations (10.00%); version 7 had 0 errors in 100 invocations in the same time."
 
 
@@ -105,10 +106,13 @@ def test_the_statuses_are_told_in_the_help_and_in_the_docs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert set(MEANINGS) == set(Status)
-    for verb in ((), ("rollout",), ("watch",)):
+    for verb in ((), *((verb,) for verb in VERBS), ("rollout",)):
         with pytest.raises(SystemExit):
             cli_command.main([*verb, "--help"])
         told = capsys.readouterr().out
+        for example in verb or VERBS:
+            asked = "start" if example == "rollout" else example
+            assert re.search(rf"^  python -m lambda_rollout {asked}\b", told, re.M)
         assert all(
             re.search(rf"^  {status:d} +{re.escape(MEANINGS[status])}$", told, re.M)
             for status in Status
@@ -623,7 +627,7 @@ def test_lines_that_are_no_rollout_s_are_left_out() -> None:
     assert [line.message for line in lines.read(events)] == ["LOOKED"]
 
 
-def test_nothing_but_the_invoke_is_ever_written_to_aws() -> None:
+def test_nothing_but_the_invoke_and_the_alias_by_hand_is_ever_written_to_aws() -> None:
     called = {
         (name, node.func.attr)
         for name, source in MODULES.items()
@@ -633,10 +637,11 @@ def test_nothing_but_the_invoke_is_ever_written_to_aws() -> None:
     }
     assert called == {
         ("eyes", "get_alias"),
-        ("eyes", "filter_log_events"),
-        ("eyes", "describe_stacks"),
+        ("logbook", "filter_log_events"),
+        ("logbook", "describe_stacks"),
         ("start", "get_caller_identity"),
         ("start", "invoke"),
+        ("by_hand", "update_alias"),
     }
 
 
@@ -675,7 +680,11 @@ class Ran:
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
             self.status = cli_command.main(
-                [*command.split(), *more.get("also", ())], lambda: aws, aws.clock, out
+                [*command.split(), *more.get("also", ())],
+                lambda: aws,
+                aws.clock,
+                out,
+                more.get("typist"),
             )
         self.out = out.getvalue()
         self.err = err.getvalue()

@@ -87,7 +87,7 @@ def test_the_log_widget_shows_how_a_rollout_ended_and_why(
     (widget,) = [widget for widget in BODY["widgets"] if widget["type"] == "log"]
     *sources, query = widget["properties"]["query"].split(" | ")
     groups = RESOURCES["EndingsQuery"]["Properties"]["LogGroupNames"]
-    assert sources == [f"SOURCE '{group['Ref']}'" for group in groups]
+    assert sources == [f"SOURCE '{group['Ref']}'" for group in groups if "Ref" in group]
     with caplog.at_level("INFO"), contextlib.suppress(DeployError):
         World(errors={"8": 1.0}).invoke({**EVENT, "started-by": "release pipeline 7"})
     (ended,) = [record for record in caplog.records if record.message == "HealthCheckFailed"]

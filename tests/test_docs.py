@@ -3,7 +3,7 @@ their blocks are sound.
 
 Blocks marked `sh` are run by the end-to-end tests against the local AWS. Those marked `bash`,
 `yaml` and `json` are read here: they are for another machine (a pipeline, another vendor's CI), or
-they are no commands.
+they are no commands. What a pipeline would do with them is played in test_pipelines.
 """
 
 import csv
@@ -45,7 +45,7 @@ def blocks(kind: str) -> list[Any]:
 def test_every_block_is_of_a_known_kind_and_what_is_to_be_typed_is_run() -> None:
     for page, source in BY_NAME.items():
         kinds = {name for name, _ in BLOCK.findall(source)}
-        assert kinds <= {"", "sh", "bash", "yaml", "json", "mermaid"}, page
+        assert kinds <= {"", "sh", "bash", "yaml", "json", "mermaid", "hcl", "python"}, page
         assert "sh" not in kinds or page in RUN, page
 
 
@@ -81,7 +81,8 @@ def test_the_readme_s_table_of_keys_is_the_payload_s() -> None:
 #: As the README has them: what is needed first.
 _ORDER = (
     *("function-name", "alias-name", "new-version", "steps", "interval"),
-    *("type", "weights", "health-check", "hand-over", "dry-run", "started-by"),
+    *("type", "weights", "health-check", "hand-over", "dry-run"),
+    *("finalize", "deadline", "started-by"),
 )
 
 

@@ -48,12 +48,16 @@ def test_a_payload_of_events_ends_well(path: Path, driver: str) -> None:
         return
     else:
         ended = world.invoke(event)
-    planned = event.get("dry-run", False)
-    assert ended["rollout"]["status"] == ("PLANNED" if planned else "SUCCEEDED")
-    assert (world.alias.version, world.alias.routing) == (
-        "1" if planned else event["new-version"],
-        {},
-    )
+    status = "SUCCEEDED"
+    version = event["new-version"]
+    if event.get("dry-run"):
+        status = "PLANNED"
+        version = "1"
+    if not event.get("finalize", True):
+        status = "APPROVED"
+        version = "1"
+    assert ended["rollout"]["status"] == status
+    assert (world.alias.version, world.alias.routing) == (version, {})
     smoke_test = _checks_of(event).get("smoke-test")
     assert [json.loads(payload) for payload in world.smoked] == (
         [] if smoke_test is None else [smoke_test]
@@ -212,6 +216,21 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "hand-over": st.sampled_from([True, False, 0, None]),
     "dry-run": st.sampled_from([False, True, None, "no"]),
+    "finalize": st.sampled_from([False, True, None, "no"]),
+    "deadline": st.sampled_from(
+        [
+            "2030-01-05T12:00:00Z",
+            "2030-01-05T12:00+05:30",
+            "2030-01-05T12:00:07.25-01:00",
+            "2030-01-05T12:00:00",
+            "2030-13-05T12:00:00Z",
+            "2030-02-30T12:00:00Z",
+            "2030-01-05",
+            "tomorrow",
+            1767614400,
+            None,
+        ]
+    ),
     "unknown": st.just(1),
 }
 _GOOD = {
@@ -264,6 +283,7 @@ _BEYOND_THE_SCHEMA = (
     "without a version or an alias",
     "'function-name' is of the account",
     "with one weight there is nothing to compare with",
+    'it is "2030-02-30T',  # no such day
     "'health-check' is longer than 32 KiB",
 )
 

@@ -388,7 +388,8 @@ def test_a_wrong_word_of_who_has_asked_is_refused(aws: Aws, who: str) -> None:
 def test_a_rollout_starts_where_it_is_not_told_who_has_asked(aws: Aws, fault: Exception) -> None:
     aws.faults["get_caller_identity"] = fault
     ran = Ran(ROLLOUT, good(aws))
-    assert (ran.status, ran.err) == (Status.DEPLOYED, "")
+    to_do = "To go back to version 7: make undo FUNCTION=checkout ALIAS=live\n"
+    assert (ran.status, ran.err) == (Status.DEPLOYED, to_do)
     assert ["started-by" in event for event in aws.invoked] == [False]
 
 
@@ -412,10 +413,28 @@ def test_make_hands_a_dry_run_and_who_has_asked_on(tmp_path: Path) -> None:
     done = make(tmp_path, "rollout", *variables)
     assert done.stdout.strip() == repr(
         [
-            *("rollout", "--function", "checkout", "--dry-run", "1"),
+            *("start", "--function", "checkout", "--dry-run", "1"),
             *("--started-by", 'the release\'s "pipeline" 7'),
         ]
     )
+
+
+MADE = {
+    "stop": ["FUNCTION=checkout", "ALIAS=live", "STACK=other"],
+    "promote": ["FUNCTION=checkout", "ALIAS=live"],
+    "undo": ["FUNCTION=checkout", "ALIAS=live", "YES=1"],
+    "history": ["FUNCTION=checkout", "LAST=3", "SINCE=7d"],
+}
+
+
+@pytest.mark.parametrize("verb", MADE)
+def test_make_hands_the_other_verbs_on(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "lambda_rollout").mkdir()
+    (tmp_path / "lambda_rollout" / "__main__.py").write_text("import sys; print(*sys.argv[1:])")
+    typed = " ".join(MADE[verb]).replace("YES=1", "--yes")
+    options = re.sub(r"([A-Z]+)=", lambda name: f"--{name[1].lower()} ", typed)
+    done = make(tmp_path, verb, *MADE[verb])
+    assert done.stdout.strip() == f"{verb} {options}"
 
 
 def test_ctrl_c_while_the_tools_are_set_up_is_a_sentence(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ TREES = {name: ast.parse(source) for name, source in MODULES.items()}
 #: The payload's keys, as they are promised to users: a key more or less changes the contract.
 PAYLOAD_TABLE = {
     *("function-name", "alias-name", "new-version", "steps", "interval"),
-    *("type", "health-check", "weights", "hand-over", "dry-run", "started-by"),
+    *("type", "health-check", "weights", "hand-over", "dry-run"),
+    *("finalize", "deadline", "started-by"),
 }
 
 #: In all; and on average.
-MOST_TOKENS = 32_700
+MOST_TOKENS = 35_700
 MOST_A_LINE = 8.3
 
 MOST_CONDITIONALS = 55

@@ -17,6 +17,8 @@ PATCHES = {f"{each.owner.__name__}.{each.name}": each for each in patches.declar
 #: The calls and parameters that moto lacks wholly: everything else has one of moto's to replace.
 ADDED = {
     "CloudWatchResponse.put_composite_alarm",
+    "CodeDeployResponse.put_lifecycle_event_hook_execution_status",
+    "CodeDeployResponse.stop_deployment",
     "SQSResponse.list_message_move_tasks",
     "SQSResponse.start_message_move_task",
 }

@@ -47,6 +47,7 @@ EVERY_CALL = {"health-check": {"smoke-test": {}, "alarms": ["checkout-errors"]}}
 STORIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "healthy": ({}, {}),
     "healthy, with a smoke test and an alarm": ({}, EVERY_CALL),
+    "healthy, rehearsed": ({}, {"finalize": False}),
     "failing, found in settling": ({"errors": {"8": 1.0}}, {}),
     "failing, found in the second step": ({"errors": {"8": 0.2}, "delay": -20.0}, {}),
     "failing, suspended and convicted": (
@@ -62,6 +63,8 @@ STORIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"steps": 1, "interval": 40, "health-check": {"errors": 0.2, "settle": 0}},
     ),
 }
+
+REHEARSED = "healthy, rehearsed"
 
 #: The stories whose function writes a log: when it prints what looks like a failed call and is
 #: none; and what is told of it.
@@ -222,6 +225,8 @@ def _numbered(case: Case) -> Iterator[int | str]:
 
 def expected(story: str) -> str:
     """How it ends if nothing goes wrong."""
+    if story == REHEARSED:
+        return "APPROVED"
     return "SUCCEEDED" if story.startswith("healthy") else "HealthCheckFailed"
 
 
@@ -318,6 +323,13 @@ def _ended_wrongly(world: WatchedWorld, ended: Ended, story: str) -> Iterator[st
         yield "called a success"
     if not story.startswith("healthy") and finalized:
         yield "the failing version was finalized"
+    if story == REHEARSED:
+        if finalized:
+            yield "a rehearsal was finalized"
+        if ended.status == "APPROVED":
+            finalized = [time for time, *alone in world.moves if alone == ["7", {}]]
+            if list(dict.fromkeys(world.history)) != [0.33, 0.67, 1.0, "7"]:
+                yield "approved before its end"
     shifts = {routing["8"]: time for time, _, routing in world.moves if routing}
     for begun, over in pairwise([*shifts.values(), *finalized[:1]]) if finalized else ():
         if not any(begun <= look <= over for look in world.seen):

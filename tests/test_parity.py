@@ -4,6 +4,7 @@ errors are the same."""
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -116,7 +117,49 @@ def _alarms(*states: tuple[float, str]) -> Callable[[World], None]:
     return during
 
 
+REHEARSED: dict[str, Any] = {**STEPS, "finalize": False}
+
+
+def _must_end(seconds: float, **payload: Any) -> dict[str, Any]:
+    """So long after the start."""
+    deadline = World().starts + timedelta(seconds=seconds)
+    return {**STEPS, "deadline": deadline.isoformat(), **payload}
+
+
 STORIES = {
+    "rehearsed, healthy": Story("SUCCEEDED", REHEARSED),
+    "rehearsed, failing": Story("HealthCheckFailed", REHEARSED, {"errors": {"8": 0.5}}),
+    "rehearsed, already deployed": Story("SUCCEEDED", {**REHEARSED, "new-version": "7"}),
+    "rehearsed, promoted by hand": Story(
+        "SUCCEEDED", REHEARSED, during=_operator(100, FunctionVersion="8", **UNSPLIT)
+    ),
+    "rehearsed, taken back": Story("AliasChanged", REHEARSED, during=_operator(100, **UNSPLIT)),
+    "rehearsed, the giving back is lost": Story(
+        "SUCCEEDED", REHEARSED, during=_fault("lost", "UpdateAlias 4")
+    ),
+    "rehearsed, the giving back is late": Story(
+        "SUCCEEDED", REHEARSED, during=_fault("late", "UpdateAlias 4")
+    ),
+    "rehearsed, the giving back is denied once": Story(
+        "RolloutInterrupted", REHEARSED, during=_fault("denied", "UpdateAlias 4")
+    ),
+    "rehearsed, accused by its log, and acquitted": Story(
+        "SUCCEEDED", REHEARSED, during=_listening(_prints(20))
+    ),
+    "in time": Story("SUCCEEDED", _must_end(400)),
+    "in time, held": Story(
+        "SUCCEEDED",
+        _must_end(800, steps=3, **{"health-check": {"min-invocations": 50}}),
+    ),
+    "too late, held": Story(
+        "HealthCheckInconclusive",
+        _must_end(500, steps=3, **{"health-check": {"min-invocations": 50, "hold": 300}}),
+        {"rate": 0.1},
+    ),
+    "in time, suspended": Story("SUCCEEDED", _must_end(800), during=_listening(_prints(20))),
+    "no time to suspend": Story("SUCCEEDED", _must_end(380), during=_listening(_prints(20))),
+    "too late before the start": Story("RolloutTooLong", _must_end(370)),
+    "long ago": Story("RolloutTooLong", _must_end(-86400)),
     "healthy": Story("SUCCEEDED"),
     "healthy, every type": Story("SUCCEEDED", {"type": "Linear30PercentEvery1Minute"}),
     "healthy, own weights, interval 0": Story(
@@ -333,6 +376,7 @@ UNSUSPENDED = (
     "a healthy one's log may not be read",
     "its log cannot be read",
     "its log is not to be read",
+    "no time to suspend",
 )
 
 

@@ -16,6 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from local.templates import NoManagedPolicies
 from tests.test_docs import blocks
+from world.codedeploy import DeployingWorld
 
 
 def templates() -> list[Any]:
@@ -42,6 +43,43 @@ def test_versions_that_sam_published_are_kept_when_the_next_one_comes() -> None:
     resources = deployed(yaml_parse(template.values[0]))
     versions = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Version"]
     assert [version["DeletionPolicy"] for version in versions] == ["Retain"]
+
+
+def test_with_the_hook_the_alias_is_asked_for_before_it_is_moved_and_nothing_else_changes() -> None:
+    """As the page on the hook has it: four lines in Globals, or a function's own."""
+    page = [yaml_parse(each.values[0]) for each in blocks("yaml") if "codedeploy-hook" in each.id]
+    (lines,) = [each for each in page if "Resources" not in each]
+    (whole,) = [each for each in page if "Resources" in each]
+    preference = lines["Globals"]["Function"]["DeploymentPreference"]
+    assert whole["Resources"]["Checkout"]["Properties"]["DeploymentPreference"] == preference
+    with_hook = copy.deepcopy(CHECKOUT)
+    with_hook["Resources"]["Checkout"]["Properties"].pop("AutoPublishAlias")
+    with_hook |= lines
+    before = deployed(CHECKOUT)
+    after = deployed(with_hook)
+    policy = after["CheckoutAliaslive"].pop("UpdatePolicy")["CodeDeployLambdaAliasUpdate"]
+    assert policy["BeforeAllowTrafficHook"] == "CodeDeployHook_Rollout"
+    new = {name: each["Type"] for name, each in after.items() if name not in before}
+    assert set(new.values()) == {
+        "AWS::IAM::Role",
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentGroup",
+    }
+    assert {name: after[name] for name in before} == before
+
+
+def test_the_tag_of_the_page_is_a_rollout_that_fits() -> None:
+    (whole,) = [
+        yaml_parse(each.values[0])
+        for each in blocks("yaml")
+        if "codedeploy-hook" in each.id and "Resources" in each.values[0]
+    ]
+    tag = whole["Resources"]["Checkout"]["Properties"]["Tags"]["rollout"]
+    world = DeployingWorld(tag=tag)
+    deployment = world.deployment()
+    world.play()
+    assert deployment.answers == ["Succeeded"]
+    assert world.history == [0.1, 0.5, 1.0, "7", "8"]
 
 
 CHECKOUT = yaml_parse("""

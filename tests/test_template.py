@@ -17,12 +17,18 @@ from deployer.decisions import errors
 from deployer.decisions.errors import DeployError
 from local.cloud import ROOT
 from local.templates import NoManagedPolicies
+from world.codedeploy import MOST_DELIVERIES, REDELIVERY, TIMEOUT, DeployingWorld
 from world.delivery import deliver_all, watch
 from world.faults import Killed
 from world.machine import SOURCE, STATE_MACHINE, FakeStepFunctions, Machine
 from world.world import FakeClients, World
 
-FUNCTIONS = ("SimpleDeployFunction", "DeployWorkflowFunction", "WatchdogFunction")
+FUNCTIONS = (
+    "SimpleDeployFunction",
+    "DeployWorkflowFunction",
+    "WatchdogFunction",
+    "CodeDeployHookFunction",
+)
 
 
 def test_the_function_is_the_one_that_users_know(resources: dict[str, Any]) -> None:
@@ -76,7 +82,13 @@ def test_every_setting_of_the_deployer_is_given_to_the_functions_that_read_it(
         name: set(_properties(resources, name).get("Environment", {}).get("Variables", {}))
         for name in FUNCTIONS
     }
-    assert given["SimpleDeployFunction"] == set(aws.VARIABLES) - {"WATCHDOG_QUEUE_URL"}
+    others = {"WATCHDOG_QUEUE_URL", "HOOK_QUEUE_URL", "HOOK_ROLLOUT"}
+    assert given["SimpleDeployFunction"] == set(aws.VARIABLES) - others
+    assert given["CodeDeployHookFunction"] == {
+        "DEPLOY_STATE_MACHINE_ARN",
+        "HOOK_QUEUE_URL",
+        "HOOK_ROLLOUT",
+    }
     assert given["WatchdogFunction"] == {
         "DEPLOY_STATE_MACHINE_ARN",
         "LEASE_GROUP",
@@ -109,6 +121,9 @@ def test_the_roles_allow_what_is_called_and_nothing_else(
     assert _actions(_statements(resources, "SimpleDeployFunctionRole")) == loop | LOG | ON_FAILURE
     assert _actions(_statements(resources, "DeployWorkflowFunctionRole")) == machine | LOG
     assert _actions(_statements(resources, "WatchdogFunctionRole")) == dog | LOG | POLL
+    hook = _by_the_hook()
+    own = {"sqs:SendMessage"} | LOG | POLL
+    assert _actions(_statements(resources, "CodeDeployHookFunctionRole")) == hook | own
     assert _actions(_statements(resources, "StateMachineExecutionRole")) == {
         "lambda:InvokeFunction"
     }
@@ -116,12 +131,13 @@ def test_the_roles_allow_what_is_called_and_nothing_else(
 
 def test_the_targets_are_narrowed_by_the_parameter(resources: dict[str, Any]) -> None:
     roles = [name for name, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 5
+    assert len(roles) == 6
     for role in roles:
         for statement in _statements(resources, role):
             if (
                 "lambda:UpdateAlias" in statement["Action"]
                 or "lambda:GetFunctionConfiguration" in statement["Action"]
+                or "lambda:ListTags" in statement["Action"]
             ):
                 arns = [resource["Fn::Sub"] for resource in statement["Resource"]]
                 assert all(":function:${TargetFunctions}" in arn for arn in arns)
@@ -240,6 +256,52 @@ def test_a_message_of_either_queue_is_redelivered_for_hours_and_then_raises_an_a
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [name, "Arn"]}
 
 
+def test_the_hook_is_there_only_where_it_is_asked_for_and_called_as_sam_s_role_wants_it(
+    resources: dict[str, Any],
+) -> None:
+    hooked = [name for name in resources if "Hook" in name]
+    assert len(hooked) == 5
+    assert {resources[name].get("Condition") for name in hooked} == {"Hooked"}
+    others = [name for name in resources if resources[name].get("Condition") == "Hooked"]
+    assert others == hooked
+    function = _properties(resources, "CodeDeployHookFunction")
+    assert function["FunctionName"] == "CodeDeployHook_Rollout"
+    assert function["RecursiveLoop"] == "Allow", "Lambda stops loops of more than 16 turns"
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    assert template["Parameters"]["CodeDeployHook"]["Default"] == "false"
+
+
+def test_the_hook_s_default_is_a_rollout_that_fits_into_codedeploy_s_hour() -> None:
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    default = template["Parameters"]["HookRollout"]["Default"]
+    world = DeployingWorld(default=default, rate=0)
+    deployment = world.deployment()
+    world.play()
+    assert deployment.answers == ["Succeeded"]
+
+
+def test_the_hook_touches_its_own_executions_and_what_comes_again_comes_soon_and_for_an_hour(
+    resources: dict[str, Any],
+) -> None:
+    _, executions = _statements(resources, "CodeDeployHookFunctionRole", "Rehearse")
+    assert executions["Resource"]["Fn::Sub"].endswith(":${DeployStateMachine.Name}:CodeDeploy-*")
+    queue = _properties(resources, "HookQueue")
+    timeout = _properties(resources, "CodeDeployHookFunction")["Timeout"]
+    assert (timeout, queue["VisibilityTimeout"]) == (TIMEOUT, REDELIVERY)
+    assert queue["VisibilityTimeout"] > timeout and queue["SqsManagedSseEnabled"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_DELIVERIES
+    assert MOST_DELIVERIES * REDELIVERY > 3600
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {
+        "Fn::GetAtt": ["WatchdogDeadLetterQueue", "Arn"]
+    }
+    mapping = _properties(resources, "HookQueueToFunction")
+    assert mapping["FunctionName"] == {"Ref": "CodeDeployHookFunction"}
+    assert (mapping["BatchSize"], mapping["EventSourceArn"]) == (
+        1,
+        {"Fn::GetAtt": ["HookQueue", "Arn"]},
+    )
+
+
 def test_the_alarm_and_the_docs_say_the_command_that_has_the_watchdog_try_again(
     resources: dict[str, Any],
 ) -> None:
@@ -277,6 +339,7 @@ def test_the_endings_that_are_told_are_all_there_are(resources: dict[str, Any]) 
     }
     assert set(pattern["detail"]["status"]) == kinds - {"DeployError"} | {
         "SUCCEEDED",
+        "APPROVED",
         "ALREADY_DEPLOYED",
     }
 
@@ -323,6 +386,7 @@ def test_the_outputs_name_what_to_start_and_where_it_logs() -> None:
         "WatchdogDeadLetterQueueArn",
         "WatchdogQueueArn",
     }
+    names |= {"HookFunctionName", "HookLogGroupName"}
     assert set(template["Outputs"]) == names
 
 
@@ -408,10 +472,14 @@ def _actions(statements: list[dict[str, Any]]) -> set[str]:
 
 SERVICES = {
     **dict.fromkeys(
-        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction"), "lambda"
+        ("GetAlias", "UpdateAlias", "GetFunctionConfiguration", "InvokeFunction", "ListTags"),
+        "lambda",
     ),
     **dict.fromkeys(("GetMetricData", "DescribeAlarms"), "cloudwatch"),
     **dict.fromkeys(("StartExecution", "ListExecutions", "GetExecutionHistory"), "states"),
+    **dict.fromkeys(("DescribeExecution", "StopExecution"), "states"),
+    **dict.fromkeys(("GetDeployment", "PutLifecycleEventHookExecutionStatus"), "codedeploy"),
+    "SendHookMessage": "sqs",
     **dict.fromkeys(
         ("CreateSchedule", "UpdateSchedule", "DeleteSchedule", "GetSchedule"), "scheduler"
     ),
@@ -452,6 +520,23 @@ def _called(world: World) -> set[str]:
     assert world.told, "every story is told"
     called = {f"{SERVICES[call]}:{call}" for call in world.calls}
     return called | {IMPLIED[call] for call in called & IMPLIED.keys()} | {"events:PutEvents"}
+
+
+def _by_the_hook() -> set[str]:
+    """One deployment that is approved, one that is refused, and one that is stopped."""
+    worlds = [DeployingWorld(tag=tag) for tag in ("steps=2 interval=30", "nonsense")]
+    for world in worlds:
+        world.deployment()
+        world.play()
+    world = DeployingWorld(tag="steps=2 interval=60")
+    deployment = world.deployment()
+    world.at(80, lambda: world.stop(deployment))
+    world.play()
+    called = {"events:PutEvents"}
+    for each in (*worlds, world):
+        calls = [name for name, who, _ in each.callers if who == "hook"]
+        called |= {f"{SERVICES[name]}:{name}" for name in calls}
+    return {each.replace("SendHookMessage", "SendMessage") for each in called}
 
 
 def _promote_by_hand(world: World) -> None:

@@ -27,7 +27,7 @@ from world.world import FakeClients, World
 
 SCHEMA = json.loads((ROOT / "events" / "event.schema.json").read_text())
 SUSPENSION = {"SUSPENDED", "RESUMED"}
-RESULTS = {"SUCCEEDED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
+RESULTS = {"SUCCEEDED", "APPROVED", "ALREADY_DEPLOYED", "HANDED_OVER", "PLANNED"}
 THREE_SHIFTS = ["STARTED", "SHIFTED", "SHIFTED", "SHIFTED"]
 
 
@@ -64,6 +64,7 @@ FAILS = {"errors": {"8": 1.0}}
 
 STORIES = {
     "good": Story([*THREE_SHIFTS, "SUCCEEDED"]),
+    "rehearsed": Story([*THREE_SHIFTS, "APPROVED"], {**EVENT, "finalize": False}),
     "bad": Story([*THREE_SHIFTS, "ROLLED_BACK", "HealthCheckFailed"], world=FAILS),
     "bad, as its log tells first": Story(
         ["STARTED", "SHIFTED", "SUSPENDED", "ROLLED_BACK", "HealthCheckFailed"],

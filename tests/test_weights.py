@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deployer.decisions.errors import InvalidRollout
 from deployer.decisions.rollout import LONGEST_INTERVAL, Rollout
 from deployer.decisions.weights import BY_STEPS, FIXED, MOST_STEPS, linear, progression
-from lambda_rollout import command
+from lambda_rollout import options
 from local.cloud import ROOT
 from world.aws import FUNCTION, HERE
 
@@ -72,7 +72,7 @@ def test_every_type_is_in_the_schema_the_readme_the_command_s_help_and_an_exampl
         for line in (ROOT / "README.md").read_text().splitlines()
         if line.startswith("| `type`")
     ]
-    said = inspect.getsource(command)
+    said = inspect.getsource(options)
     examples = [json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")]
     for name in types:
         assert f"`{name}`" in row and name in said

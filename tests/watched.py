@@ -1,16 +1,18 @@
-"""An AWS for the tests of `cli`: what a watcher reads, changed by a script in virtual time. Takes
-one write: Invoke."""
+"""An AWS for the tests of `lambda_rollout`: what it reads, changed by a script in virtual time. Takes
+two writes: Invoke and UpdateAlias."""
 
 import io
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from deployer.decisions.stamp import Stamp, write
+from local import patterns
 
 START = datetime(2026, 1, 5, 12, 0, 7, tzinfo=UTC).timestamp()
 #: When a deployer has surely ended.
@@ -77,7 +79,15 @@ class Aws:
             ResourceNotFoundException=type("ResourceNotFoundException", (ClientError,), {})
         )
         self.lambda_ = SimpleNamespace(get_alias=self.get_alias)
-        self.once = SimpleNamespace(invoke=self.invoke)
+        self.once = SimpleNamespace(invoke=self.invoke, update_alias=self.update_alias)
+        self.revision = 1
+        #: Other functions' aliases, each as it is in an AWS of its own.
+        self.others: dict[tuple[str, str], Aws] = {}
+        self.moved: list[dict[str, Any]] = []
+        #: What somebody does in the moment before the next write of the alias.
+        self.meanwhile: list[Callable[[], Any]] = []
+        #: How often the answer to a write of the alias is lost.
+        self.lost = 0
         self.patient = SimpleNamespace(invoke=self.plan)
         self.sts = SimpleNamespace(get_caller_identity=self.get_caller_identity)
         self.caller = CALLER
@@ -96,6 +106,7 @@ class Aws:
         self, weight: float, step: int, steps: int = 2, id: str = ID, quiet: bool = False
     ) -> None:
         """As the deployer does: the alias with its stamp, and the line."""
+        self.revision += 1
         self.routing = {"8": weight}
         self.stamp = str(Stamp(id, "8", weight, step, steps, UNTIL))
         if not quiet:
@@ -103,6 +114,7 @@ class Aws:
 
     def suspend(self, reason: str, weight: float = 0.5, step: int = 1, quiet: bool = False) -> None:
         """As the deployer does."""
+        self.revision += 1
         self.routing = {}
         self.stamp = str(Stamp(ID, "8", weight, step, 2, UNTIL, suspended=True))
         where = f"Alias 'live' of 'checkout' is on version {self.version}."
@@ -116,6 +128,7 @@ class Aws:
             self.tell("RESUMED", weight=weight, step=step, steps=2, reason=reason)
 
     def back(self, version: str = "7") -> None:
+        self.revision += 1
         self.version = version
         self.routing = {}
         self.stamp = ""
@@ -140,13 +153,16 @@ class Aws:
 
     def get_alias(self, **request: Any) -> Any:
         self._fail("get_alias")
+        other = self.others.get((request["FunctionName"], request["Name"]))
+        if other:
+            return other.get_alias(FunctionName="checkout", Name="live")
         if not self.there or request != {"FunctionName": "checkout", "Name": "live"}:
             raise refusal("ResourceNotFoundException", "Cannot find alias arn", 404)
         description = f"{WORDS} {self.stamp}".strip() if self.stamp else write(WORDS, None)
         answer = {
             "AliasArn": ARN,
             "FunctionVersion": self.version,
-            "RevisionId": "1",
+            "RevisionId": str(self.revision),
             "Description": description,
         }
         return {
@@ -166,6 +182,24 @@ class Aws:
         )
         self.invoked.append(json.loads(request["Payload"]))
         return {"StatusCode": 202, "ResponseMetadata": {"RequestId": "request-1"}}
+
+    def update_alias(self, **request: Any) -> Any:
+        """As AWS does: under an old revision nothing is written."""
+        self._fail("update_alias")
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        if request["RevisionId"] != str(self.revision):
+            raise refusal(
+                "PreconditionFailedException", "The RevisionId provided does not match", 412
+            )
+        self.moved.append(request)
+        self.revision += 1
+        self.version = request.get("FunctionVersion", self.version)
+        self.routing = request["RoutingConfig"]["AdditionalVersionWeights"]
+        if self.lost:
+            self.lost -= 1
+            raise ReadTimeoutError(endpoint_url="http://x")
+        return self.get_alias(FunctionName=request["FunctionName"], Name=request["Name"])
 
     def plan(self, **request: Any) -> Any:
         self._fail("plan")
@@ -188,13 +222,12 @@ class Aws:
     def filter_log_events(self, **request: Any) -> Any:
         """Two lines a page."""
         self._fail("filter_log_events")
-        assert request["filterPattern"].startswith(
-            '{ ($.function = "checkout" && $.alias = "live")'
-        )
+        let_through = patterns.read(request["filterPattern"])
+        latest = request.get("endTime", math.inf)
         since = [
             line
             for line in self.log[request["logGroupName"]]
-            if line["timestamp"] >= request["startTime"]
+            if request["startTime"] <= line["timestamp"] <= latest and let_through(line["message"])
         ]
         first = int(request.get("nextToken", 0))
         more = {"nextToken": str(first + 2)} if len(since) > first + 2 else {}

@@ -165,6 +165,11 @@ def untrue(played: Played, course: Course, told: Told) -> str:
             rolled_back = course.rolled_back and not pasted(played, course)
             if told.status == "SUCCEEDED" and rolled_back:
                 return "but ROLLED_BACK was told"
+        case "APPROVED":
+            if course.plan.finalize:
+                return "but it was no rehearsal"
+            if not any(state.version == course.original and not state.routing for state in states):
+                return "but it was never given back"
         case "AliasChanged":
             return "" if moved_by_others(played, course, told) else "but nobody else moved it"
         case "AliasBusy":

@@ -20,6 +20,7 @@ turns.py       several deployers at once, in turns
 definition.py  what a state machine's definition may say; anything else is refused
 execution.py   runs a definition, and writes its history
 machine.py     an execution of DeployStateMachine in the world, and the API that tells of it
+codedeploy.py  CodeDeploy's deployments, their hook, its queue, and the executions that it starts
 delivery.py    the watchdog's messages, until they are accepted
 
 sample.py      a model of the original sample

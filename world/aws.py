@@ -94,6 +94,8 @@ class Aws:
         #: Calls and errors, by version and minute.
         self.counts: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
         self._random = random.Random(seed)
+        #: For whoever acts at random times.
+        self.draw = random.Random(seed)
         self._owed = 0.0
 
     def _set_up_lambda(self) -> None:

@@ -20,6 +20,9 @@ class SharedWorld(World):
         super().__init__(**settings)
         self._wakes: dict[str, float] = {}  # by thread; the one that runs is always the earliest
         self._turns: dict[str, threading.Semaphore] = {}
+        self._threads: list[threading.Thread] = []
+        self._ended: dict[str, Outcome] = {}
+        self._unexpected: list[BaseException] = []
 
     def advance(self, seconds: float) -> None:
         me = threading.current_thread().name
@@ -40,36 +43,38 @@ class SharedWorld(World):
 
     def at_once(self, deployers: dict[str, tuple[float, Callable[[], Any]]]) -> dict[str, Outcome]:
         """What became of each deployer, by its name; each starts so many seconds later."""
-        ended: dict[str, Outcome] = {}
-        unexpected: list[BaseException] = []
+        self._ended = {}
+        self._unexpected = []
+        self._threads = []
+        for name, (later, deploy) in deployers.items():
+            self.enter(name, later, deploy)
+        self._hand_on("")
+        for thread in self._threads:  # those who enter meanwhile are there, too
+            thread.join()
+        for error in self._unexpected:
+            raise error
+        return self._ended
 
-        def run(name: str, deploy: Callable[[], Any]) -> None:
+    def enter(self, name: str, later: float, deploy: Callable[[], Any]) -> None:
+        """One more, which starts so many seconds later; asked for by one of them."""
+
+        def run() -> None:
             self._turns[name].acquire()
             try:
                 super(SharedWorld, self).advance(max(0.0, self._wakes[name] - self.time))
-                ended[name] = deploy()
+                self._ended[name] = deploy()
             except DeployError as error:
-                ended[name] = error
+                self._ended[name] = error
             except BaseException as error:
-                unexpected.append(error)
+                self._unexpected.append(error)
             finally:
                 del self._wakes[name]
                 self._hand_on(name)
 
-        self._wakes = {name: self.time + later for name, (later, _) in deployers.items()}
-        self._turns = {name: threading.Semaphore(0) for name in deployers}
-        threads = [
-            threading.Thread(target=run, args=(name, deploy), name=name, daemon=True)
-            for name, (_, deploy) in deployers.items()
-        ]
-        for thread in threads:
-            thread.start()
-        self._hand_on("")
-        for thread in threads:
-            thread.join()
-        for error in unexpected:
-            raise error
-        return ended
+        self._wakes[name] = self.time + later
+        self._turns[name] = threading.Semaphore(0)
+        self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+        self._threads[-1].start()
 
     def together(self, second_starts: float, **payload: Any) -> list[Outcome]:
         """What became of two deployers with the same payload; the second starts that much later."""

@@ -41,6 +41,9 @@ class WorldClock(Clock):
     def sleep(self, seconds: float) -> None:
         self._world.advance(max(0.0, seconds))
 
+    def spread(self, seconds: float) -> None:
+        self.sleep(self._world.draw.uniform(0.0, seconds))
+
     def pause(self, attempt: int) -> None:
         self.sleep(min(0.5 * 2**attempt, 4.0))
 

@@ -3,6 +3,7 @@
 the request     rollout     the payload becomes a Rollout: its keys, its weights, its time
                 payload     from a key's value to what it means, or an error with the remedy
                 target      function and alias; weights: how the weight rises
+                deployment  what a deployment of CodeDeploy asks for
 the steps       timeline    how long each lasts, when to look, and which phase it is in
 the judgement   health      the checks' verdict together
                 checks      one file each; a new one goes there

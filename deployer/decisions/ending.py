@@ -12,10 +12,12 @@ from deployer.decisions import errors
 
 #: What a rollout that went well ends with. Everything else is the name of an error.
 SUCCEEDED = "SUCCEEDED"
+#: Of a rehearsal: the new version is healthy, and the alias on the original one again.
+APPROVED = "APPROVED"
 ALREADY_DEPLOYED = "ALREADY_DEPLOYED"
 HANDED_OVER = "HANDED_OVER"
 PLANNED = "PLANNED"
-WELL = (SUCCEEDED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED)
+WELL = (SUCCEEDED, APPROVED, ALREADY_DEPLOYED, HANDED_OVER, PLANNED)
 
 PROMOTED = "Promoted by hand, or by a request of ours whose answer was lost."
 UNTOUCHED = "The alias was neither read nor changed."

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,6 +16,11 @@ Reader = Callable[[Any], Any]
 #: By key: the rule, which says in words what the value must be; its reader; an example for who left
 #: the key out.
 Keys = Mapping[str, tuple[str, Reader, str]]
+
+
+_DAY = r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_HOUR = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIME = rf"{_DAY}T{_HOUR}(:[0-5][0-9](\.[0-9]{{1,6}})?)?(Z|[+-]{_HOUR})"
 
 
 def read(event: Any, keys: Keys, *required: str, at: str = "") -> dict[str, Any]:
@@ -73,6 +79,16 @@ def number(low: float, high: float, kind: type[float]) -> Reader:
         return None
 
     return reader
+
+
+def time(value: Any) -> datetime | None:
+    """A time that says its zone."""
+    if not isinstance(value, str) or not re.fullmatch(_TIME, value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:  # such as February 30th
+        return None
 
 
 def flag(value: Any) -> bool | None:

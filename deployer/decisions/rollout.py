@@ -5,13 +5,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from deployer.decisions import target
 from deployer.decisions.checks.check import Subject
 from deployer.decisions.errors import InvalidRollout, RolloutTooLong
 from deployer.decisions.health import OFF, HealthCheck
-from deployer.decisions.payload import Keys, flag, flag_or_object, number, read, require, text
+from deployer.decisions.payload import (
+    Keys,
+    flag,
+    flag_or_object,
+    number,
+    read,
+    require,
+    text,
+    time,
+)
 from deployer.decisions.target import Target
 from deployer.decisions.weights import MOST_STEPS, TYPES, WEIGHTS, progression, rising
 
@@ -22,6 +32,9 @@ LONGEST_INTERVAL = 364 * 86_400
 #: So many seconds after the first shift the first figures come, as a rule: CloudWatch publishes
 #: whole minutes, a minute late.
 FIRST_FIGURES = 90.0
+
+#: Seconds before a deadline by which all must have gone well, so that a rollback can come in time.
+BEFORE_DEADLINE = 15.0
 
 _VERSION = r"[1-9][0-9]{0,9}"
 
@@ -44,6 +57,12 @@ KEYS: Keys = {
     "weights": (WEIGHTS, rising, "[0.05, 0.25, 1]"),
     "hand-over": ("true or false, without quotes", flag, "true"),
     "dry-run": ("true or false, without quotes", flag, "false"),
+    "finalize": ("true or false, without quotes", flag, "true"),
+    "deadline": (
+        "a time with its zone, as ISO 8601 has it",
+        time,
+        '"2026-11-25T18:00:00Z"',
+    ),
     "started-by": (
         "text of 1 to 128 characters",
         text(r"[^\ud800-\udfff]{1,128}"),
@@ -64,6 +83,8 @@ class Rollout:
     hand_over: bool = True
     dry_run: bool = False
     started_by: str = ""  # who asked for it
+    finalize: bool = True  # otherwise a rehearsal: at its end the alias is given back
+    deadline: datetime | None = None  # when it must have ended
     event: Mapping[str, Any] = field(compare=False, default_factory=dict)  # the payload itself
 
     @classmethod
@@ -82,6 +103,8 @@ class Rollout:
             given.get("hand-over", True),
             given.get("dry-run", False),
             given["started-by"][0] if "started-by" in given else "",
+            given.get("finalize", True),
+            given.get("deadline"),
             event,
         )
 
@@ -134,7 +157,7 @@ class Rollout:
             return
         hold = self.health_check.hold
         held = f" and as often {hold:g} s to hold" if hold else ""
-        room = max(0.0, LONGEST_INTERVAL - len(self.weights) * hold)
+        room = LONGEST_INTERVAL - len(self.weights) * hold
         raise self._too_long(room, f"{held} are more than 364 days")
 
     def must_fit(self, spare: float, reserve: float, elsewhere: bool = False) -> None:
@@ -152,18 +175,36 @@ class Rollout:
             f"but in this invocation {max(0, int(spare))} s are left "
             f"without {reserve:g} s in reserve for a rollback"
         )
-        room = max(0.0, spare - check.settle - check.before)
-        raise self._too_long(room, why, elsewhere and not self.hand_over and self.fits_a_year)
+        room = spare - check.settle - check.before
+        remedy = ""
+        if elsewhere and not self.hand_over and self.fits_a_year:
+            remedy = ", or leave out 'hand-over': false"
+        raise self._too_long(room, why, remedy)
 
-    def _too_long(self, room: float, why: str, elsewhere: bool = False) -> RolloutTooLong:
-        """With what would fit into `room` seconds; `elsewhere`: it could be handed over."""
+    def must_end_in_time(self, now: float) -> None:
+        """Raises `RolloutTooLong` where it surely ends after its deadline; `now` in seconds since
+        1970."""
+        if self.deadline is None:
+            return
+        left = self.deadline.timestamp() - BEFORE_DEADLINE - now
+        if self.seconds <= left:
+            return
+        others = self.seconds - len(self.weights) * self.interval
+        why = (
+            f" and up to {others:g} s besides are {self.seconds:g} s, but until 'deadline' "
+            f"{max(0, int(left))} s are left without {BEFORE_DEADLINE:g} s in reserve"
+        )
+        raise self._too_long(left - others, why, ", or 'deadline' later")
+
+    def _too_long(self, room: float, why: str, remedy: str = "") -> RolloutTooLong:
+        """With what would fit into `room` seconds, and a remedy besides."""
+        room = max(0.0, room)
         steps = len(self.weights)
         fits = "no interval of a second or more"
         if room >= steps:
             fits = f"an interval of {int(room / steps)} s"
         if self.interval:
             fits += f"; {self.interval:g} s would fit {int(room / self.interval)} times"
-        remedy = ", or leave out 'hand-over': false" if elsewhere else ""
         return RolloutTooLong(
             f"The rollout is too long: {steps} × {self.interval:g} s{why}. "
             f"With {steps} weights there is room for {fits}. "

@@ -24,6 +24,7 @@ _REFUSALS = ("InvalidRollout", "RolloutTooLong", "AliasBusy")
 _AS_IT_IS = (*_REFUSALS, "ALREADY_DEPLOYED", "RollbackFailed")
 
 _ENDED = {
+    "APPROVED": "the rehearsal of {new} went well",
     "InvalidRollout": "the rollout of {new} was refused",
     "RolloutTooLong": "the rollout of {new} would take too long",
     "AliasBusy": "it is busy, so the rollout of {new} was refused",
@@ -38,6 +39,10 @@ _STOPPED = "the rollout of {new} was stopped by hand"
 _SAFE = "Nothing has to be done for users: they are on version {on}. "
 
 _NOW = {
+    "APPROVED": (
+        "To keep {new}, start the rollout without 'finalize': false. "
+        "A deployment of CodeDeploy, whose hook it was, moves the alias itself."
+    ),
     "ALREADY_DEPLOYED": "Nothing has to be done.",
     "InvalidRollout": "Mend what the reason names, and start the rollout again.",
     "RolloutTooLong": "Make the rollout shorter, as the reason says, and start it again.",

@@ -144,7 +144,10 @@ class Timeline:
         if most_looks:
             self._settling_gap = max(self._settling_gap, self._check.settle / MOST_SETTLING)
             self._suspended_gap = max(self._suspended_gap, LONGEST / MOST_SUSPENDED)
-        self.deadline = math.inf  # when a rollback must begin at the latest
+        #: When a rollback must begin at the latest.
+        self.deadline = math.inf
+        if rollout.deadline:
+            self.deadline = rollout.deadline.timestamp()
 
     def fully_weighted(self, step: Step) -> bool:
         return step.number == len(self._rollout.weights)
@@ -230,13 +233,14 @@ class Timeline:
             if began < step.ends:
                 return self._next(step, Phase.LASTING, step.ends, now)
             if self._must_hold(step, evidence, now):
-                return self._next(step, Phase.HELD, step.ends + self._check.hold, now)
+                latest = min(step.ends + self._check.hold, self._latest_hold(step))
+                return self._next(step, Phase.HELD, latest, now)
             if self._check.may_hold:  # later deadlines, and settling, count from now
                 step = replace(step, held=step.held + now - step.ends, ends=now)
         else:
             step = replace(step, seen=seen)
         latest = step.ends + self._check.settle
-        if step.stood:  # lack of time must not roll back what a suspension has delayed
+        if step.stood or self._rollout.deadline:  # lack of time must not roll it back
             latest = min(latest, self.deadline - MARGIN)
         if now < latest and self._must_settle(step, evidence):
             next_look = min(max(step.next_look + self._settling_gap, now), latest)
@@ -268,11 +272,7 @@ class Timeline:
         lacking = self._check.lacks(evidence)
         if not lacking:
             return False
-        interval = self._rollout.interval
-        if step.stood:
-            interval *= SHORTEST_AFTER_SUSPENSION
-        rest = self._steps_after(step) * interval + self._check.settle
-        in_time = now + rest < self.deadline
+        in_time = now < self._latest_hold(step)
         if in_time and now < step.ends + self._check.hold:
             return True
         why = f"{self._check.hold:g} s beyond its interval"
@@ -281,3 +281,11 @@ class Timeline:
         raise HealthCheckInconclusive(
             f"{lacking} of version {self._rollout.new_version} in step {step.number}, {why}."
         )
+
+    def _latest_hold(self, step: Step) -> float:
+        """Until when a step may be held, for the rest of the rollout to have its time yet."""
+        interval = self._rollout.interval
+        if step.stood:
+            interval *= SHORTEST_AFTER_SUSPENSION
+        rest = self._steps_after(step) * interval + self._check.settle
+        return self.deadline - MARGIN - rest
