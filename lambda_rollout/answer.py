@@ -48,7 +48,7 @@ def of_state(state: State, status: Status, name: str, **more: Any) -> dict[str, 
 
 def _now(state: State) -> str:
     """Where the alias was seen last."""
-    return f"{state.name} {state.where}." if state.where else ""
+    return state.stands if state.where else ""
 
 
 def of_plan(status: Status, answer: Mapping[str, Any], where: str) -> dict[str, Any]:

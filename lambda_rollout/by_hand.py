@@ -70,7 +70,7 @@ def move(
 
     Raises `NothingRuns`, `AliasBusy`, `NotSent`, or `CannotSee` when it may have been written.
     """
-    found = _read(clients, eyes, known, "")
+    found = _read(eyes, "")
     state = _running(known, found, clock.time())
     unsure = ""
     for _ in range(_TRIES):
@@ -80,17 +80,17 @@ def move(
         except aws.CallFailed as error:
             unsure = _unsure(clients, state, error, unsure, tell)
         clock.sleep(_PAUSE)
-        found = _read(clients, eyes, known, unsure)
+        found = _read(eyes, unsure)
         if unsure and _holds(state, found, wanted):
             return state, True
         seen = see(known, found, clock.time())
         if seen.rollout != state.rollout or not seen.step:
-            tell(f"The rollout was over before it could be written: {_where(seen)}")
+            tell(f"The rollout was over before it could be written: {seen.stands}")
             return state, False
     if unsure:
         raise CannotSee(f"{unsure} {_UNKNOWN}")
     again = f"It was written by others {_TRIES} times in a row"
-    raise NotSent(f"{again}: run {wanted.verb} again. {_where(seen)}")
+    raise NotSent(f"{again}: run {wanted.verb} again. {seen.stands}")
 
 
 def _unsure(
@@ -109,12 +109,11 @@ def _unsure(
     return told
 
 
-def _read(clients: Any, eyes: Eyes, known: State, unsure: str) -> Snapshot:
+def _read(eyes: Eyes, unsure: str) -> Snapshot:
     try:
         return eyes.alias()
     except aws.CallFailed as error:
-        doing = remedies.reading_alias(known.function, known.alias, clients.region)
-        told = remedies.sentence(error, doing)
+        told = eyes.why_unread(error)
         if unsure:
             raise CannotSee(f"{told} {_UNKNOWN}") from error
         raise NotSent(told) from error
@@ -128,7 +127,7 @@ def _running(known: State, found: Snapshot, now: float) -> State:
     if found.routing:
         by_hand = f"{_UNSTAMPED} {words.stop(state)}"
         raise AliasBusy(found.busy, f"Nothing was written. {by_hand}")
-    raise NothingRuns(f"No rollout runs on this alias. {_where(state)} Nothing was written.")
+    raise NothingRuns(f"No rollout runs on this alias. {state.stands} Nothing was written.")
 
 
 def _holds(state: State, found: Snapshot, wanted: Move) -> bool:
@@ -147,7 +146,3 @@ def _request(state: State, found: Snapshot, wanted: Move) -> dict[str, Any]:
     if wanted.promotes:
         request["FunctionVersion"] = state.new
     return request
-
-
-def _where(state: State) -> str:
-    return f"{state.name} {state.where}."

@@ -5,6 +5,8 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
+from lambda_rollout.lines import Line
+
 
 class Status(IntEnum):
     """The exit statuses; `MEANINGS` has them in words."""
@@ -72,3 +74,19 @@ def status_of(message: str) -> Status | None:
     """
     known = STATUSES.get(message)
     return Status.ROLLED_BACK if known is None and _CLASS.fullmatch(message) else known
+
+
+def end_of(line: Line, where: str = "") -> End | None:
+    """The ending that a line of the log tells; None where it tells none. `where` the alias is, for
+    a line that does not say it."""
+    status = status_of(line.message)
+    if status is None:
+        return None
+    return End(
+        name=line.message,
+        status=status,
+        at=line.time,
+        reason=str(line.said.get("reason") or ""),
+        where=str(line.said.get("where") or where),
+        warnings=tuple(str(warning) for warning in line.said.get("warnings") or ()),
+    )

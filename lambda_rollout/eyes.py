@@ -18,7 +18,7 @@ from lambda_rollout import lines, remedies, state
 from lambda_rollout.lines import Line
 from lambda_rollout.logbook import Logbook
 from lambda_rollout.reach import ALIAS, LOG, METRICS
-from lambda_rollout.remedies import CannotSee
+from lambda_rollout.remedies import CannotSee, NotSent
 from lambda_rollout.state import State
 
 #: How often the metrics are read, in seconds: CloudWatch publishes by the minute, and wants money
@@ -84,6 +84,18 @@ class Eyes:
         answer = self._clients.lambda_.get_alias(FunctionName=self._function, Name=self._alias)
         return Snapshot(answer)
 
+    def must_see(self) -> Snapshot:
+        """Before anything is sent: raises `NotSent` where the alias cannot be read."""
+        try:
+            return self.alias()
+        except aws.CallFailed as error:
+            raise NotSent(self.why_unread(error)) from error
+
+    def why_unread(self, error: Exception) -> str:
+        """Why the alias cannot be read, and the remedy."""
+        doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
+        return remedies.sentence(error, doing)
+
     def look(self, known: State, now: float) -> State:
         """Everything once more. Raises `CannotSee`."""
         before = known
@@ -130,12 +142,11 @@ class Eyes:
         except aws.CallFailed as error:
             if aws.code(error) == "ResourceNotFoundException" and known.where:
                 return state.see(known, None, now)
-            doing = remedies.reading_alias(self._function, self._alias, self._clients.region)
             # Not to know whether a rollout runs is not to know that none does.
             unknown = not known.where and not known.plan and now >= known.give_up
             answered = known.reach.answers.get(ALIAS, self._began)
             if unknown or remedies.hopeless(error) or now - answered > state.UNREACHABLE:
-                raise CannotSee(remedies.sentence(error, doing)) from error
+                raise CannotSee(self.why_unread(error)) from error
             self._cut_off = not isinstance(error, ClientError)
             return _missed(known, ALIAS, error, now)
         self._cut_off = False

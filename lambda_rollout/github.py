@@ -20,15 +20,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deployer.decisions.rollout import LONGEST_STARTER
+from lambda_rollout import request
 from lambda_rollout.endings import Status
 
 #: The inputs that are no keys of the payload.
 OWN = ("wait", "stack")
 #: The keys that are taken as they are written; the others are JSON.
 _TEXTS = ("function-name", "alias-name", "new-version", "type", "started-by", "deadline")
-#: The most letters of `started-by`.
-_WHO_LETTERS = 128
-
 _FLAGS = {"true": True, "false": False}
 
 #: Lines of the command's progress (plain.py): a step's beginning, and the calls so far.
@@ -109,11 +108,8 @@ def payload(inputs: Mapping[str, str], who: str) -> dict[str, Any]:
 def _value(key: str, text: str) -> Any:
     if key in _TEXTS:
         return text
-    written = text
-    if key == "weights" and not text.startswith("["):
-        written = f"[{text}]"
     try:
-        return json.loads(written)
+        return request.as_json(key, text)
     except (ValueError, RecursionError):
         return text
 
@@ -124,7 +120,7 @@ def who(environment: Mapping[str, str]) -> str:
     run = environment.get("GITHUB_RUN_ID", "")
     actor = environment.get("GITHUB_ACTOR", "")
     rest = f" run {run} by {actor}"
-    room = _WHO_LETTERS - len(rest) - len("GitHub ")
+    room = LONGEST_STARTER - len(rest) - len("GitHub ")
     return f"GitHub {repository[:room]}{rest}"
 
 

@@ -2,7 +2,6 @@
 why, how long it took."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from deployer.clock import iso
@@ -27,7 +26,7 @@ def headline(told: Past) -> str:
     if told.seconds is not None:
         ended = f"{told.name} after {words.for_long(told.seconds)}"
     by = f"by {told.started_by}" if told.started_by else "by whom is not known"
-    when = f"{datetime.fromtimestamp(told.at, UTC):%Y-%m-%d %H:%M:%S}"
+    when = words.moment(told.at)
     return "  ".join(filter(None, (when, named, versions, ended, by)))
 
 
@@ -40,8 +39,7 @@ def why(told: Past) -> str:
 
 
 def nothing(since: float) -> str:
-    when = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S}"
-    return f"The deployer's log tells of no rollout since {when} UTC."
+    return f"The deployer's log tells of no rollout since {words.moment(since)} UTC."
 
 
 def as_json(told: Past) -> Mapping[str, Any]:

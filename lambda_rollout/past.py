@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from deployer.decisions.ownership import Snapshot
-from lambda_rollout import endings
+from deployer.decisions.target import Target
+from lambda_rollout.endings import end_of
 from lambda_rollout.lines import Line
 
 #: The name of one whose ending the log does not tell.
@@ -93,13 +94,13 @@ def unknown(past: Past, why: str) -> Past:
 
 
 def _where(past: Past, found: Snapshot) -> str:
-    return f"Alias '{past.alias}' of '{past.function}' {found.state} now."
+    return f"{Target(past.function, past.alias)} {found.state} now."
 
 
 def _told(past: Past, line: Line) -> Past:
     said = line.said
-    ended = endings.status_of(line.message) is not None
-    if not ended and line.message not in ("STARTED", "HANDED_OVER"):
+    end = end_of(line)
+    if end is None and line.message not in ("STARTED", "HANDED_OVER"):
         return past
     past = replace(
         past,
@@ -110,15 +111,15 @@ def _told(past: Past, line: Line) -> Past:
         started_by=str(said.get("started-by", past.started_by)),
         execution=str(said.get("execution", past.execution)),
     )
-    if not ended:  # what was handed over begins a little later
+    if end is None:  # what was handed over begins a little later
         return replace(past, began=line.time)
     # After RollbackFailed another ending may follow: the last one counts.
     return replace(
         past,
-        ended=line.time,
-        name=line.message,
-        reason=str(said.get("reason") or ""),
-        where=str(said.get("where") or ""),
-        warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
+        ended=end.at,
+        name=end.name,
+        reason=end.reason,
+        where=end.where,
+        warnings=end.warnings,
         step=int(said.get("step") or 0),
     )

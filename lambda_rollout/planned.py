@@ -50,8 +50,7 @@ def not_planned(rollout: Rollout, answer: Mapping[str, Any]) -> str:
     told = answer["rollout"]
     if told["status"] == "PLANNED":
         return ""
-    alias = f"Alias '{rollout.target.alias}' of '{rollout.target.function}'"
-    return f"{told['status']}: {alias} is on version {answer['FunctionVersion']}: there is nothing to plan."
+    return f"{told['status']}: {rollout.target} is on version {answer['FunctionVersion']}: there is nothing to plan."
 
 
 def text(planned: Planned) -> str:

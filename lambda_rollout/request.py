@@ -129,11 +129,8 @@ def _value(name: str, text: str) -> Any:
         return text
     if name == "dry_run" and text.lower() in _FLAGS:
         return _FLAGS[text.lower()]
-    written = text
-    if name == "weights" and not text.lstrip().startswith("["):
-        written = f"[{text}]"
     try:
-        return json.loads(written)
+        return as_json(OPTIONS[name], text)
     except (ValueError, RecursionError) as error:
         rule = KEYS[OPTIONS[name]][0]
         no_json = ", which is not JSON" if name == "health" else ""
@@ -142,3 +139,11 @@ def _value(name: str, text: str) -> Any:
         if "baseline" in text:  # what was meant, and not its opposite
             example = example.replace("any", "baseline")
         raise InvalidRollout(f"{told}: write it as in {example}.") from error
+
+
+def as_json(key: str, text: str) -> Any:
+    """The value of one of the payload's keys, as it is typed. Raises `ValueError`,
+    `RecursionError`."""
+    if key == "weights" and not text.lstrip().startswith("["):
+        text = f"[{text}]"
+    return json.loads(text)

@@ -179,7 +179,7 @@ class Session:
         self.done = wanted.done(state)
         say(self.done, Status.DEPLOYED, self.progress)
         if self.typed.no_wait:
-            where = f"{state.name} is on version {wanted.goal(state)}."
+            where = f"{state.target} is on version {wanted.goal(state)}."
             self._answer(answer.of_state(state, Status.DEPLOYED, wanted.name, where=where))
             return Status.DEPLOYED
         return self._moved(self._to_end(state, eyes), wanted)

@@ -4,14 +4,14 @@ here. What cannot go well is not sent."""
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 
 from deployer import aws
+from deployer.clock import utc
 from deployer.decisions import errors
 from deployer.decisions.ownership import abandoned
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.rollout import LONGEST_STARTER, Rollout
 from lambda_rollout import called, remedies
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.remedies import CannotSee, NotSent, Refused
@@ -22,21 +22,15 @@ from lambda_rollout.suspension import is_suspended
 _BEFORE = 600.0
 #: For how long it is asked who starts it, in seconds; then it is left out.
 _WHO_SECONDS = 2.0
-#: The most letters of `started-by`.
-_WHO_LETTERS = 128
 
 
 def start(clients: Any, eyes: Eyes, rollout: Rollout, now: float, expected: str = "") -> State:
     """Send it, where one is expected only while the alias is on that version. Raises `NotSent`,
     `AliasBusy`, `Refused`, or `CannotSee` when it may have been sent."""
     function, alias = rollout.target
-    try:
-        found = eyes.alias()
-    except aws.CallFailed as error:
-        doing = remedies.reading_alias(function, alias, clients.region)
-        raise NotSent(remedies.sentence(error, doing)) from error
+    found = eyes.must_see()
     taken = found.routing or is_suspended(found)
-    if taken and not abandoned(found, datetime.fromtimestamp(now, UTC)):
+    if taken and not abandoned(found, utc(now)):
         raise errors.AliasBusy(found.busy, "Nothing was sent.")
     if expected and found.version != expected:
         raise Refused(
@@ -101,7 +95,7 @@ def _caller(clients: Any) -> str:
     asking = Thread(target=ask_sts, daemon=True)  # looking up a name has no time-out of its own
     asking.start()
     asking.join(_WHO_SECONDS)
-    return found[0][:_WHO_LETTERS] if found else ""
+    return found[0][:LONGEST_STARTER] if found else ""
 
 
 def _invoke(clients: Any, event: Mapping[str, Any]) -> str:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from deployer.decisions.evidence import Counts, Look
 from deployer.decisions.ownership import GRACE, Snapshot
 from deployer.decisions.stamp import Stamp
+from deployer.decisions.target import Target
 from deployer.decisions.timeline import Phase
-from lambda_rollout.endings import End, Status, status_of
+from lambda_rollout.endings import End, Status, end_of
 from lambda_rollout.lines import Line, about
 from lambda_rollout.pulse import AFTER_LEASE, LATE, Pulse, Told
 from lambda_rollout.reach import LOG, Reach
@@ -104,8 +105,13 @@ class State:
     end: End | None = None
 
     @property
-    def name(self) -> str:
-        return f"Alias '{self.alias}' of '{self.function}'"
+    def target(self) -> Target:
+        return Target(self.function, self.alias)
+
+    @property
+    def stands(self) -> str:
+        """Where the alias is now, in a sentence."""
+        return f"{self.target} {self.where}."
 
     @property
     def split(self) -> bool:
@@ -289,7 +295,7 @@ def hear(state: State, lines: Iterable[Line]) -> State:
 
 def _told_of_last(state: State, line: Line) -> State:
     """Nothing is followed yet: people want to know what became of the one that they have started."""
-    end = _end_of(state, line)
+    end = end_of(line, state.stands)
     if end is None or not about(line, state.function, state.alias):
         return state
     if state.last and line.time < state.last.end.at:
@@ -345,7 +351,7 @@ def _conclude_unseen(state: State, now: float) -> State:
 
 
 def _ended(state: State, name: str, status: Status, now: float, reason: str) -> State:
-    return replace(state, end=End(name, status, now, reason, f"{state.name} {state.where}."))
+    return replace(state, end=End(name, status, now, reason, state.stands))
 
 
 def _silence(state: State) -> str:
@@ -388,7 +394,7 @@ def _heard(state: State, line: Line) -> State:
     state = replace(state, original=original, new=said.get("new-version", state.new))
     state = replace(state, pulse=state.pulse.hear(line))
     state = replace(state, started_by=str(said.get("started-by", state.started_by)))
-    end = _end_of(state, line)
+    end = end_of(line, state.stands)
     if end:
         return replace(state, end=end)
     newest = state.verdict is None or line.time >= state.verdict.at
@@ -414,22 +420,6 @@ def _heard(state: State, line: Line) -> State:
         case "HANDED_OVER":
             return replace(state, execution=said.get("execution", ""))
     return state
-
-
-def _end_of(state: State, line: Line) -> End | None:
-    """The ending that a line tells; None where it tells none."""
-    said = line.said
-    status = status_of(line.message)
-    if status is None:
-        return None
-    return End(
-        name=line.message,
-        status=status,
-        at=line.time,
-        reason=str(said.get("reason") or ""),
-        where=str(said.get("where") or f"{state.name} {state.where}."),
-        warnings=tuple(str(warning) for warning in said.get("warnings") or ()),
-    )
 
 
 def _calls(said: Mapping[str, Any]) -> tuple[Counts, Counts] | None:

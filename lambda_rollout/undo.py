@@ -1,18 +1,18 @@
 """Finds what an undo goes back to: the version before the alias's last rollout that succeeded, as
 the deployer's log has it. What cannot be known is said, and nothing is begun. Writes nothing."""
 
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from deployer import aws
+from deployer.clock import utc
 from deployer.decisions.errors import AliasBusy
 from deployer.decisions.ownership import Snapshot
 from deployer.decisions.rollout import Rollout
 from deployer.decisions.target import Target
-from lambda_rollout import archive, called, past, remedies, request
+from lambda_rollout import archive, called, past, request, words
 from lambda_rollout.eyes import Eyes
 from lambda_rollout.past import Past
-from lambda_rollout.remedies import NotSent, Refused
+from lambda_rollout.remedies import Refused
 from lambda_rollout.state import State, see
 
 
@@ -24,7 +24,7 @@ class Undo(NamedTuple):
 
     @property
     def question(self) -> str:
-        when = f"{datetime.fromtimestamp(self.undone.at, UTC):%Y-%m-%d %H:%M:%S}"
+        when = words.moment(self.undone.at)
         name = f"{self.undone.function}:{self.undone.alias}"
         versions = f"from version {self.undone.new} back to version {self.undone.original}"
         by = f", started by {self.undone.started_by}" if self.undone.started_by else ""
@@ -38,13 +38,13 @@ def find(
     clients: Any, eyes: Eyes, target: Target, now: float, started_by: str | None = None
 ) -> Undo:
     """Raises `AliasBusy`, `NotSent`, or `Refused`."""
-    found = _alias(clients, eyes, target)
+    found = eyes.must_see()
     if found.routing or found.suspended:
         raise AliasBusy(found.busy, f"{_to_end(found, target, now)}Nothing was sent.")
     undone = _last_success(eyes, target, now)
     if found.version != undone.new:
         raise Refused(
-            f"Alias '{target.alias}' of '{target.function}' {found.state}, but the last rollout "
+            f"{target} {found.state}, but the last rollout "
             f"that succeeded put it on version {undone.new}: somebody else has moved it since. "
             f"What was there before is not known. {_by_hand(target)}"
         )
@@ -59,14 +59,6 @@ def find(
     if started_by is not None:
         event["started-by"] = started_by
     return Undo(undone, request.check(event, clients.region))
-
-
-def _alias(clients: Any, eyes: Eyes, target: Target) -> Snapshot:
-    try:
-        return eyes.alias()
-    except aws.CallFailed as error:
-        doing = remedies.reading_alias(*target, clients.region)
-        raise NotSent(remedies.sentence(error, doing)) from error
 
 
 def _to_end(found: Snapshot, target: Target, now: float) -> str:
@@ -89,7 +81,7 @@ def _last_success(eyes: Eyes, target: Target, now: float) -> Past:
         raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     undone = past.last_success(found.rollouts)
     if undone is None or not undone.original:
-        since = f"{datetime.fromtimestamp(found.since, UTC):%Y-%m-%d}"
+        since = f"{utc(found.since):%Y-%m-%d}"
         told = f"Since {since} the deployer's log tells of no rollout of this alias that succeeded"
         raise Refused(f"{told}: which version was there before is not known. {_by_hand(target)}")
     return undone

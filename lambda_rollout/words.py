@@ -1,8 +1,7 @@
 """PURE. What is known of a rollout in words: the terminal's screen and the plain lines say the
 same."""
 
-from datetime import UTC, datetime
-
+from deployer.clock import utc
 from deployer.decisions.evidence import Counts
 from deployer.decisions.suspicion import LONGEST
 from deployer.decisions.timeline import Phase
@@ -46,11 +45,14 @@ _UNITS = ((86400, "day", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")
 #: Seconds after which an accepted rollout of which nothing is heard is worth a word.
 _UNHEARD = 60.0
 
-STOP = "aws lambda update-alias --function-name {} --name {} --routing-config AdditionalVersionWeights={{}}"
-
 
 def clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
+    return f"{utc(seconds):%H:%M:%S}"
+
+
+def moment(seconds: float) -> str:
+    """With the day, for what may be long ago."""
+    return f"{utc(seconds):%Y-%m-%d %H:%M:%S}"
 
 
 def for_long(seconds: float) -> str:
@@ -221,7 +223,7 @@ def take_back(state: State) -> str:
 
 def stop(state: State) -> str:
     """The command that takes the alias back."""
-    return STOP.format(state.function, state.alias)
+    return state.target.unsplit()
 
 
 def no_word(state: State) -> str:
@@ -387,7 +389,7 @@ def untold(state: State) -> list[str]:
     if state.deaf and not said_as_reason:
         told.append(f"No log: {state.deaf}")
     if state.deaf and state.until and not state.end and state.gone is None:
-        until = f"{datetime.fromtimestamp(state.until, UTC):%Y-%m-%d %H:%M:%S}"
+        until = moment(state.until)
         told.append(f"The alias's stamp says that it ends by {until} UTC at the latest.")
     return told
 

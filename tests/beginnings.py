@@ -16,6 +16,19 @@ TARGET: dict[str, Any] = {"function-name": "checkout", "alias-name": "live", "ne
 STEPS: dict[str, Any] = {"steps": 3, "interval": 30}
 EVENT = {**TARGET, **STEPS}
 
+#: What an event says of a rollout at its third step, but for its status and why.
+DETAIL: dict[str, Any] = {
+    "rollout": "0123456789ab",
+    "function": "checkout",
+    "alias": "live",
+    "original-version": "7",
+    "new-version": "8",
+    "weight": 0.3,
+    "step": 3,
+    "steps": 10,
+    "where": "Alias 'live' of 'checkout' is on version 7.",
+}
+
 #: With `World.update_alias`: an operator takes the alias back.
 UNSPLIT: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
 

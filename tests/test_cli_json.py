@@ -169,7 +169,7 @@ def test_a_plan_that_lacks_something_is_told_what_to_add_and_never_to_start_a_ro
 def test_the_next_command_is_typed_as_this_one_was(
     verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["/home/ada/.local/bin/lambda-rollout", verb])
+    monkeypatch.setattr("sys.argv", ["bin/lambda-rollout", verb])
     assert called.command(verb, function="checkout", alias="live") == (
         f"lambda-rollout {verb} --function checkout --alias live"
     )

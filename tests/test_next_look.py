@@ -65,6 +65,14 @@ def roll_out(world: World, driver: str, check: Any) -> None:
         world.invoke(event)
 
 
+def rolled_out(listen: Callable[[World], list[Line]], check: Any = True) -> list[Line]:
+    """The lines of a healthy rollout through the loop."""
+    world = World()
+    heard = listen(world)
+    roll_out(world, "the loop", check)
+    return heard
+
+
 def _healthy(world: World) -> None:
     """Nothing happens."""
 
@@ -108,9 +116,7 @@ def test_no_line_comes_later_than_the_one_before_it_said(
 def test_a_step_that_is_over_says_that_what_follows_comes_at_once(
     listen: Callable[[World], list[Line]],
 ) -> None:
-    world = World()
-    heard = listen(world)
-    roll_out(world, "the loop", True)
+    heard = rolled_out(listen)
     over = [line for line in heard if line.said.get("phase") == "OVER"]
     assert len(over) == 3 and all(line.said["verdict"] == "SUCCEEDED" for line in over)
     for line in over:
@@ -118,9 +124,7 @@ def test_a_step_that_is_over_says_that_what_follows_comes_at_once(
 
 
 def test_a_shift_says_when_its_step_ends(listen: Callable[[World], list[Line]]) -> None:
-    world = World()
-    heard = listen(world)
-    roll_out(world, "the loop", True)
+    heard = rolled_out(listen)
     shifts = [line for line in heard if line.said["message"] == "SHIFTED"]
     assert [line.tells("step-ends") - line.time for line in shifts] == pytest.approx(
         [60, 60, 60], abs=1
@@ -132,9 +136,7 @@ def test_a_shift_says_when_its_step_ends(listen: Callable[[World], list[Line]]) 
 def test_a_switched_off_health_check_leaves_a_line_for_every_look_all_the_same(
     listen: Callable[[World], list[Line]],
 ) -> None:
-    world = World()
-    heard = listen(world)
-    roll_out(world, "the loop", False)
+    heard = rolled_out(listen, check=False)
     looked = [line.said for line in heard if line.said["message"] == "LOOKED"]
     assert len(looked) == 12
     assert {line["reason"] for line in looked} == {"The health check is switched off."}
@@ -144,9 +146,7 @@ def test_a_switched_off_health_check_leaves_a_line_for_every_look_all_the_same(
 def test_the_lease_says_until_when_its_deployer_may_be_silent_and_alive(
     listen: Callable[[World], list[Line]],
 ) -> None:
-    world = World()
-    heard = listen(world)
-    roll_out(world, "the loop", True)
+    heard = rolled_out(listen)
     leased = [line for line in heard if line.said["message"] == "LEASED"]
     assert len(leased) >= 5
     for line in leased:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from deployer import tell as telling
 from deployer.decisions.sentences import LONGEST, sentences
 from local.cloud import ROOT
+from tests.beginnings import DETAIL as ROLLOUT
 from tests.beginnings import EVENT
 from tests.mailed import RESOURCES, arrived
 from tests.test_told import STORIES, VALIDATOR, Story, play
@@ -32,18 +33,7 @@ UNREAD = (
     "Alias 'live' of 'checkout' could not be read (ServiceException); "
     "when last seen it is on version 7."
 )
-DETAIL: dict[str, Any] = {
-    "rollout": "0123456789ab",
-    "function": "checkout",
-    "alias": "live",
-    "original-version": "7",
-    "new-version": "8",
-    "weight": 0.3,
-    "step": 3,
-    "steps": 10,
-    "reason": "Version 8 had 12 errors in 300 invocations (4.00%).",
-    "where": ON_7,
-}
+DETAIL = {**ROLLOUT, "reason": "Version 8 had 12 errors in 300 invocations (4.00%)."}
 BEFORE = {"step": 0, "weight": 0}
 
 

@@ -19,7 +19,7 @@ from deployer.decisions import ending, errors
 from deployer.decisions.errors import DeployError, RolloutInterrupted
 from deployer.decisions.ownership import Snapshot
 from local.cloud import ROOT
-from tests.beginnings import EVENT, UNSPLIT
+from tests.beginnings import DETAIL, EVENT, UNSPLIT
 from world.delivery import deliver_all
 from world.faults import Killed
 from world.machine import STATE_MACHINE, FakeStepFunctions, Machine, arn
@@ -245,19 +245,7 @@ def test_every_status_of_the_schema_is_told_in_a_story_and_so_held_against_it() 
 
 @pytest.mark.parametrize("status", sorted(SUSPENSION))
 def test_the_schema_wants_a_suspension_to_say_why_and_where(status: str) -> None:
-    said = {
-        "status": status,
-        "rollout": "0123456789ab",
-        "function": "checkout",
-        "alias": "live",
-        "original-version": "7",
-        "new-version": "8",
-        "weight": 0.3,
-        "step": 3,
-        "steps": 10,
-        "reason": "The log of version 8 has 3 failed calls.",
-        "where": "Alias 'live' of 'checkout' is on version 7.",
-    }
+    said = {**DETAIL, "status": status, "reason": "The log of version 8 has 3 failed calls."}
     assert VALIDATOR.is_valid(said)
     for key in said:
         assert not VALIDATOR.is_valid({name: said[name] for name in said if name != key}), key

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
 from deployer.decisions import target
 from deployer.decisions.errors import InvalidRollout
-from deployer.decisions.payload import read
+from deployer.decisions.payload import nearest, read
 from deployer.decisions.target import Target
 
 #: The function's tag.
@@ -93,10 +92,7 @@ def _read(words: str) -> dict[str, Any]:
     for word in words.split():
         key, _, value = word.partition("=")
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"it may have {', '.join(known)}."
-            if near:
-                remedy = f"did you mean '{near[0]}'?"
+            remedy = nearest(key, known, f"it may have {', '.join(known)}.")
             raise InvalidRollout(f"'{key}' is no word of the tag '{TAG}': {remedy}")
         if not value or key in asked:
             raise InvalidRollout(

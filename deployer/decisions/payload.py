@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -38,10 +38,7 @@ def read(event: Any, keys: Keys, *required: str, at: str = "") -> dict[str, Any]
     given = {}
     for key, value in event.items():
         if key not in keys:
-            near = get_close_matches(str(key), keys, n=1, cutoff=0.5)
-            remedy = f"the keys are {', '.join(keys)}."
-            if near:
-                remedy = f"did you mean '{near[0]}'?"
+            remedy = nearest(str(key), keys, f"the keys are {', '.join(keys)}.")
             raise InvalidRollout(f"{shown(key)} is not a key of {whole}: {remedy}")
         if value is None:
             raise InvalidRollout(f"'{at}{key}' is null: give it a value, or leave the key out.")
@@ -51,6 +48,14 @@ def read(event: Any, keys: Keys, *required: str, at: str = "") -> dict[str, Any]
             raise InvalidRollout(f"'{at}{key}' must be {rule}, but it is {shown(value)}.")
     require(given, keys, *required, at=at)
     return given
+
+
+def nearest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A remedy for who has misspelt it: the one that was meant, where one is near."""
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    if not near:
+        return otherwise
+    return f"did you mean '{near[0]}'?"
 
 
 def require(given: Mapping[str, Any], keys: Keys, *required: str, at: str = "") -> None:

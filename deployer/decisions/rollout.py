@@ -33,8 +33,11 @@ LONGEST_INTERVAL = 364 * 86_400
 #: whole minutes, a minute late.
 FIRST_FIGURES = 90.0
 
-#: Seconds before a deadline by which all must have gone well, so that a rollback can come in time.
-BEFORE_DEADLINE = 15.0
+#: Seconds before a deadline by which all must have gone well: the calls of AWS may take so many.
+MARGIN = 15.0
+
+#: The most characters of `started-by`.
+LONGEST_STARTER = 128
 
 _VERSION = r"[1-9][0-9]{0,9}"
 
@@ -64,8 +67,8 @@ KEYS: Keys = {
         '"2026-11-25T18:00:00Z"',
     ),
     "started-by": (
-        "text of 1 to 128 characters",
-        text(r"[^\ud800-\udfff]{1,128}"),
+        f"text of 1 to {LONGEST_STARTER} characters",
+        text(rf"[^\ud800-\udfff]{{1,{LONGEST_STARTER}}}"),
         '"release pipeline 7"',
     ),
 }
@@ -186,13 +189,13 @@ class Rollout:
         1970."""
         if self.deadline is None:
             return
-        left = self.deadline.timestamp() - BEFORE_DEADLINE - now
+        left = self.deadline.timestamp() - MARGIN - now
         if self.seconds <= left:
             return
         others = self.seconds - len(self.weights) * self.interval
         why = (
             f" and up to {others:g} s besides are {self.seconds:g} s, but until 'deadline' "
-            f"{max(0, int(left))} s are left without {BEFORE_DEADLINE:g} s in reserve"
+            f"{max(0, int(left))} s are left without {MARGIN:g} s in reserve"
         )
         raise self._too_long(left - others, why, ", or 'deadline' later")
 

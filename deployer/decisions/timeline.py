@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from deployer.decisions.errors import HealthCheckInconclusive
 from deployer.decisions.evidence import Evidence
 from deployer.decisions.health import Status, Verdict
-from deployer.decisions.rollout import Rollout
+from deployer.decisions.rollout import MARGIN, Rollout
 from deployer.decisions.suspicion import FARTHEST, LONGEST, ROOM, Listening
 
 #: No weight lasts less than this part of its interval, however late it was set.
@@ -24,9 +24,6 @@ SHORTEST_GAP = 5.0
 
 #: After a suspension, where time is short, this part of it must do.
 SHORTEST_AFTER_SUSPENSION = 0.5
-
-#: Seconds that the calls of AWS may take in that case.
-MARGIN = 15.0
 
 #: How many looks the state machine's history of events has room for while it settles, and while it
 #: is suspended.
